@@ -1,0 +1,113 @@
+//! JSON to Arrow: bytes in, [`RecordBatch`]es out, no I/O.
+//!
+//! Two ways that yield equal batches: [`TapeDecoder`] reads the bytes into columns directly,
+//! [`rows`] goes through a `serde_json::Value` per row.
+
+mod column;
+pub mod rows;
+mod tape;
+pub(crate) mod time;
+
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+
+pub(crate) use column::{Misfit, exact_f64};
+pub use tape::TapeDecoder;
+
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::json::JsonError;
+
+/// Where the first NUL character of a run was seen, for the error that it may lead to: by then
+/// the row is one of the result, and its page is gone.
+#[derive(Debug, Clone, Default)]
+pub struct NulSighting(Arc<OnceLock<String>>);
+
+impl NulSighting {
+    pub(crate) fn note(&self, source: &str, page: u64, row: usize, column: &str) {
+        self.0
+            .get_or_init(|| format!("source {source}, page {page}, row {row}, column {column}"));
+    }
+
+    /// The place, if there was one.
+    pub fn place(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
+}
+
+/// What can be wrong with a row.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Json(JsonError),
+    NotAnObject,
+    KeyTwice(String),
+    UnknownKey(String),
+    Misfit(String, Misfit),
+    Engine(Error),
+}
+
+impl From<JsonError> for Fault {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl Fault {
+    /// The error of a fault in `row` (from 1) of `page` of `source`.
+    pub(crate) fn into_error(self, source: &str, page: u64, row: usize) -> Error {
+        let place = format!("source {source}, page {page}, row {row}");
+        let value = |detail| Error::new(ErrorKind::Value, Stage::Decode, detail);
+        match self {
+            Self::Json(error) => Error::new(
+                ErrorKind::InvalidJson,
+                Stage::Decode,
+                format!("{place}: {error}"),
+            ),
+            Self::NotAnObject => value(format!("{place}: the row is not a JSON object"))
+                .hint("point data_path at an array of objects"),
+            Self::KeyTwice(column) => value(format!(
+                "{place}, column {column}: the key stands twice in the row"
+            )),
+            Self::UnknownKey(column) => value(format!(
+                "{place}, column {column}: not in the schema, because the sampled rows lack it"
+            ))
+            .hint(format!(
+                "declare it under the source's `columns`, raise infer.sample_rows, set \
+                 decode.unknown_fields=ignore, or select only the columns you need; \
+                 `{column}` would be lost otherwise"
+            )),
+            Self::Misfit(column, misfit) => value(format!(
+                "{place}, column {column}: {}",
+                misfit.0
+            ))
+            .hint(format!(
+                "declare `{column}` under the source's `columns` with a type that holds every \
+                 value (text holds any scalar, jsonb anything), or raise infer.sample_rows"
+            )),
+            Self::Engine(error) => error.at(place),
+        }
+    }
+}
+
+/// A batch of arrays that were built by the schema; `rows` counts even without columns.
+pub(crate) fn finish_batch(
+    schema: &SchemaRef,
+    arrays: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema.clone(), arrays, &options).map_err(|error| {
+        Error::new(ErrorKind::Internal, Stage::Decode, "batch does not suit its schema")
+            .caused_by(error)
+    })
+}
+
+#[cfg(test)]
+mod tests;

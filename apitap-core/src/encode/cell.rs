@@ -1,0 +1,380 @@
+//! One column of a batch, bound to its type: cells in binary or as text.
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, LargeBinaryArray,
+    LargeStringArray, PrimitiveArray, StringArray, StringViewArray,
+};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int16Type,
+    Int32Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType, TimeUnit,
+    TimestampMicrosecondType, i256,
+};
+use bytes::{BufMut, BytesMut};
+
+use super::numeric;
+use super::pg_type::PgType;
+
+/// Why a cell cannot be written, and what to do about it.
+pub(crate) type Reason = (&'static str, &'static str);
+
+const NUL: Reason = (
+    "the text has a NUL character, which PostgreSQL cannot store",
+    "remove it in the module's SQL: replace(column, chr(0), '')",
+);
+const NUL_IN_JSON: Reason = (
+    "the JSON has a NUL character (\\u0000), which PostgreSQL cannot store",
+    "clean it at the source, or declare the column as text and remove it in the module's SQL",
+);
+const UUID: Reason = ("the text is no UUID", "clean it in the module's SQL");
+const RANGE: Reason = (
+    "the date or time lies outside what PostgreSQL can store",
+    "clean it in the module's SQL",
+);
+const NANOSECONDS: Reason = (
+    "the interval has nanoseconds, and PostgreSQL keeps microseconds",
+    "truncate it in the module's SQL",
+);
+
+/// Microseconds and days from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
+const EPOCH_US: i64 = 946_684_800_000_000;
+const EPOCH_DAYS: i32 = 10_957;
+
+/// A column of cells, ready to be encoded.
+pub(crate) struct Cells<'a> {
+    nulls: Option<&'a NullBuffer>,
+    values: Values<'a>,
+}
+
+enum Values<'a> {
+    Bool(&'a BooleanArray),
+    Int2(&'a PrimitiveArray<Int16Type>),
+    Int4(&'a PrimitiveArray<Int32Type>),
+    Int8(&'a PrimitiveArray<Int64Type>),
+    Float4(&'a PrimitiveArray<Float32Type>),
+    Float8(&'a PrimitiveArray<Float64Type>),
+    Decimal128(&'a PrimitiveArray<Decimal128Type>, i8),
+    Decimal256(&'a PrimitiveArray<Decimal256Type>, i8),
+    Text(Texts<'a>),
+    Json(Texts<'a>),
+    Jsonb(Texts<'a>),
+    Uuid(Texts<'a>),
+    Bytea(Bytes<'a>),
+    Date(&'a PrimitiveArray<Date32Type>),
+    Time(&'a PrimitiveArray<Time64MicrosecondType>),
+    Timestamp(&'a PrimitiveArray<TimestampMicrosecondType>, bool),
+    Interval(&'a PrimitiveArray<IntervalMonthDayNanoType>),
+}
+
+enum Texts<'a> {
+    Plain(&'a StringArray),
+    Large(&'a LargeStringArray),
+    View(&'a StringViewArray),
+}
+
+enum Bytes<'a> {
+    Plain(&'a BinaryArray),
+    Large(&'a LargeBinaryArray),
+    View(&'a BinaryViewArray),
+}
+
+impl<'a> Texts<'a> {
+    fn new(array: &'a ArrayRef) -> Option<Self> {
+        Some(match array.data_type() {
+            DataType::Utf8 => Self::Plain(array.as_string()),
+            DataType::LargeUtf8 => Self::Large(array.as_string()),
+            DataType::Utf8View => Self::View(array.as_string_view()),
+            _ => return None,
+        })
+    }
+
+    #[inline]
+    fn value(&self, row: usize) -> &'a str {
+        match self {
+            Self::Plain(array) => array.value(row),
+            Self::Large(array) => array.value(row),
+            Self::View(array) => array.value(row),
+        }
+    }
+}
+
+impl<'a> Bytes<'a> {
+    fn new(array: &'a ArrayRef) -> Option<Self> {
+        Some(match array.data_type() {
+            DataType::Binary => Self::Plain(array.as_binary()),
+            DataType::LargeBinary => Self::Large(array.as_binary()),
+            DataType::BinaryView => Self::View(array.as_binary_view()),
+            _ => return None,
+        })
+    }
+
+    fn value(&self, row: usize) -> &'a [u8] {
+        match self {
+            Self::Plain(array) => array.value(row),
+            Self::Large(array) => array.value(row),
+            Self::View(array) => array.value(row),
+        }
+    }
+}
+
+impl<'a> Cells<'a> {
+    /// Binds an array in its form to the type it is written as; none if it is not in a form
+    /// of that type.
+    pub(crate) fn new(array: &'a ArrayRef, target: &PgType) -> Option<Self> {
+        use DataType as D;
+        let values = match (target, array.data_type()) {
+            (PgType::Bool, D::Boolean) => Values::Bool(array.as_boolean()),
+            (PgType::Int2, D::Int16) => Values::Int2(array.as_primitive()),
+            (PgType::Int4, D::Int32) => Values::Int4(array.as_primitive()),
+            (PgType::Int8, D::Int64) => Values::Int8(array.as_primitive()),
+            (PgType::Float4, D::Float32) => Values::Float4(array.as_primitive()),
+            (PgType::Float8, D::Float64) => Values::Float8(array.as_primitive()),
+            (PgType::Numeric(_), D::Decimal128(_, scale)) => {
+                Values::Decimal128(array.as_primitive(), *scale)
+            }
+            (PgType::Numeric(_), D::Decimal256(_, scale)) => {
+                Values::Decimal256(array.as_primitive(), *scale)
+            }
+            (PgType::Text | PgType::Other(_), _) => Values::Text(Texts::new(array)?),
+            (PgType::Json, _) => Values::Json(Texts::new(array)?),
+            (PgType::Jsonb, _) => Values::Jsonb(Texts::new(array)?),
+            (PgType::Uuid, _) => Values::Uuid(Texts::new(array)?),
+            (PgType::Bytea, _) => Values::Bytea(Bytes::new(array)?),
+            (PgType::Date, D::Date32) => Values::Date(array.as_primitive()),
+            (PgType::Time, D::Time64(TimeUnit::Microsecond)) => Values::Time(array.as_primitive()),
+            (PgType::Timestamp, D::Timestamp(TimeUnit::Microsecond, None)) => {
+                Values::Timestamp(array.as_primitive(), false)
+            }
+            (PgType::TimestampTz, D::Timestamp(TimeUnit::Microsecond, Some(_))) => {
+                Values::Timestamp(array.as_primitive(), true)
+            }
+            (PgType::Interval, D::Interval(IntervalUnit::MonthDayNano)) => {
+                Values::Interval(array.as_primitive())
+            }
+            _ => return None,
+        };
+        Some(Self {
+            nulls: array.nulls(),
+            values,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn is_null(&self, row: usize) -> bool {
+        self.nulls.is_some_and(|nulls| nulls.is_null(row))
+    }
+
+    /// Whether the text form can hold characters that a text format must escape.
+    pub(crate) fn needs_escape(&self) -> bool {
+        matches!(
+            self.values,
+            Values::Text(_) | Values::Json(_) | Values::Jsonb(_) | Values::Uuid(_) | Values::Bytea(_)
+        )
+    }
+
+    /// Appends the cell's binary form, without its length. The cell must not be null.
+    #[inline]
+    pub(crate) fn binary(&self, row: usize, out: &mut BytesMut) -> Result<(), Reason> {
+        match &self.values {
+            Values::Bool(array) => out.put_u8(u8::from(array.value(row))),
+            Values::Int2(array) => out.put_i16(array.value(row)),
+            Values::Int4(array) => out.put_i32(array.value(row)),
+            Values::Int8(array) => out.put_i64(array.value(row)),
+            Values::Float4(array) => out.put_f32(array.value(row)),
+            Values::Float8(array) => out.put_f64(array.value(row)),
+            Values::Decimal128(array, scale) => {
+                numeric::binary(i256::from_i128(array.value(row)), *scale, out);
+            }
+            Values::Decimal256(array, scale) => numeric::binary(array.value(row), *scale, out),
+            Values::Text(texts) => out.extend_from_slice(plain_text(texts.value(row))?.as_bytes()),
+            Values::Json(texts) => out.extend_from_slice(json_text(texts.value(row))?.as_bytes()),
+            Values::Jsonb(texts) => {
+                // The version of jsonb's binary format: jsonb_recv.
+                const JSONB_VERSION: u8 = 1;
+                out.put_u8(JSONB_VERSION);
+                out.extend_from_slice(json_text(texts.value(row))?.as_bytes());
+            }
+            Values::Uuid(texts) => out.put_u128(uuid(texts.value(row)).ok_or(UUID)?),
+            Values::Bytea(bytes) => out.extend_from_slice(bytes.value(row)),
+            Values::Date(array) => {
+                out.put_i32(array.value(row).checked_sub(EPOCH_DAYS).ok_or(RANGE)?);
+            }
+            Values::Time(array) => out.put_i64(array.value(row)),
+            Values::Timestamp(array, _) => {
+                out.put_i64(array.value(row).checked_sub(EPOCH_US).ok_or(RANGE)?);
+            }
+            Values::Interval(array) => {
+                let interval = array.value(row);
+                out.put_i64(whole_micros(interval.nanoseconds)?);
+                out.put_i32(interval.days);
+                out.put_i32(interval.months);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the cell's text form, not escaped. The cell must not be null.
+    pub(crate) fn text(&self, row: usize, out: &mut BytesMut) -> Result<(), Reason> {
+        let mut integer = itoa::Buffer::new();
+        match &self.values {
+            Values::Bool(array) => out.put_u8(if array.value(row) { b't' } else { b'f' }),
+            Values::Int2(array) => out.put_slice(integer.format(array.value(row)).as_bytes()),
+            Values::Int4(array) => out.put_slice(integer.format(array.value(row)).as_bytes()),
+            Values::Int8(array) => out.put_slice(integer.format(array.value(row)).as_bytes()),
+            Values::Float4(array) => float(f64::from(array.value(row)), out, |out| {
+                out.put_slice(zmij::Buffer::new().format(array.value(row)).as_bytes());
+            }),
+            Values::Float8(array) => float(array.value(row), out, |out| {
+                out.put_slice(zmij::Buffer::new().format(array.value(row)).as_bytes());
+            }),
+            Values::Decimal128(array, scale) => {
+                numeric::text(i256::from_i128(array.value(row)), *scale, out);
+            }
+            Values::Decimal256(array, scale) => numeric::text(array.value(row), *scale, out),
+            Values::Text(texts) => out.put_slice(plain_text(texts.value(row))?.as_bytes()),
+            Values::Json(texts) | Values::Jsonb(texts) => {
+                out.put_slice(json_text(texts.value(row))?.as_bytes());
+            }
+            Values::Uuid(texts) => {
+                let text = texts.value(row);
+                uuid(text).ok_or(UUID)?;
+                out.put_slice(text.as_bytes());
+            }
+            Values::Bytea(bytes) => {
+                out.put_slice(b"\\x");
+                for byte in bytes.value(row) {
+                    const HEX: &[u8; 16] = b"0123456789abcdef";
+                    out.put_u8(HEX[usize::from(byte >> 4)]);
+                    out.put_u8(HEX[usize::from(byte & 15)]);
+                }
+            }
+            Values::Date(array) => {
+                let era = date(i64::from(array.value(row)), out);
+                out.put_slice(era);
+            }
+            Values::Time(array) => time(array.value(row), out),
+            Values::Timestamp(array, zoned) => {
+                const DAY_US: i64 = 86_400_000_000;
+                let micros = array.value(row);
+                let era = date(micros.div_euclid(DAY_US), out);
+                out.put_u8(b' ');
+                time(micros.rem_euclid(DAY_US), out);
+                out.put_slice(if *zoned { b"+00" } else { b"" });
+                out.put_slice(era);
+            }
+            Values::Interval(array) => {
+                let interval = array.value(row);
+                let micros = whole_micros(interval.nanoseconds)?;
+                let text = format!(
+                    "{} mons {} days {} microseconds",
+                    interval.months, interval.days, micros
+                );
+                out.put_slice(text.as_bytes());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn plain_text(text: &str) -> Result<&str, Reason> {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
+        return Err(NUL);
+    }
+    Ok(text)
+}
+
+/// JSON cannot hold a raw NUL; an escaped one is refused here because the server's own message
+/// would not say where it stands. `\\u0000` is an escaped backslash before plain digits.
+fn json_text(text: &str) -> Result<&str, Reason> {
+    for at in memchr::memmem::find_iter(text.as_bytes(), b"\\u0000") {
+        let backslashes = text.as_bytes()[..at].iter().rev().take_while(|&&byte| byte == b'\\');
+        if backslashes.count() % 2 == 0 {
+            return Err(NUL_IN_JSON);
+        }
+    }
+    plain_text(text)
+}
+
+/// The forms with hyphens between groups, as PostgreSQL prints them, or without.
+fn uuid(text: &str) -> Option<u128> {
+    let bytes = text.as_bytes();
+    let hyphens = [8, 13, 18, 23];
+    let plain = match bytes.len() {
+        32 => true,
+        36 => false,
+        _ => return None,
+    };
+    let mut value = 0u128;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if !plain && hyphens.contains(&at) {
+            if byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        value = value << 4 | u128::from(char::from(byte).to_digit(16)?);
+    }
+    Some(value)
+}
+
+fn float(value: f64, out: &mut BytesMut, finite: impl FnOnce(&mut BytesMut)) {
+    if value.is_nan() {
+        out.put_slice(b"NaN");
+    } else if value.is_infinite() {
+        out.put_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
+    } else {
+        finite(out);
+    }
+}
+
+fn whole_micros(nanoseconds: i64) -> Result<i64, Reason> {
+    if nanoseconds % 1_000 == 0 {
+        Ok(nanoseconds / 1_000)
+    } else {
+        Err(NANOSECONDS)
+    }
+}
+
+/// Appends a date and returns the era that must follow it and its time: " BC" for years before 1.
+/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+fn date(days: i64, out: &mut BytesMut) -> &'static [u8] {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, era): (i64, &[u8]) = if year > 0 { (year, b"") } else { (1 - year, b" BC") };
+    padded(year, 4, out);
+    out.put_u8(b'-');
+    padded(month, 2, out);
+    out.put_u8(b'-');
+    padded(day, 2, out);
+    era
+}
+
+fn time(micros: i64, out: &mut BytesMut) {
+    let seconds = micros / 1_000_000;
+    padded(seconds / 3_600, 2, out);
+    out.put_u8(b':');
+    padded(seconds / 60 % 60, 2, out);
+    out.put_u8(b':');
+    padded(seconds % 60, 2, out);
+    if micros % 1_000_000 != 0 {
+        out.put_u8(b'.');
+        padded(micros % 1_000_000, 6, out);
+    }
+}
+
+fn padded(value: i64, width: usize, out: &mut BytesMut) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(value);
+    for _ in digits.len()..width {
+        out.put_u8(b'0');
+    }
+    out.put_slice(digits.as_bytes());
+}

@@ -1,0 +1,282 @@
+//! Arrays to the one Arrow form that each PostgreSQL type is encoded from.
+//!
+//! Only casts that keep every value are allowed: what cannot be written exactly is refused
+//! before the load if the types tell, else at the row that shows it.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{
+    DataType, Field, Float32Type, Float64Type, Int64Type, IntervalUnit, TimeUnit,
+};
+use arrow::util::display::FormatOptions;
+use arrow_json::writer::{EncoderOptions, make_encoder};
+
+use super::pg_type::{PgType, is_nested, value_type};
+use crate::error::{Error, ErrorKind, Result, Stage};
+
+/// How the values of one result column become values of one table column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Coercion {
+    /// They already have the form.
+    None,
+    /// Casts that keep every value or fail, one after the other.
+    Cast(Vec<DataType>),
+    /// Like [`Coercion::Cast`], then checked by casting back.
+    Exact(DataType),
+    /// Written as JSON text.
+    Nested,
+}
+
+impl Coercion {
+    /// How values of `field` get into a column of type `target`.
+    ///
+    /// # Errors
+    /// Types between which values would change or cannot be written.
+    pub(crate) fn plan(field: &Field, target: &PgType) -> Result<Self> {
+        use DataType as D;
+        let from = value_type(field.data_type());
+        let unpacked = from != field.data_type();
+        let keep = |form: D| {
+            if *field.data_type() == form {
+                Self::None
+            } else {
+                Self::Cast(vec![form])
+            }
+        };
+        let text = matches!(from, D::Utf8 | D::LargeUtf8 | D::Utf8View);
+        let signed = matches!(from, D::Int8 | D::Int16 | D::Int32 | D::Int64);
+        let unsigned = matches!(from, D::UInt8 | D::UInt16 | D::UInt32 | D::UInt64);
+        let whole = signed || unsigned;
+        let micros = TimeUnit::Microsecond;
+        let utc = || Some("+00:00".into());
+        let plan = match target {
+            _ if *from == D::Null => match form_of(target) {
+                Some(form) => Self::Cast(vec![form]),
+                None => Self::Cast(vec![D::Utf8]),
+            },
+            PgType::Bool if *from == D::Boolean => keep(D::Boolean),
+            PgType::Int2 if whole => keep(D::Int16),
+            PgType::Int4 if whole => keep(D::Int32),
+            PgType::Int8 if whole => keep(D::Int64),
+            PgType::Float4 if matches!(from, D::Float16 | D::Float32) => keep(D::Float32),
+            PgType::Float4 if matches!(from, D::Float64) => Self::Exact(D::Float32),
+            PgType::Float8 if matches!(from, D::Float16 | D::Float32 | D::Float64) => {
+                keep(D::Float64)
+            }
+            PgType::Float8 if whole => Self::Exact(D::Float64),
+            PgType::Numeric(limit) => numeric(from, *limit, whole, &keep)?.ok_or_else(|| refuse(field, target))?,
+            PgType::Text | PgType::Json | PgType::Jsonb | PgType::Uuid | PgType::Other(_) if text => {
+                if unpacked { keep(D::Utf8) } else { Self::None }
+            }
+            PgType::Text | PgType::Json | PgType::Jsonb if is_nested(from) && !unpacked => Self::Nested,
+            PgType::Bytea => match from {
+                D::Binary | D::LargeBinary | D::BinaryView if !unpacked => Self::None,
+                D::Binary | D::LargeBinary | D::BinaryView | D::FixedSizeBinary(_) => keep(D::Binary),
+                _ => return Err(refuse(field, target)),
+            },
+            PgType::Date if *from == D::Date32 => keep(D::Date32),
+            PgType::Date if *from == D::Date64 => Self::Exact(D::Date32),
+            PgType::Date if text => keep(D::Date32),
+            PgType::Time => match from {
+                D::Time32(_) => Self::Cast(vec![D::Time64(micros)]),
+                D::Time64(unit) if *unit == micros => keep(D::Time64(micros)),
+                D::Time64(_) => Self::Exact(D::Time64(micros)),
+                _ if text => Self::Cast(vec![D::Time64(TimeUnit::Nanosecond), D::Time64(micros)]),
+                _ => return Err(refuse(field, target)),
+            },
+            PgType::Timestamp => match from {
+                D::Timestamp(TimeUnit::Nanosecond, None) => Self::Exact(D::Timestamp(micros, None)),
+                D::Timestamp(_, None) | D::Date32 => keep(D::Timestamp(micros, None)),
+                _ => return Err(refuse(field, target)),
+            },
+            PgType::TimestampTz => match from {
+                D::Timestamp(TimeUnit::Nanosecond, Some(_)) => Self::Exact(D::Timestamp(micros, utc())),
+                D::Timestamp(unit, Some(_)) if *unit == micros && !unpacked => Self::None,
+                D::Timestamp(_, Some(_)) => Self::Cast(vec![D::Timestamp(micros, utc())]),
+                _ => return Err(refuse(field, target)),
+            },
+            PgType::Interval => match from {
+                D::Interval(_) => keep(D::Interval(IntervalUnit::MonthDayNano)),
+                D::Duration(_) => Self::Cast(vec![D::Interval(IntervalUnit::MonthDayNano)]),
+                _ => return Err(refuse(field, target)),
+            },
+            _ => return Err(refuse(field, target)),
+        };
+        Ok(plan)
+    }
+
+    /// The array in its form.
+    ///
+    /// # Errors
+    /// The first row whose value the target cannot hold; rows count from `first_row`.
+    pub(crate) fn apply(&self, field: &Field, array: &ArrayRef, first_row: u64) -> Result<ArrayRef> {
+        match self {
+            Self::None => Ok(array.clone()),
+            Self::Nested => json_text(field, array),
+            Self::Cast(forms) => {
+                let mut result = array.clone();
+                for form in forms {
+                    result = cast(&result, form)
+                        .map_err(|_| unfit(field, form, first_bad_row(&result, form, first_row)))?;
+                }
+                Ok(result)
+            }
+            Self::Exact(form) => exact(field, array, form, first_row),
+        }
+    }
+}
+
+fn numeric(
+    from: &DataType,
+    limit: Option<(u16, i16)>,
+    whole: bool,
+    keep: &impl Fn(DataType) -> Coercion,
+) -> Result<Option<Coercion>> {
+    use DataType as D;
+    const DECIMAL128_DIGITS: u16 = 38;
+    const DECIMAL256_DIGITS: u16 = 76;
+    let form = match (limit, from) {
+        (None, D::Decimal128(..) | D::Decimal256(..)) => from.clone(),
+        (None, D::Decimal32(_, scale) | D::Decimal64(_, scale)) => D::Decimal128(38, *scale),
+        (None, _) if whole => D::Decimal128(20, 0),
+        (Some((precision, scale)), D::Decimal128(p, s) | D::Decimal256(p, s))
+            if u16::from(*p) <= precision && i16::from(*s) == scale => from.clone(),
+        (Some((precision, scale)), _) if whole || from.is_decimal() => {
+            let (Ok(scale), true) = (i8::try_from(scale), precision <= DECIMAL256_DIGITS) else {
+                return Ok(None);
+            };
+            let form = if precision <= DECIMAL128_DIGITS {
+                D::Decimal128(precision as u8, scale)
+            } else {
+                D::Decimal256(precision as u8, scale)
+            };
+            return Ok(Some(Coercion::Exact(form)));
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(keep(form)))
+}
+
+/// The form from which a type is encoded.
+fn form_of(target: &PgType) -> Option<DataType> {
+    Some(match target {
+        PgType::Bool => DataType::Boolean,
+        PgType::Int2 => DataType::Int16,
+        PgType::Int4 => DataType::Int32,
+        PgType::Int8 => DataType::Int64,
+        PgType::Float4 => DataType::Float32,
+        PgType::Float8 => DataType::Float64,
+        PgType::Numeric(_) => DataType::Decimal128(38, 0),
+        PgType::Bytea => DataType::Binary,
+        PgType::Date => DataType::Date32,
+        PgType::Time => DataType::Time64(TimeUnit::Microsecond),
+        PgType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+        PgType::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
+        PgType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+        PgType::Text | PgType::Uuid | PgType::Json | PgType::Jsonb | PgType::Other(_) => return None,
+    })
+}
+
+fn cast(array: &ArrayRef, form: &DataType) -> Result<ArrayRef, arrow::error::ArrowError> {
+    // Not `safe`: what does not fit is an error, never a null.
+    let options = CastOptions {
+        safe: false,
+        format_options: FormatOptions::default(),
+    };
+    cast_with_options(array, form, &options)
+}
+
+/// Casts, and casts back to see that nothing was rounded.
+fn exact(field: &Field, array: &ArrayRef, form: &DataType, first_row: u64) -> Result<ArrayRef> {
+    let result = cast(array, form)
+        .map_err(|_| unfit(field, form, first_bad_row(array, form, first_row)))?;
+    let back = cast(&result, array.data_type())
+        .map_err(|_| unfit(field, form, first_bad_row(&result, array.data_type(), first_row)))?;
+    if let Some(row) = first_difference(array, &back) {
+        return Err(unfit(field, form, first_row + row as u64));
+    }
+    Ok(result)
+}
+
+fn first_difference(one: &ArrayRef, other: &ArrayRef) -> Option<usize> {
+    let same_number = |row: usize| match one.data_type() {
+        // NaN differs from itself, and is kept.
+        DataType::Float64 => {
+            let (a, b) = (one.as_primitive::<Float64Type>().value(row), other.as_primitive::<Float64Type>().value(row));
+            a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+        }
+        DataType::Float32 => {
+            let (a, b) = (one.as_primitive::<Float32Type>().value(row), other.as_primitive::<Float32Type>().value(row));
+            a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+        }
+        // 2^63 as a double casts back saturated to i64::MAX.
+        DataType::Int64 => {
+            let (a, b) = (one.as_primitive::<Int64Type>().value(row), other.as_primitive::<Int64Type>().value(row));
+            a == b && a != i64::MAX
+        }
+        _ => one.slice(row, 1).to_data() == other.slice(row, 1).to_data(),
+    };
+    (0..one.len()).find(|&row| one.is_valid(row) && !(other.is_valid(row) && same_number(row)))
+}
+
+/// The row (counted from `first_row`) at which a cast fails.
+fn first_bad_row(array: &ArrayRef, form: &DataType, first_row: u64) -> u64 {
+    let bad = (0..array.len()).find(|&row| cast(&array.slice(row, 1), form).is_err());
+    first_row + bad.unwrap_or_default() as u64
+}
+
+fn json_text(field: &Field, array: &ArrayRef) -> Result<ArrayRef> {
+    let options = EncoderOptions::default().with_explicit_nulls(true);
+    let field = Arc::new(field.clone());
+    let fault = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::new(
+            ErrorKind::Value,
+            Stage::Encode,
+            format!("column {}: {} cannot be written as JSON", field.name(), field.data_type()),
+        )
+        .caused_by(error)
+    };
+    let mut encoder = make_encoder(&field, array, &options).map_err(|error| fault(error.into()))?;
+    let mut texts = StringBuilder::with_capacity(array.len(), array.len() * 32);
+    let mut buffer = Vec::new();
+    for row in 0..array.len() {
+        if array.is_null(row) {
+            texts.append_null();
+            continue;
+        }
+        buffer.clear();
+        encoder.encode(row, &mut buffer);
+        texts.append_value(std::str::from_utf8(&buffer).map_err(|error| fault(error.into()))?);
+    }
+    Ok(Arc::new(texts.finish()))
+}
+
+fn refuse(field: &Field, target: &PgType) -> Error {
+    Error::new(
+        ErrorKind::Value,
+        Stage::Encode,
+        format!(
+            "column {}: {} cannot be written to a column of type {} without change",
+            field.name(),
+            field.data_type(),
+            target.sql()
+        ),
+    )
+    .hint("CAST the column in the module's SQL, or change the column's type in the table")
+}
+
+fn unfit(field: &Field, form: &DataType, row: u64) -> Error {
+    Error::new(
+        ErrorKind::Value,
+        Stage::Encode,
+        format!(
+            "column {}, row {row} of the result: the {} does not fit {form} without change",
+            field.name(),
+            field.data_type()
+        ),
+    )
+    .hint("round or CAST the column in the module's SQL (date_trunc('microsecond', …) for \
+           nanoseconds), or widen the table's column")
+}

@@ -1,0 +1,46 @@
+//! COPY's CSV format: an unquoted empty field is null, so text is always quoted.
+
+use bytes::{BufMut, BytesMut};
+
+use super::Fault;
+use super::cell::Cells;
+
+pub(super) fn row(cells: &[Cells<'_>], row: usize, out: &mut BytesMut) -> Result<(), Fault> {
+    for (column, cells) in cells.iter().enumerate() {
+        if column > 0 {
+            out.put_u8(b',');
+        }
+        if cells.is_null(row) {
+            continue;
+        }
+        let quoted = cells.needs_escape();
+        if quoted {
+            out.put_u8(b'"');
+        }
+        let start = out.len();
+        cells.text(row, out).map_err(|(reason, hint)| Fault {
+            column,
+            reason,
+            hint,
+        })?;
+        if quoted {
+            double_quotes(start, out);
+            out.put_u8(b'"');
+        }
+    }
+    out.put_u8(b'\n');
+    Ok(())
+}
+
+fn double_quotes(start: usize, out: &mut BytesMut) {
+    let Some(first) = memchr::memchr(b'"', &out[start..]) else {
+        return;
+    };
+    let rest = out.split_off(start + first);
+    for &byte in &rest {
+        if byte == b'"' {
+            out.put_u8(b'"');
+        }
+        out.put_u8(byte);
+    }
+}

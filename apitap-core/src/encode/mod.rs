@@ -1,0 +1,184 @@
+//! Arrow to PostgreSQL's wire formats. Pure: arrays in, bytes out.
+//!
+//! A [`RowEncoder`] is planned once per load, from the result's schema and the columns of the
+//! table. For each batch it yields [`Rows`]: cells that can be written in binary (COPY, bind
+//! parameters, arrays) or as text (COPY text and CSV).
+
+mod cell;
+mod coerce;
+mod copy_binary;
+mod copy_csv;
+mod copy_text;
+mod numeric;
+pub(crate) mod params;
+pub mod pg_type;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use bytes::BytesMut;
+
+use self::cell::Cells;
+use self::coerce::Coercion;
+pub use self::pg_type::PgType;
+use crate::config::WriteMethod;
+use crate::error::{Error, ErrorKind, Result, Stage};
+
+/// Turns batches of one schema into rows for one table.
+#[derive(Debug, Clone)]
+pub struct RowEncoder {
+    schema: SchemaRef,
+    columns: Vec<(PgType, Coercion)>,
+}
+
+impl RowEncoder {
+    /// An encoder for rows of `schema` into columns of the types in `targets`.
+    ///
+    /// # Errors
+    /// Columns whose values cannot be written without change, or not by `method`.
+    pub fn plan(schema: SchemaRef, targets: Vec<PgType>, method: WriteMethod) -> Result<Self> {
+        let fields = schema.fields().iter();
+        let columns = fields
+            .zip(targets)
+            .map(|(field, target)| {
+                if method == WriteMethod::CopyBinary && !target.has_binary() {
+                    return Err(Error::new(
+                        ErrorKind::Value,
+                        Stage::Encode,
+                        format!(
+                            "column {}: copy-binary cannot write type {}",
+                            field.name(),
+                            target.sql()
+                        ),
+                    )
+                    .hint("set write.method=copy-text: the server parses any type from text"));
+                }
+                let coercion = Coercion::plan(field, &target)?;
+                Ok((target, coercion))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { schema, columns })
+    }
+
+    /// The types of the table's columns.
+    pub fn targets(&self) -> impl Iterator<Item = &PgType> {
+        self.columns.iter().map(|(target, _)| target)
+    }
+
+    /// The rows of a batch; `first_row` is the place in the result of its first, from 1.
+    ///
+    /// # Errors
+    /// A value that its column cannot hold, with its row and column.
+    pub fn rows(&self, batch: &RecordBatch, first_row: u64) -> Result<Rows> {
+        let arrays = self
+            .columns
+            .iter()
+            .zip(self.schema.fields())
+            .zip(batch.columns())
+            .map(|(((_, coercion), field), array)| coercion.apply(field, array, first_row))
+            .collect::<Result<_>>()?;
+        Ok(Rows {
+            arrays,
+            count: batch.num_rows(),
+            first_row,
+        })
+    }
+
+    /// Appends `rows` to a COPY stream of `method`.
+    ///
+    /// # Errors
+    /// A value that PostgreSQL cannot hold, with its row and column.
+    pub fn copy(&self, rows: &Rows, method: WriteMethod, out: &mut BytesMut) -> Result<()> {
+        let cells = self.cells(rows)?;
+        for row in 0..rows.count {
+            let encoded = match method {
+                WriteMethod::CopyText => copy_text::row(&cells, row, out),
+                WriteMethod::CopyCsv => copy_csv::row(&cells, row, out),
+                _ => copy_binary::row(&cells, row, out),
+            };
+            encoded.map_err(|fault| self.locate(fault, rows, row))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cells<'a>(&self, rows: &'a Rows) -> Result<Vec<Cells<'a>>> {
+        let columns = self.columns.iter().zip(self.schema.fields());
+        columns
+            .zip(&rows.arrays)
+            .map(|(((target, _), field), array)| {
+                Cells::new(array, target).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Internal,
+                        Stage::Encode,
+                        format!(
+                            "column {}: {} has no encoding as {}",
+                            field.name(),
+                            array.data_type(),
+                            target.sql()
+                        ),
+                    )
+                })
+            })
+            .collect()
+    }
+
+    pub(crate) fn locate(&self, fault: Fault, rows: &Rows, row: usize) -> Error {
+        Error::new(
+            ErrorKind::Value,
+            Stage::Encode,
+            format!(
+                "column {}, row {} of the result: {}",
+                self.schema.field(fault.column).name(),
+                rows.first_row + row as u64,
+                fault.reason
+            ),
+        )
+        .hint(fault.hint)
+    }
+}
+
+/// Rows in the form in which they are encoded.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    arrays: Vec<ArrayRef>,
+    count: usize,
+    first_row: u64,
+}
+
+impl Rows {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// What precedes the rows in a COPY stream of `method`.
+pub fn copy_header(method: WriteMethod) -> &'static [u8] {
+    match method {
+        WriteMethod::CopyBinary => copy_binary::HEADER,
+        _ => b"",
+    }
+}
+
+/// What follows the rows in a COPY stream of `method`.
+pub fn copy_trailer(method: WriteMethod) -> &'static [u8] {
+    match method {
+        WriteMethod::CopyBinary => copy_binary::TRAILER,
+        _ => b"",
+    }
+}
+
+/// Why a cell cannot be written. Never holds the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) column: usize,
+    pub(crate) reason: &'static str,
+    pub(crate) hint: &'static str,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,291 @@
+//! A source as the feed of a table: pages from the paginator, shared by lanes that decode them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::task::JoinSet;
+
+use crate::channel::{self, Receiver};
+use crate::config::{Config, DecodePath, UnknownFields};
+use crate::decode::rows::{self, Row, RowsDecoder};
+use crate::decode::{NulSighting, TapeDecoder};
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::metrics::{Metrics, RowCounter};
+use crate::pipeline_file::SourceSpec;
+use crate::source::{self, Page, RowBudget};
+use crate::transform::{Feed, Lane, ScanRequest};
+
+/// The pages of one source in a run: first those looked at for the schema, then the others.
+pub(crate) struct SourceFeed {
+    spec: Arc<SourceSpec>,
+    config: Config,
+    metrics: Arc<Metrics>,
+    nuls: NulSighting,
+    counter: Arc<RowCounter>,
+    budget: RowBudget,
+    pages: Mutex<Option<BoxStream<'static, Result<Page>>>>,
+}
+
+impl fmt::Debug for SourceFeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SourceFeed({})", self.spec.name)
+    }
+}
+
+/// A source that has begun: its rest, and the pages already fetched.
+pub(crate) struct Begun {
+    spec: Arc<SourceSpec>,
+    pages: BoxStream<'static, Result<Page>>,
+    budget: RowBudget,
+    /// The first pages, as many as the sample needs.
+    pub(crate) sample: Vec<Page>,
+}
+
+impl Begun {
+    /// The source's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Begins a source without fetching anything.
+    pub(crate) fn new(spec: Arc<SourceSpec>, config: &Config, metrics: Arc<Metrics>) -> Self {
+        let budget = RowBudget::unlimited();
+        let pages = source::pages(spec.clone(), config.source.clone(), metrics, budget.clone());
+        Self {
+            spec,
+            pages: pages.boxed(),
+            budget,
+            sample: Vec::new(),
+        }
+    }
+
+    /// Fetches pages until they hold `rows`, and no more.
+    pub(crate) async fn fetch_sample(&mut self, rows: usize) -> Result<()> {
+        let mut missing = rows;
+        self.budget.set(Some(rows as u64));
+        while missing > 0 {
+            let Some(page) = self.pages.next().await else {
+                break;
+            };
+            let page = page?;
+            missing -= page.row_count.min(missing);
+            self.sample.push(page);
+        }
+        Ok(())
+    }
+
+    /// The feed of the source's table.
+    pub(crate) fn into_feed(
+        self,
+        config: &Config,
+        metrics: Arc<Metrics>,
+        nuls: NulSighting,
+        counter: Arc<RowCounter>,
+    ) -> SourceFeed {
+        let sample = stream::iter(self.sample.into_iter().map(Ok));
+        SourceFeed {
+            spec: self.spec,
+            config: config.clone(),
+            metrics,
+            nuls,
+            counter,
+            budget: self.budget,
+            pages: Mutex::new(Some(sample.chain(self.pages).boxed())),
+        }
+    }
+}
+
+impl Feed for SourceFeed {
+    fn open(&self, request: ScanRequest) -> Result<Vec<Lane>> {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let pages = pages.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                Stage::Transform,
+                format!("source {} was opened twice in one run", self.spec.name),
+            )
+        })?;
+        self.budget.set(request.limit.map(|rows| rows as u64));
+        let unknown = if request.every_column {
+            self.config.decode.unknown_fields
+        } else {
+            UnknownFields::Ignore
+        };
+        let pages = SharedPages {
+            pages: Arc::new(tokio::sync::Mutex::new(pages)),
+            metrics: self.metrics.clone(),
+        };
+        (0..request.lanes)
+            .map(|_| match self.config.decode.path {
+                DecodePath::Tape => Ok(self.tape_lane(pages.clone(), &request, unknown)),
+                DecodePath::Rows => self.rows_lane(pages.clone(), &request, unknown),
+            })
+            .collect()
+    }
+}
+
+impl SourceFeed {
+    fn tape_lane(&self, pages: SharedPages, request: &ScanRequest, unknown: UnknownFields) -> Lane {
+        let lane = TapeLane {
+            decoder: TapeDecoder::new(
+                &self.spec.name,
+                request.schema.clone(),
+                self.config.decode.batch_rows.get(),
+                unknown,
+                self.nuls.clone(),
+            ),
+            ready: VecDeque::new(),
+            pages,
+            counter: self.counter.clone(),
+        };
+        stream::try_unfold(lane, |mut lane| async move {
+            let batch = lane.next().await?;
+            Ok(batch.map(|batch| (batch, lane)))
+        })
+        .boxed()
+    }
+
+    fn rows_lane(
+        &self,
+        pages: SharedPages,
+        request: &ScanRequest,
+        unknown: UnknownFields,
+    ) -> Result<Lane> {
+        let capacity = self.config.channel.capacity.get();
+        let (sender, receiver) = channel::bounded(capacity, self.metrics.rows_channel.clone());
+        let decoder = RowsDecoder::new(
+            &self.spec.name,
+            request.schema.clone(),
+            unknown,
+            self.nuls.clone(),
+        )?;
+        let (source, counter) = (self.spec.name.clone(), self.counter.clone());
+        let mut parser = JoinSet::new();
+        parser.spawn(async move {
+            loop {
+                let rows = match pages.next().await {
+                    Ok(None) => return,
+                    Ok(Some(page)) => pages.metrics.parse.time(|| rows::parse(&source, &page)),
+                    Err(error) => Err(error),
+                };
+                match rows {
+                    Ok(rows) => {
+                        for row in rows {
+                            counter.add(1).await;
+                            if sender.send(Ok(row), 1).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        // Nobody is left to tell if the receiver is gone.
+                        let _ = sender.send(Err(error), 1).await;
+                        return;
+                    }
+                }
+            }
+        });
+        let lane = RowsLane {
+            decoder,
+            rows: receiver,
+            batch_rows: self.config.decode.batch_rows.get(),
+            metrics: self.metrics.clone(),
+            _parser: parser,
+        };
+        let batches = stream::try_unfold(lane, |mut lane| async move {
+            let batch = lane.next().await?;
+            Ok(batch.map(|batch| (batch, lane)))
+        });
+        Ok(batches.boxed())
+    }
+}
+
+/// The pages of a source, each given to one lane.
+#[derive(Clone)]
+struct SharedPages {
+    pages: Arc<tokio::sync::Mutex<BoxStream<'static, Result<Page>>>>,
+    metrics: Arc<Metrics>,
+}
+
+impl SharedPages {
+    async fn next(&self) -> Result<Option<Page>> {
+        let start = Instant::now();
+        let page = self.pages.lock().await.next().await.transpose();
+        self.metrics.decode.waited(start.elapsed());
+        page
+    }
+}
+
+struct TapeLane {
+    decoder: TapeDecoder,
+    ready: VecDeque<RecordBatch>,
+    pages: SharedPages,
+    counter: Arc<RowCounter>,
+}
+
+impl TapeLane {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let metrics = self.pages.metrics.clone();
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                self.counter.add(batch.num_rows() as u64).await;
+                metrics.decode.passed(batch.num_rows());
+                metrics.rows_decoded.fetch_add(batch.num_rows() as u64, Relaxed);
+                return Ok(Some(batch));
+            }
+            let Some(page) = self.pages.next().await? else {
+                return Ok(None);
+            };
+            self.ready.extend(metrics.decode.time(|| self.decoder.decode(&page))?);
+        }
+    }
+}
+
+struct RowsLane {
+    decoder: RowsDecoder,
+    rows: Receiver<Result<Row>>,
+    batch_rows: usize,
+    metrics: Arc<Metrics>,
+    /// Aborted when the lane is dropped.
+    _parser: JoinSet<()>,
+}
+
+impl RowsLane {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let Self {
+            decoder,
+            rows,
+            batch_rows,
+            metrics,
+            ..
+        } = self;
+        while decoder.len() < *batch_rows {
+            let Some(first) = rows.receive().await else {
+                break;
+            };
+            // What waits is converted in one go, so that the clock is read once.
+            metrics.decode.time(|| {
+                decoder.push(&first?)?;
+                while decoder.len() < *batch_rows
+                    && let Some(row) = rows.receive_now()
+                {
+                    decoder.push(&row?)?;
+                }
+                Ok::<_, Error>(())
+            })?;
+        }
+        if decoder.is_empty() {
+            return Ok(None);
+        }
+        let count = decoder.len();
+        let batch = metrics.decode.time(|| decoder.flush())?;
+        metrics.decode.passed(count);
+        metrics.rows_decoded.fetch_add(count as u64, Relaxed);
+        Ok(Some(batch))
+    }
+}

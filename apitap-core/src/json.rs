@@ -1,0 +1,726 @@
+//! A strict JSON scanner over text already known to be UTF-8.
+//!
+//! It validates what it passes over and hands out slices; it never builds a tree.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+/// How deep arrays and objects may be nested, as in `serde_json`.
+const MAX_DEPTH: usize = 128;
+
+/// Where a document stops being JSON, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonError {
+    /// Bytes from the start of the document.
+    pub offset: usize,
+    /// What is wrong there.
+    pub what: &'static str,
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.what, self.offset)
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+type Result<T> = std::result::Result<T, JsonError>;
+
+/// A cursor over JSON text.
+#[derive(Debug, Clone)]
+pub(crate) struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// A string as it stands between its quotes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct RawStr<'a> {
+    pub(crate) raw: &'a str,
+    pub(crate) escaped: bool,
+}
+
+/// A number as it is written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct RawNumber<'a> {
+    pub(crate) text: &'a str,
+    /// Neither fraction nor exponent.
+    pub(crate) integer: bool,
+}
+
+/// A value, arrays and objects as raw text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum RawValue<'a> {
+    Null,
+    Bool(bool),
+    Number(RawNumber<'a>),
+    String(RawStr<'a>),
+    Nested(&'a str),
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(text: &'a str, at: usize) -> Self {
+        Self { text, at }
+    }
+
+    pub(crate) fn offset(&self) -> usize {
+        self.at
+    }
+
+    #[inline]
+    fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    #[inline]
+    fn byte(&self) -> Option<u8> {
+        self.bytes().get(self.at).copied()
+    }
+
+    pub(crate) fn error(&self, what: &'static str) -> JsonError {
+        JsonError {
+            offset: self.at,
+            what,
+        }
+    }
+
+    /// The next byte that is not white space; it is not consumed.
+    #[inline]
+    pub(crate) fn peek(&mut self) -> Result<u8> {
+        while let Some(byte) = self.byte() {
+            match byte {
+                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
+                _ => return Ok(byte),
+            }
+        }
+        Err(self.error("unexpected end"))
+    }
+
+    #[inline]
+    pub(crate) fn expect(&mut self, wanted: u8, what: &'static str) -> Result<()> {
+        if self.peek()? == wanted {
+            self.at += 1;
+            Ok(())
+        } else {
+            Err(self.error(what))
+        }
+    }
+
+    /// Consumes `wanted` if it comes next.
+    #[inline]
+    pub(crate) fn eat(&mut self, wanted: u8) -> Result<bool> {
+        let found = self.peek()? == wanted;
+        self.at += usize::from(found);
+        Ok(found)
+    }
+
+    /// Only white space may follow.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        match self.peek() {
+            Ok(_) => Err(self.error("more text after the end of the document")),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// An object's key and the colon behind it.
+    #[inline]
+    pub(crate) fn key(&mut self) -> Result<RawStr<'a>> {
+        if self.peek()? != b'"' {
+            return Err(self.error("expected a key in quotes"));
+        }
+        let key = self.string()?;
+        self.expect(b':', "expected `:`")?;
+        Ok(key)
+    }
+
+    /// A comma, or the `close` that ends the container: true when more follows.
+    #[inline]
+    pub(crate) fn more(&mut self, close: u8) -> Result<bool> {
+        let byte = self.peek()?;
+        self.at += 1;
+        if byte == b',' {
+            Ok(true)
+        } else if byte == close {
+            Ok(false)
+        } else {
+            self.at -= 1;
+            Err(self.error("expected `,` or the end of an array or object"))
+        }
+    }
+
+    /// A string; the cursor stands on its opening quote.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<RawStr<'a>> {
+        let bytes = self.bytes();
+        let start = self.at + 1;
+        let mut at = start;
+        let mut escaped = false;
+        loop {
+            at = plain_run_end(bytes, at);
+            match bytes.get(at) {
+                Some(b'"') => {
+                    self.at = at + 1;
+                    return Ok(RawStr {
+                        raw: &self.text[start..at],
+                        escaped,
+                    });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    at = check_escape(bytes, at)?;
+                }
+                Some(_) => {
+                    return Err(JsonError {
+                        offset: at,
+                        what: "control character in a string",
+                    });
+                }
+                None => {
+                    return Err(JsonError {
+                        offset: at,
+                        what: "unexpected end in a string",
+                    });
+                }
+            }
+        }
+    }
+
+    /// A number; the cursor stands on its first character.
+    #[inline]
+    pub(crate) fn number(&mut self) -> Result<RawNumber<'a>> {
+        let bytes = self.bytes();
+        let start = self.at;
+        let mut at = start + usize::from(bytes.get(start) == Some(&b'-'));
+        let digits = |mut at: usize| {
+            while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+                at += 1;
+            }
+            at
+        };
+        let invalid = |offset| JsonError {
+            offset,
+            what: "invalid number",
+        };
+        let first = at;
+        at = digits(at);
+        if at == first || (at > first + 1 && bytes[first] == b'0') {
+            return Err(invalid(first));
+        }
+        let mut integer = true;
+        if bytes.get(at) == Some(&b'.') {
+            integer = false;
+            let fraction = at + 1;
+            at = digits(fraction);
+            if at == fraction {
+                return Err(invalid(at));
+            }
+        }
+        if matches!(bytes.get(at), Some(b'e' | b'E')) {
+            integer = false;
+            at += 1;
+            at += usize::from(matches!(bytes.get(at), Some(b'+' | b'-')));
+            let exponent = at;
+            at = digits(at);
+            if at == exponent {
+                return Err(invalid(at));
+            }
+        }
+        self.at = at;
+        Ok(RawNumber {
+            text: &self.text[start..at],
+            integer,
+        })
+    }
+
+    /// Any value.
+    #[inline]
+    pub(crate) fn value(&mut self) -> Result<RawValue<'a>> {
+        match self.peek()? {
+            b'"' => Ok(RawValue::String(self.string()?)),
+            b'-' | b'0'..=b'9' => Ok(RawValue::Number(self.number()?)),
+            b'{' | b'[' => {
+                let start = self.at;
+                self.skip_nested()?;
+                Ok(RawValue::Nested(&self.text[start..self.at]))
+            }
+            b't' => self.literal("true").map(|()| RawValue::Bool(true)),
+            b'f' => self.literal("false").map(|()| RawValue::Bool(false)),
+            b'n' => self.literal("null").map(|()| RawValue::Null),
+            _ => Err(self.error("expected a value")),
+        }
+    }
+
+    /// Any value, and its text as it is written.
+    #[inline]
+    pub(crate) fn value_and_text(&mut self) -> Result<(RawValue<'a>, &'a str)> {
+        self.peek()?;
+        let start = self.at;
+        let value = self.value()?;
+        Ok((value, &self.text[start..self.at]))
+    }
+
+    /// Passes over any value and says where it stood.
+    #[inline]
+    pub(crate) fn skip(&mut self) -> Result<Range<usize>> {
+        self.peek()?;
+        let start = self.at;
+        self.value()?;
+        Ok(start..self.at)
+    }
+
+    fn literal(&mut self, word: &'static str) -> Result<()> {
+        if self.bytes()[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Ok(())
+        } else {
+            Err(self.error("expected a value"))
+        }
+    }
+
+    /// An array or object; the cursor stands on its bracket. Iterative, so that depth costs
+    /// no stack; bit `depth` of `objects` says what the container at that depth is.
+    fn skip_nested(&mut self) -> Result<()> {
+        let mut objects = 0u128;
+        let mut depth = 0usize;
+        loop {
+            // At a value.
+            match self.peek()? {
+                open @ (b'{' | b'[') => {
+                    if depth == MAX_DEPTH {
+                        return Err(self.error("nested too deeply"));
+                    }
+                    self.at += 1;
+                    let object = open == b'{';
+                    objects = (objects & !(1 << depth)) | (u128::from(object) << depth);
+                    depth += 1;
+                    if !self.eat(if object { b'}' } else { b']' })? {
+                        if object {
+                            self.key()?;
+                        }
+                        continue;
+                    }
+                    depth -= 1;
+                }
+                b'"' => {
+                    self.string()?;
+                }
+                b'-' | b'0'..=b'9' => {
+                    self.number()?;
+                }
+                _ => {
+                    self.value()?;
+                }
+            }
+            // Behind a value: leave containers until one goes on.
+            loop {
+                if depth == 0 {
+                    return Ok(());
+                }
+                let object = objects >> (depth - 1) & 1 == 1;
+                if self.more(if object { b'}' } else { b']' })? {
+                    if object {
+                        self.key()?;
+                    }
+                    break;
+                }
+                depth -= 1;
+            }
+        }
+    }
+}
+
+/// The first byte at or after `at` that a string cannot hold as it is.
+#[inline]
+fn plain_run_end(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    // Eight bytes at a time: a byte is below n, or equal to a constant, where borrowing from
+    // it reaches its high bit ("Bit Twiddling Hacks", hasless and haszero). A false positive
+    // can only stand behind a true one, and the lowest is what counts.
+    while let Some(chunk) = bytes.get(at..at + 8) {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        let word = u64::from_le_bytes(word);
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        let found = (word.wrapping_sub(ONES * 0x20) & !word)
+            | (quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash);
+        let found = found & HIGHS;
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    while let Some(&byte) = bytes.get(at) {
+        if byte < 0x20 || byte == b'"' || byte == b'\\' {
+            break;
+        }
+        at += 1;
+    }
+    at
+}
+
+/// Checks the escape at `at` and returns the offset behind it. Surrogates must come in pairs:
+/// neither UTF-8 nor PostgreSQL has a place for a lone one.
+fn check_escape(bytes: &[u8], at: usize) -> Result<usize> {
+    let invalid = JsonError {
+        offset: at,
+        what: "invalid escape in a string",
+    };
+    match bytes.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') => match hex4(bytes, at + 2) {
+            Some(0xD800..=0xDBFF) => {
+                let low = bytes.get(at + 6..at + 8) == Some(b"\\u");
+                match hex4(bytes, at + 8) {
+                    Some(0xDC00..=0xDFFF) if low => Ok(at + 12),
+                    _ => Err(JsonError {
+                        offset: at,
+                        what: "lone surrogate in a string",
+                    }),
+                }
+            }
+            Some(0xDC00..=0xDFFF) => Err(JsonError {
+                offset: at,
+                what: "lone surrogate in a string",
+            }),
+            Some(_) => Ok(at + 6),
+            None => Err(invalid),
+        },
+        _ => Err(invalid),
+    }
+}
+
+fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
+    let mut value = 0;
+    for &byte in bytes.get(at..at + 4)? {
+        value = value << 4 | char::from(byte).to_digit(16)?;
+    }
+    Some(value)
+}
+
+impl<'a> RawStr<'a> {
+    /// The string it stands for.
+    pub(crate) fn decoded(self) -> Cow<'a, str> {
+        if !self.escaped {
+            return Cow::Borrowed(self.raw);
+        }
+        let mut out = String::with_capacity(self.raw.len());
+        self.decode_into(&mut out);
+        Cow::Owned(out)
+    }
+
+    /// Appends the string it stands for. Its escapes have been checked by the scanner.
+    pub(crate) fn decode_into(self, out: &mut String) {
+        let bytes = self.raw.as_bytes();
+        let mut rest = self.raw;
+        while let Some(offset) = rest.find('\\') {
+            out.push_str(&rest[..offset]);
+            let at = bytes.len() - rest.len() + offset;
+            let mut width = 2;
+            out.push(match bytes.get(at + 1) {
+                Some(b'b') => '\u{8}',
+                Some(b'f') => '\u{c}',
+                Some(b'n') => '\n',
+                Some(b'r') => '\r',
+                Some(b't') => '\t',
+                Some(b'u') => {
+                    width = 6;
+                    let mut code = hex4(bytes, at + 2).unwrap_or_default();
+                    if (0xD800..0xDC00).contains(&code) {
+                        width = 12;
+                        let low = hex4(bytes, at + 8).unwrap_or_default();
+                        code = 0x10000 + ((code & 0x3FF) << 10) + (low & 0x3FF);
+                    }
+                    char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+                }
+                Some(&other) => char::from(other),
+                None => char::REPLACEMENT_CHARACTER,
+            });
+            rest = &rest[offset + width..];
+        }
+        out.push_str(rest);
+    }
+}
+
+/// Where the rows of a page stand, and the values beside them that pagination needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The bytes of the array of rows with its brackets, or of one object that is the only row.
+    pub rows: Range<usize>,
+    /// How many rows stand there.
+    pub row_count: usize,
+    /// The raw JSON of each wanted pointer, in the order asked for.
+    pub values: Vec<Option<Range<usize>>>,
+}
+
+impl Envelope {
+    /// Validates the whole of `body` and finds the rows at `data_path` and the `wanted` values,
+    /// all RFC 6901 pointers.
+    ///
+    /// # Errors
+    /// Anything that is not JSON, or nothing at `data_path`.
+    pub fn scan(body: &[u8], data_path: &str, wanted: &[&str]) -> Result<Self> {
+        let text = utf8(body)?;
+        let mut scanner = Scanner::new(text, 0);
+        let mut search = Search {
+            data_path: tokens(data_path),
+            wanted: wanted.iter().map(|pointer| tokens(pointer)).collect(),
+            rows: None,
+            row_count: 0,
+            values: vec![None; wanted.len()],
+        };
+        search.value(&mut scanner, &mut Vec::new())?;
+        scanner.end()?;
+        let rows = search.rows.ok_or(JsonError {
+            offset: 0,
+            what: "nothing at data_path",
+        })?;
+        Ok(Self {
+            rows,
+            row_count: search.row_count,
+            values: search.values,
+        })
+    }
+}
+
+/// Counts the rows of newline-delimited JSON, empty lines aside, and validates each.
+///
+/// # Errors
+/// A line that is not JSON.
+pub fn scan_lines(body: &[u8]) -> Result<usize> {
+    let mut scanner = Scanner::new(utf8(body)?, 0);
+    let mut rows = 0;
+    while scanner.peek().is_ok() {
+        scanner.skip()?;
+        line_end(&mut scanner)?;
+        rows += 1;
+    }
+    Ok(rows)
+}
+
+/// Passes to the next line; only blanks may stand before it.
+pub(crate) fn line_end(scanner: &mut Scanner<'_>) -> Result<()> {
+    while let Some(byte) = scanner.byte() {
+        match byte {
+            b' ' | b'\t' | b'\r' => scanner.at += 1,
+            b'\n' => {
+                scanner.at += 1;
+                return Ok(());
+            }
+            _ => return Err(scanner.error("two values on one line")),
+        }
+    }
+    Ok(())
+}
+
+/// The text of a body.
+pub(crate) fn utf8(body: &[u8]) -> Result<&str> {
+    std::str::from_utf8(body).map_err(|error| JsonError {
+        offset: error.valid_up_to(),
+        what: "invalid UTF-8",
+    })
+}
+
+fn tokens(pointer: &str) -> Vec<String> {
+    pointer
+        .split('/')
+        .skip(1)
+        .map(|token| token.replace("~1", "/").replace("~0", "~"))
+        .collect()
+}
+
+struct Search {
+    data_path: Vec<String>,
+    wanted: Vec<Vec<String>>,
+    rows: Option<Range<usize>>,
+    row_count: usize,
+    values: Vec<Option<Range<usize>>>,
+}
+
+impl Search {
+    /// Goes down only where a pointer leads, so its depth is that of the longest pointer.
+    fn value(&mut self, scanner: &mut Scanner<'_>, path: &mut Vec<String>) -> Result<()> {
+        let first = scanner.peek()?;
+        let start = scanner.offset();
+        let is_rows = *path == self.data_path;
+        let leads_on = |pointer: &Vec<String>| pointer.len() > path.len() && pointer.starts_with(path);
+        let leads_on = leads_on(&self.data_path) || self.wanted.iter().any(leads_on);
+        if is_rows && first == b'[' {
+            self.row_count = count_elements(scanner)?;
+        } else if leads_on && first == b'{' {
+            self.object(scanner, path)?;
+        } else if leads_on && first == b'[' {
+            self.array(scanner, path)?;
+        } else {
+            scanner.skip()?;
+        }
+        let span = start..scanner.offset();
+        if is_rows {
+            match first {
+                b'[' => {}
+                b'{' => self.row_count = 1,
+                b'n' => self.row_count = 0,
+                _ => {
+                    return Err(JsonError {
+                        offset: start,
+                        what: "data_path leads to neither an array nor an object",
+                    });
+                }
+            }
+            self.rows = Some(if first == b'n' { start..start } else { span.clone() });
+        }
+        for (pointer, value) in self.wanted.iter().zip(&mut self.values) {
+            if pointer == path {
+                *value = Some(span.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, scanner: &mut Scanner<'_>, path: &mut Vec<String>) -> Result<()> {
+        scanner.expect(b'{', "expected `{`")?;
+        if scanner.eat(b'}')? {
+            return Ok(());
+        }
+        loop {
+            path.push(scanner.key()?.decoded().into_owned());
+            self.value(scanner, path)?;
+            path.pop();
+            if !scanner.more(b'}')? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn array(&mut self, scanner: &mut Scanner<'_>, path: &mut Vec<String>) -> Result<()> {
+        scanner.expect(b'[', "expected `[`")?;
+        if scanner.eat(b']')? {
+            return Ok(());
+        }
+        for index in 0.. {
+            path.push(index.to_string());
+            self.value(scanner, path)?;
+            path.pop();
+            if !scanner.more(b']')? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn count_elements(scanner: &mut Scanner<'_>) -> Result<usize> {
+    scanner.expect(b'[', "expected `[`")?;
+    if scanner.eat(b']')? {
+        return Ok(0);
+    }
+    let mut count = 0;
+    loop {
+        scanner.skip()?;
+        count += 1;
+        if !scanner.more(b']')? {
+            return Ok(count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn skip(text: &str) -> Result<()> {
+        let mut scanner = Scanner::new(text, 0);
+        scanner.skip()?;
+        scanner.end()
+    }
+
+    #[test]
+    fn envelope_finds_rows_and_values() {
+        let body = br#"{"meta":{"total":3,"next":"abc"},"data":{"items":[{"a":1},{"a":[2]},null]},"x":{}}"#;
+        let envelope =
+            Envelope::scan(body, "/data/items", &["/meta/total", "/meta/next", "/meta/none"]).unwrap();
+        assert_eq!(envelope.row_count, 3);
+        assert_eq!(&body[envelope.rows.clone()], br#"[{"a":1},{"a":[2]},null]"#);
+        let text = |index: usize| envelope.values[index].clone().map(|span| &body[span]);
+        assert_eq!(text(0), Some(&b"3"[..]));
+        assert_eq!(text(1), Some(&br#""abc""#[..]));
+        assert_eq!(text(2), None);
+    }
+
+    #[test]
+    fn one_object_is_one_row_and_null_is_none() {
+        assert_eq!(Envelope::scan(b" {\"a\":1} ", "", &[]).unwrap().row_count, 1);
+        assert_eq!(Envelope::scan(b"{\"d\":null}", "/d", &[]).unwrap().row_count, 0);
+        assert_eq!(
+            Envelope::scan(b"{\"d\":1}", "/e", &[]).unwrap_err().what,
+            "nothing at data_path"
+        );
+    }
+
+    #[test]
+    fn lines_are_rows() {
+        assert_eq!(scan_lines(b"{\"a\":1}\n\n{\"a\":2}\r\n").unwrap(), 2);
+        assert!(scan_lines(b"{\"a\":1} {\"a\":2}\n").is_err());
+        assert!(scan_lines(b"{\"a\":1}\n{\"a\":").is_err());
+    }
+
+    #[test]
+    fn lone_surrogates_are_refused() {
+        assert!(skip(r#""\ud83d\ude00""#).is_ok());
+        for text in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83d\u0041""#] {
+            assert_eq!(skip(text).unwrap_err().what, "lone surrogate in a string");
+        }
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        assert!(skip(&("[".repeat(128) + &"]".repeat(128))).is_ok());
+        assert!(skip(&("[".repeat(129) + &"]".repeat(129))).is_err());
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            ".*".prop_map(serde_json::Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::hash_map(".*", inner, 0..6)
+                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn accepts_what_serde_json_writes(value in json(), pretty: bool) {
+            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+            prop_assert!(skip(&text).is_ok(), "{text}");
+            if let serde_json::Value::String(string) = &value {
+                let mut scanner = Scanner::new(&text, 0);
+                prop_assert_eq!(scanner.string().unwrap().decoded(), string.as_str());
+            }
+        }
+
+        #[test]
+        fn agrees_with_serde_json_on_damage(value in json(), at: prop::sample::Index, with in r#"[ \[\]{},:"\\0-9eE.+tfnu-]"#) {
+            let text = serde_json::to_string(&value).unwrap();
+            let mut chars: Vec<char> = text.chars().collect();
+            let index = at.index(chars.len());
+            chars[index] = with.chars().next().unwrap();
+            let text: String = chars.into_iter().collect();
+            let oracle = serde_json::from_str::<serde_json::Value>(&text);
+            prop_assert_eq!(skip(&text).is_ok(), oracle.is_ok(), "{}: {:?}", text, oracle);
+        }
+    }
+}

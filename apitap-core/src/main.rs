@@ -1,0 +1,236 @@
+//! The `apitap` command: runs SQL modules over HTTP APIs into PostgreSQL.
+
+mod cli;
+mod progress;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use apitap_core::infer::Columns;
+use apitap_core::job::Job;
+use apitap_core::metrics::Metrics;
+use apitap_core::module::Module;
+use apitap_core::pipeline::DryRun;
+use apitap_core::pipeline_file::PipelineFile;
+use apitap_core::schedule::Schedule;
+use apitap_core::{Config, Engine, Error, RunReport};
+use clap::Parser;
+
+use self::cli::Arguments;
+use self::progress::Progress;
+
+/// A module failed, or could not be run.
+const FAILED: u8 = 1;
+/// The command line, a file or a setting is wrong; nothing was run.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    // A file that is not there is no fault; one that cannot be read is said when it is missed.
+    let _ = dotenvy::dotenv();
+    let arguments = Arguments::parse();
+    cli::init_logs(&arguments);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let plan = match Plan::new(&arguments) {
+        Ok(plan) => plan,
+        Err(error) => {
+            tell(&error);
+            return ExitCode::from(USAGE);
+        }
+    };
+    let succeeded = runtime.block_on(async {
+        tokio::select! {
+            result = plan.execute(&arguments) => result,
+            _ = tokio::signal::ctrl_c() => {
+                eprintln!("interrupted: loads under way were rolled back");
+                false
+            }
+        }
+    });
+    ExitCode::from(if succeeded { 0 } else { FAILED })
+}
+
+/// What the files and the command line ask for, all checked.
+struct Plan {
+    engine: Engine,
+    jobs: Vec<(Job, Option<Schedule>)>,
+}
+
+impl Plan {
+    fn new(arguments: &Arguments) -> Result<Self, Error> {
+        let file = PipelineFile::load(&arguments.yaml_config)?;
+        let preset = arguments.preset.as_deref().or(file.preset.as_deref());
+        let mut config = Config::preset(preset.unwrap_or("tuned"))?;
+        for setting in file.settings.iter().chain(&arguments.settings) {
+            config = config.with(setting)?;
+        }
+        let modules = Module::load_all(&arguments.modules)?;
+        let jobs = modules
+            .iter()
+            .filter(|module| arguments.selects(&module.name))
+            .map(|module| {
+                let job = Job::new(module, &file, &config.write)?;
+                let schedule = module.schedule.as_deref().map(Schedule::parse).transpose()?;
+                Ok((job, schedule))
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        if jobs.is_empty() {
+            let names: Vec<_> = modules.iter().map(|module| module.name.as_str()).collect();
+            return Err(Error::new(
+                apitap_core::ErrorKind::Config,
+                apitap_core::Stage::Config,
+                "no module has a name given on the command line",
+            )
+            .hint(format!("the modules are {}", names.join(", "))));
+        }
+        Ok(Self {
+            engine: Engine::new(config),
+            jobs,
+        })
+    }
+
+    /// True when everything succeeded.
+    async fn execute(&self, arguments: &Arguments) -> bool {
+        if arguments.dry_run {
+            return self.dry_run().await;
+        }
+        let (ok, reports) = self.run_once().await;
+        let written = match &arguments.report {
+            Some(path) => write_reports(path, &reports),
+            None => Ok(()),
+        };
+        if let Err(error) = &written {
+            eprintln!("error: {error:#}");
+        }
+        if arguments.schedule {
+            self.run_on_schedule().await;
+        }
+        ok && written.is_ok()
+    }
+
+    async fn dry_run(&self) -> bool {
+        let mut ok = true;
+        for (job, _) in &self.jobs {
+            match self.engine.dry_run(job).await {
+                Ok(plan) => print!("{}", describe(job, &plan)),
+                Err(error) => {
+                    ok = false;
+                    tell(&error);
+                }
+            }
+        }
+        ok
+    }
+
+    /// Runs every module, the next one also when one fails.
+    async fn run_once(&self) -> (bool, Vec<RunReport>) {
+        let mut reports = Vec::new();
+        for (job, _) in &self.jobs {
+            reports.extend(self.run(job).await);
+        }
+        (reports.len() == self.jobs.len(), reports)
+    }
+
+    async fn run(&self, job: &Job) -> Option<RunReport> {
+        let metrics = Arc::new(Metrics::default());
+        let progress = Progress::start(&job.name, metrics.clone());
+        let result = self.engine.run(job, metrics).await;
+        progress.stop();
+        match result {
+            Ok(report) => {
+                eprintln!(
+                    "{}: {} rows into {} in {:.2} s ({:.0} rows/s)",
+                    report.module,
+                    report.rows_written,
+                    report.table,
+                    report.wall_seconds,
+                    report.rows_per_second
+                );
+                Some(report)
+            }
+            Err(error) => {
+                tell(&error);
+                None
+            }
+        }
+    }
+
+    /// Runs modules when their schedules say so, one after the other, for ever. Their failures
+    /// are told and do not end it.
+    async fn run_on_schedule(&self) {
+        loop {
+            let now = chrono::Utc::now();
+            let next = self
+                .jobs
+                .iter()
+                .filter_map(|(job, schedule)| Some((schedule.as_ref()?.next_after(now)?, job)))
+                .min_by_key(|(moment, _)| *moment);
+            let Some((moment, _)) = next else {
+                eprintln!("no module has a schedule");
+                return;
+            };
+            let wait = (moment - now).to_std().unwrap_or_default();
+            tokio::time::sleep(wait).await;
+            for (job, schedule) in &self.jobs {
+                let due = schedule.as_ref().and_then(|schedule| schedule.next_after(now));
+                if due.is_some_and(|due| due <= moment) {
+                    self.run(job).await;
+                }
+            }
+        }
+    }
+}
+
+/// An error with what to do about it.
+fn tell(error: &Error) {
+    eprintln!("error: {}", error.chain());
+    if let Some(hint) = error.next_step() {
+        eprintln!("  help: {hint}");
+    }
+}
+
+fn describe(job: &Job, plan: &DryRun) -> String {
+    let mut text = format!("module {}\n", job.name);
+    for (source, columns) in &plan.sources {
+        text.push_str(&format!("  source {source}\n"));
+        text.push_str(&columns_text(columns));
+    }
+    text.push_str("  plan\n");
+    for line in plan.plan.lines() {
+        text.push_str(&format!("    {line}\n"));
+    }
+    let (state, mode) = (if plan.load.exists { "exists" } else { "would be created" }, job.sink.mode);
+    text.push_str(&format!(
+        "  table {} ({state}, mode {})\n",
+        plan.load.table,
+        format!("{mode:?}").to_lowercase()
+    ));
+    for column in &plan.load.columns {
+        text.push_str(&format!("    {} {}\n", column.name, column.pg_type.sql()));
+    }
+    text
+}
+
+fn columns_text(columns: &Columns) -> String {
+    columns
+        .iter()
+        .map(|(name, column_type)| format!("    {name} {column_type}\n"))
+        .collect()
+}
+
+fn write_reports(path: &std::path::Path, reports: &[RunReport]) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(reports)?;
+    if path.as_os_str() == "-" {
+        writeln!(std::io::stdout(), "{json}").context("writing the report")
+    } else {
+        std::fs::write(path, json + "\n")
+            .with_context(|| format!("writing the report to {}", path.display()))
+    }
+}

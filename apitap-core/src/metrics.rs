@@ -1,0 +1,255 @@
+//! What a run counts and times while it goes, by stage.
+//!
+//! Everything here is updated once per page, batch or flush, never once per row, except
+//! the row counter, whose cost is itself one of the things measured.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::channel::ChannelMetrics;
+use crate::config::Counter;
+
+/// Everything one run measures about itself.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Rows decoded so far, for progress.
+    pub rows_decoded: AtomicU64,
+    /// Rows from the parser to the decoder, on the rows path.
+    pub rows_channel: Arc<ChannelMetrics>,
+    /// Batches from the plan to the writers.
+    pub batches_channel: Arc<ChannelMetrics>,
+    /// Requests and bytes from the API.
+    pub source: SourceMetrics,
+    /// JSON text to `serde_json` values, on the rows path.
+    pub parse: StageMetrics,
+    /// JSON to Arrow, inside the lanes.
+    pub decode: StageMetrics,
+    /// Schema inference.
+    pub infer: StageMetrics,
+    /// Polls of the lanes: SQL, and the decoding that it drives.
+    pub lanes: StageMetrics,
+    /// Arrow to the wire format.
+    pub encode: StageMetrics,
+    /// Statements and bytes to PostgreSQL.
+    pub write: WriteMetrics,
+}
+
+/// Busy time of one stage.
+#[derive(Debug, Default)]
+pub struct StageMetrics {
+    busy_ns: AtomicU64,
+    cpu_ns: AtomicU64,
+    wait_ns: AtomicU64,
+    rows: AtomicU64,
+}
+
+/// What one stage did in a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageReport {
+    /// Seconds spent working, summed over lanes.
+    pub busy_seconds: f64,
+    /// Of these, seconds on a processor, by the thread's own clock.
+    pub cpu_seconds: f64,
+    /// Seconds spent waiting for the stage before or after.
+    pub wait_seconds: f64,
+    /// Rows that passed.
+    pub rows: u64,
+}
+
+impl StageMetrics {
+    /// Runs `work` on the clock of this stage. Not for work that awaits.
+    pub fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+        let cpu = thread_cpu();
+        let start = std::time::Instant::now();
+        let result = work();
+        self.busy_ns.fetch_add(nanoseconds(start.elapsed()), Relaxed);
+        self.cpu_ns
+            .fetch_add(nanoseconds(thread_cpu().saturating_sub(cpu)), Relaxed);
+        result
+    }
+
+    /// Adds time spent waiting.
+    pub fn waited(&self, duration: Duration) {
+        self.wait_ns.fetch_add(nanoseconds(duration), Relaxed);
+    }
+
+    /// Adds rows that passed.
+    pub fn passed(&self, rows: usize) {
+        self.rows.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// The totals so far.
+    pub fn report(&self) -> StageReport {
+        StageReport {
+            busy_seconds: seconds(&self.busy_ns),
+            cpu_seconds: seconds(&self.cpu_ns),
+            wait_seconds: seconds(&self.wait_ns),
+            rows: self.rows.load(Relaxed),
+        }
+    }
+}
+
+/// Requests and bytes from the API.
+#[derive(Debug, Default)]
+pub struct SourceMetrics {
+    /// Requests sent, retries included.
+    pub requests: AtomicU64,
+    /// Requests that had to be sent again.
+    pub retries: AtomicU64,
+    /// Pages accepted.
+    pub pages: AtomicU64,
+    /// Bytes of bodies after decompression.
+    pub body_bytes: AtomicU64,
+    /// From sending a request to the end of its body, per attempt.
+    pub latency: Latency,
+    /// Looking through pages for rows and cursors.
+    pub scan: StageMetrics,
+}
+
+/// Statements and bytes to PostgreSQL.
+#[derive(Debug, Default)]
+pub struct WriteMetrics {
+    /// Flushes: statements, or buffers handed to a COPY.
+    pub flushes: AtomicU64,
+    /// Statements sent, transaction control and DDL included.
+    pub statements: AtomicU64,
+    /// Bytes of rows sent, without protocol headers.
+    pub bytes: AtomicU64,
+    /// From handing over a flush to its acknowledgement; for COPY, until the connection took it.
+    pub latency: Latency,
+    /// Rows handed to PostgreSQL.
+    pub rows: AtomicU64,
+    /// Waiting for the server, and for rows.
+    pub stage: StageMetrics,
+}
+
+/// A latency distribution, 1 µs to an hour at three digits.
+#[derive(Debug)]
+pub struct Latency(Mutex<Histogram<u64>>);
+
+/// Percentiles of a latency distribution, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct LatencyReport {
+    /// Values recorded.
+    pub count: u64,
+    /// Median.
+    pub p50_ms: f64,
+    /// 95th percentile.
+    pub p95_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+    /// Largest.
+    pub max_ms: f64,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        const HOUR_US: u64 = 3_600_000_000;
+        // The bounds are constants that the histogram accepts; auto-resizing is the fallback.
+        let histogram = Histogram::new_with_bounds(1, HOUR_US, 3)
+            .or_else(|_| Histogram::new(3))
+            .unwrap_or_else(|_| unreachable!("three significant digits are valid"));
+        Self(Mutex::new(histogram))
+    }
+}
+
+impl Latency {
+    /// Adds one duration.
+    pub fn record(&self, duration: Duration) {
+        let mut histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        histogram.saturating_record((duration.as_micros() as u64).max(1));
+    }
+
+    /// The percentiles so far.
+    pub fn report(&self) -> LatencyReport {
+        let histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
+        if histogram.is_empty() {
+            return LatencyReport::default();
+        }
+        LatencyReport {
+            count: histogram.len(),
+            p50_ms: at(0.5),
+            p95_ms: at(0.95),
+            p99_ms: at(0.99),
+            max_ms: histogram.max() as f64 / 1_000.0,
+        }
+    }
+}
+
+/// Counts rows one by one, as the configuration says.
+#[derive(Debug)]
+pub enum RowCounter {
+    /// See [`Counter::Mutex`].
+    Mutex(tokio::sync::Mutex<u64>),
+    /// See [`Counter::Atomic`].
+    Atomic(AtomicU64),
+}
+
+impl RowCounter {
+    /// A counter at zero.
+    pub fn new(kind: Counter) -> Self {
+        match kind {
+            Counter::Mutex => Self::Mutex(tokio::sync::Mutex::new(0)),
+            Counter::Atomic => Self::Atomic(AtomicU64::new(0)),
+        }
+    }
+
+    /// Adds `rows`.
+    pub async fn add(&self, rows: u64) {
+        match self {
+            Self::Mutex(count) => *count.lock().await += rows,
+            Self::Atomic(count) => {
+                count.fetch_add(rows, Relaxed);
+            }
+        }
+    }
+
+    /// The count so far.
+    pub async fn total(&self) -> u64 {
+        match self {
+            Self::Mutex(count) => *count.lock().await,
+            Self::Atomic(count) => count.load(Relaxed),
+        }
+    }
+}
+
+/// The processor time of the calling thread.
+pub fn thread_cpu() -> Duration {
+    cpu_time::ThreadTime::now().as_duration()
+}
+
+/// The processor time of this process and the most memory it ever held, where the system says.
+pub fn process_usage() -> ProcessUsage {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak_memory_bytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|value| value.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
+        .map(|kilobytes| kilobytes * 1024);
+    ProcessUsage {
+        cpu_seconds: cpu_time::ProcessTime::now().as_duration().as_secs_f64(),
+        peak_memory_bytes,
+    }
+}
+
+/// What a process used so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessUsage {
+    /// User and system time of all threads.
+    pub cpu_seconds: f64,
+    /// Peak resident memory; none where `/proc` does not tell.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
+}
+
+fn seconds(counter: &AtomicU64) -> f64 {
+    counter.load(Relaxed) as f64 / 1e9
+}

@@ -1,0 +1,300 @@
+//! Runs a module: builds the stages, lets the first error win, commits or rolls back.
+//!
+//! Nothing else in the crate spawns the tasks of a run.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use datafusion::execution::SendableRecordBatchStream;
+use futures::stream::{self, StreamExt};
+use tokio::task::JoinSet;
+
+use crate::channel::{self, Receiver, Sender};
+use crate::config::Config;
+use crate::decode::NulSighting;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::feed::Begun;
+use crate::infer::{Columns, SchemaCache, infer};
+use crate::job::Job;
+use crate::metrics::{Metrics, RowCounter};
+use crate::pipeline_file::SourceSpec;
+use crate::run_report::RunReport;
+use crate::schema::{ColumnType, arrow_schema};
+use crate::transform::{ApiTable, Query, into_error};
+use crate::write::connect::connect;
+use crate::write::{Load, LoadPlan, Writer};
+
+type Batch = arrow::array::RecordBatch;
+
+/// Runs jobs under one configuration.
+///
+/// ```no_run
+/// # async fn example(job: apitap_core::Job) -> apitap_core::Result<()> {
+/// use apitap_core::{Config, Engine};
+///
+/// let engine = Engine::new(Config::preset("tuned")?.with("write.method=copy-text")?);
+/// let report = engine.run(&job, Default::default()).await?;
+/// println!("{} rows", report.rows_written);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct Engine {
+    config: Config,
+    schemas: SchemaCache,
+}
+
+/// What a job would do.
+#[derive(Debug)]
+pub struct DryRun {
+    /// The columns of each source.
+    pub sources: Vec<(String, Columns)>,
+    /// The plan, one operator per line.
+    pub plan: String,
+    /// The table and the columns that would be loaded.
+    pub load: LoadPlan,
+}
+
+impl Engine {
+    /// An engine with a schema cache of its own.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            schemas: SchemaCache::default(),
+        }
+    }
+
+    /// Runs a job to its commit. `metrics` can be watched meanwhile. Dropping the future
+    /// cancels the run, and the table stays as it was.
+    ///
+    /// # Errors
+    /// Whatever goes wrong; the table is then as it was.
+    pub async fn run(&self, job: &Job, metrics: Arc<Metrics>) -> Result<RunReport> {
+        let start = Instant::now();
+        let counter = Arc::new(RowCounter::new(self.config.counter));
+        let nuls = NulSighting::default();
+        let result = self.load(job, &metrics, &counter, &nuls).await;
+        if let Err(error) = result {
+            return Err(self.explain(job, error, &nuls));
+        }
+        let rows_read = counter.total().await;
+        Ok(RunReport::new(
+            &job.name,
+            job.sink.table.to_string(),
+            rows_read,
+            start.elapsed(),
+            &metrics,
+            &self.config,
+        ))
+    }
+
+    /// Finds out what a job would do: fetches the samples, plans the query and looks at the
+    /// table, and writes nothing.
+    ///
+    /// # Errors
+    /// Whatever a run would find wrong before its first row is written.
+    pub async fn dry_run(&self, job: &Job) -> Result<DryRun> {
+        let metrics = Arc::new(Metrics::default());
+        let counter = Arc::new(RowCounter::new(self.config.counter));
+        let sources = self.begin_sources(job, &metrics).await?;
+        let columns = sources
+            .iter()
+            .map(|(source, columns)| (source.name().to_owned(), columns.clone()))
+            .collect();
+        let query = self
+            .plan(job, sources, &metrics, &counter, &NulSighting::default())
+            .await?;
+        let client = connect(&job.sink.target).await?;
+        let method = self.config.write.method;
+        let (load, _) = LoadPlan::new(&client, &job.sink, &query.schema(), method).await?;
+        Ok(DryRun {
+            sources: columns,
+            plan: query.display(),
+            load,
+        })
+    }
+
+    async fn load(
+        &self,
+        job: &Job,
+        metrics: &Arc<Metrics>,
+        counter: &Arc<RowCounter>,
+        nuls: &NulSighting,
+    ) -> Result<()> {
+        let sources = self.begin_sources(job, metrics).await?;
+        let query = self.plan(job, sources, metrics, counter, nuls).await?;
+        let load = Load::begin(
+            job.sink.clone(),
+            &query.schema(),
+            self.config.write.clone(),
+            metrics.clone(),
+        )
+        .await?;
+        match self.move_rows(query, &load, metrics).await {
+            Ok(()) => load.commit().await,
+            Err(error) => {
+                load.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins every source and finds its columns: cached, or inferred from its first pages.
+    async fn begin_sources(&self, job: &Job, metrics: &Arc<Metrics>) -> Result<Vec<(Begun, Columns)>> {
+        let begun = job.sources.iter().map(|spec| self.begin_source(spec.clone(), metrics));
+        futures::future::try_join_all(begun).await
+    }
+
+    async fn begin_source(&self, spec: Arc<SourceSpec>, metrics: &Arc<Metrics>) -> Result<(Begun, Columns)> {
+        let cache = &self.config.infer.cache;
+        let fingerprint = spec.fingerprint();
+        let mut begun = Begun::new(spec.clone(), &self.config, metrics.clone());
+        if let Some(columns) = self.schemas.find(cache, &spec.name, fingerprint)? {
+            return Ok((begun, columns));
+        }
+        begun.fetch_sample(self.config.infer.sample_rows.get()).await?;
+        let declared = declared_columns(&spec)?;
+        let columns = metrics
+            .infer
+            .time(|| infer(&spec.name, &begun.sample, &declared, &self.config.infer))?;
+        if columns.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Value,
+                Stage::Infer,
+                format!("source {}: no rows, so its columns are unknown", spec.name),
+            )
+            .hint("declare them under the source's `columns`, or check its url and data_path"));
+        }
+        self.schemas.keep(cache, &spec.name, fingerprint, &columns)?;
+        Ok((begun, columns))
+    }
+
+    async fn plan(
+        &self,
+        job: &Job,
+        sources: Vec<(Begun, Columns)>,
+        metrics: &Arc<Metrics>,
+        counter: &Arc<RowCounter>,
+        nuls: &NulSighting,
+    ) -> Result<Query> {
+        let lanes = self.config.transform.partitions.get();
+        let tables = sources
+            .into_iter()
+            .map(|(begun, columns)| {
+                let name = begun.name().to_owned();
+                let feed = begun.into_feed(&self.config, metrics.clone(), nuls.clone(), counter.clone());
+                ApiTable::new(&name, arrow_schema(&columns), lanes, Box::new(feed))
+            })
+            .collect();
+        Query::plan(&job.sql, tables, &self.config.transform)
+            .await
+            .map_err(|error| error.at(format_args!("module {}", job.name)))
+    }
+
+    async fn move_rows(&self, query: Query, load: &Load, metrics: &Arc<Metrics>) -> Result<()> {
+        let mut tasks = JoinSet::new();
+        let capacity = self.config.channel.capacity.get();
+        let (sender, receiver) = channel::bounded(capacity, metrics.batches_channel.clone());
+        for _ in 0..load.connections() {
+            tasks.spawn(write(load.writer().await?, receiver.clone()));
+        }
+        drop(receiver);
+        if self.config.transform.streaming {
+            for lane in query.streams()? {
+                tasks.spawn(send(lane, sender.clone(), metrics.clone()));
+            }
+        } else {
+            let schema = query.schema();
+            let batches = query.collect().await?.into_iter().flatten().map(Ok);
+            let all = stream::iter(batches);
+            let adapter = datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema, all);
+            tasks.spawn(send(Box::pin(adapter), sender.clone(), metrics.clone()));
+        }
+        drop(sender);
+        first_error(tasks).await
+    }
+
+    /// Adds what only the run as a whole knows.
+    fn explain(&self, job: &Job, error: Error, nuls: &NulSighting) -> Error {
+        if error.stage() == Stage::Decode {
+            // What is cached no longer suits the data: the next run looks again.
+            for source in &job.sources {
+                self.schemas.forget(&self.config.infer.cache, &source.name);
+            }
+        }
+        match nuls.place() {
+            Some(place) if error.stage() == Stage::Encode && error.to_string().contains("NUL") => {
+                error.at(format_args!("{place} has a NUL character"))
+            }
+            _ => error,
+        }
+    }
+}
+
+fn declared_columns(spec: &SourceSpec) -> Result<Columns> {
+    spec.columns
+        .iter()
+        .map(|(name, type_name)| {
+            let column_type: ColumnType = type_name
+                .parse()
+                .map_err(|error: Error| error.at(format_args!("source {}, column {name}", spec.name)))?;
+            Ok((name.clone(), column_type))
+        })
+        .collect()
+}
+
+/// Runs one lane of the plan and hands its batches to the writers.
+async fn send(
+    mut lane: SendableRecordBatchStream,
+    sender: Sender<Batch>,
+    metrics: Arc<Metrics>,
+) -> Result<()> {
+    loop {
+        let next = std::future::poll_fn(|context| {
+            metrics.lanes.time(|| lane.poll_next_unpin(context))
+        });
+        let Some(batch) = next.await else {
+            return Ok(());
+        };
+        let batch = batch.map_err(into_error)?;
+        let rows = batch.num_rows();
+        if rows == 0 {
+            continue;
+        }
+        metrics.lanes.passed(rows);
+        let start = Instant::now();
+        let sent = sender.send(batch, rows).await;
+        metrics.lanes.waited(start.elapsed());
+        if sent.is_err() {
+            return Err(Error::new(ErrorKind::Cancelled, Stage::Transform, "the writers have stopped"));
+        }
+    }
+}
+
+async fn write(mut writer: Writer, batches: Receiver<Batch>) -> Result<()> {
+    while let Some(batch) = batches.receive().await {
+        writer.write(&batch).await?;
+    }
+    writer.finish().await?;
+    Ok(())
+}
+
+/// Waits for all tasks. The first that fails cancels the others; a task that merely found its
+/// neighbour gone does not hide the neighbour's reason.
+async fn first_error(mut tasks: JoinSet<Result<()>>) -> Result<()> {
+    let mut cancelled = None;
+    while let Some(ended) = tasks.join_next().await {
+        let result = ended.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Internal, Stage::Transform, "a task of the run panicked").caused_by(error))
+        });
+        match result {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Cancelled => cancelled = Some(error),
+            Err(error) => {
+                tasks.shutdown().await;
+                return Err(error);
+            }
+        }
+    }
+    cancelled.map_or(Ok(()), Err)
+}

@@ -1,0 +1,150 @@
+//! What a run did, how long each stage took, and the configuration that did it.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::channel::ChannelReport;
+use crate::config::{Config, DecodePath};
+use crate::metrics::{LatencyReport, Metrics, ProcessUsage, StageReport, process_usage};
+
+/// The report of one run, as JSON with stable names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The module that ran.
+    pub module: String,
+    /// The table that it loaded.
+    pub table: String,
+    /// Rows that the sources delivered.
+    pub rows_read: u64,
+    /// Rows that PostgreSQL took.
+    pub rows_written: u64,
+    /// From the start of the run to its commit.
+    pub wall_seconds: f64,
+    /// Rows written per second of wall time.
+    pub rows_per_second: f64,
+    /// Bytes of pages, after decompression.
+    pub source_bytes: u64,
+    /// Bytes of rows sent to PostgreSQL.
+    pub write_bytes: u64,
+    /// Requests sent, those sent again, and pages accepted.
+    pub http: HttpReport,
+    /// From a request to the end of its body.
+    pub http_latency: LatencyReport,
+    /// From a flush to its acknowledgement; for COPY, until the connection took it.
+    pub write_latency: LatencyReport,
+    /// Statements sent to PostgreSQL.
+    pub statements: u64,
+    /// Flushes to PostgreSQL.
+    pub flushes: u64,
+    /// Each stage.
+    pub stages: StagesReport,
+    /// Each channel.
+    pub channels: ChannelsReport,
+    /// Processor time and peak memory of the process so far.
+    pub process: ProcessUsage,
+    /// The configuration.
+    pub config: Config,
+}
+
+/// Requests to the APIs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HttpReport {
+    /// Sent, retries included.
+    pub requests: u64,
+    /// Sent again after a failure.
+    pub retries: u64,
+    /// Accepted as pages.
+    pub pages: u64,
+}
+
+/// Busy, processor and waiting time of each stage.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StagesReport {
+    /// Looking through pages for rows and cursors.
+    pub source: StageReport,
+    /// JSON to Arrow.
+    pub decode: StageReport,
+    /// Schema inference.
+    pub infer: StageReport,
+    /// SQL.
+    pub transform: StageReport,
+    /// Arrow to the wire format.
+    pub encode: StageReport,
+    /// Waiting for PostgreSQL.
+    pub write: StageReport,
+}
+
+/// The channels between stages.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ChannelsReport {
+    /// Rows from the parser to the decoder; only the rows path has it.
+    pub rows: Option<ChannelReport>,
+    /// Batches from the plan to the writers.
+    pub batches: ChannelReport,
+}
+
+impl RunReport {
+    pub(crate) fn new(
+        module: &str,
+        table: String,
+        rows_read: u64,
+        wall: Duration,
+        metrics: &Metrics,
+        config: &Config,
+    ) -> Self {
+        let rows_written = metrics.write.rows.load(Relaxed);
+        let capacity = config.channel.capacity.get();
+        Self {
+            module: module.to_owned(),
+            table,
+            rows_read,
+            rows_written,
+            wall_seconds: wall.as_secs_f64(),
+            rows_per_second: rows_written as f64 / wall.as_secs_f64(),
+            source_bytes: metrics.source.body_bytes.load(Relaxed),
+            write_bytes: metrics.write.bytes.load(Relaxed),
+            http: HttpReport {
+                requests: metrics.source.requests.load(Relaxed),
+                retries: metrics.source.retries.load(Relaxed),
+                pages: metrics.source.pages.load(Relaxed),
+            },
+            http_latency: metrics.source.latency.report(),
+            write_latency: metrics.write.latency.report(),
+            statements: metrics.write.statements.load(Relaxed),
+            flushes: metrics.write.flushes.load(Relaxed),
+            stages: stages(metrics),
+            channels: ChannelsReport {
+                rows: (config.decode.path == DecodePath::Rows)
+                    .then(|| metrics.rows_channel.report(capacity)),
+                batches: metrics.batches_channel.report(capacity),
+            },
+            process: process_usage(),
+            config: config.clone(),
+        }
+    }
+}
+
+fn stages(metrics: &Metrics) -> StagesReport {
+    let inline = metrics.decode.report();
+    let parse = metrics.parse.report();
+    let lanes = metrics.lanes.report();
+    StagesReport {
+        source: metrics.source.scan.report(),
+        decode: StageReport {
+            busy_seconds: inline.busy_seconds + parse.busy_seconds,
+            cpu_seconds: inline.cpu_seconds + parse.cpu_seconds,
+            ..inline
+        },
+        infer: metrics.infer.report(),
+        // A lane's polls decode and run the plan; what is not decoding is SQL.
+        transform: StageReport {
+            busy_seconds: (lanes.busy_seconds - inline.busy_seconds).max(0.0),
+            cpu_seconds: (lanes.cpu_seconds - inline.cpu_seconds).max(0.0),
+            ..lanes
+        },
+        encode: metrics.encode.report(),
+        write: metrics.write.stage.report(),
+    }
+}

@@ -1,0 +1,417 @@
+//! What to request next: a pure state machine, fed with the facts of each page in order.
+//!
+//! Pages of a numbered kind are requested ahead of the answers; [`Paginator::accept`] says when
+//! such a guess was wrong. A numbered source ends with an empty page, with the total that the
+//! server announced, or with its `rel=last` page. A short page is never the end, because
+//! servers cap pages below the size that was asked for.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+
+use url::form_urlencoded;
+
+/// How the pages of a source are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Pagination {
+    /// One request holds everything.
+    #[default]
+    None,
+    /// A page number and, where the API takes one, a page size.
+    PageNumber {
+        /// Parameter of the page's number.
+        page_param: String,
+        /// Parameter of the rows per page; none for `page_only`.
+        per_page_param: Option<String>,
+        /// Number of the first page. Default 1.
+        start: u64,
+    },
+    /// A row offset and a limit.
+    LimitOffset {
+        /// Parameter of the rows per page.
+        limit_param: String,
+        /// Parameter of the first row.
+        offset_param: String,
+        /// Offset of the first row. Default 0.
+        start: u64,
+    },
+    /// Each page names the cursor of the next in its body.
+    Cursor {
+        /// Parameter that the cursor is sent in.
+        cursor_param: String,
+        /// Parameter of the rows per page.
+        page_size_param: Option<String>,
+        /// Pointers to the next cursor; the first that holds one counts.
+        cursor_paths: Vec<String>,
+    },
+    /// `Link: <…>; rel="next"` (RFC 8288).
+    LinkHeader,
+    /// Each page holds the URL of the next in its body.
+    NextLink {
+        /// Pointers to the next URL; the first that holds one counts.
+        next_paths: Vec<String>,
+    },
+}
+
+/// What distinguishes one request of a source from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// The source's URL as configured.
+    First,
+    /// A page number or an offset, by the pagination's kind.
+    Numbered(u64),
+    /// A cursor that the page before named.
+    Cursor(String),
+    /// A URL that the page before named, already resolved.
+    Url(String),
+}
+
+/// A request with its place in the order of pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The page's number in order, from 1, whatever the API calls it.
+    pub index: u64,
+    /// What to ask for.
+    pub request: Request,
+}
+
+/// What pagination needs to know of a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Rows on the page.
+    pub row_count: usize,
+    /// A hash of the bytes of its rows.
+    pub rows_hash: u64,
+    /// The next cursor, or the resolved next URL; none when the page names none.
+    pub next: Option<String>,
+    /// The target of `rel="last"`.
+    pub last_link: Option<String>,
+    /// How many rows the server says there are in all.
+    pub total: Option<u64>,
+}
+
+/// What to do with an accepted page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has rows: hand it on.
+    Rows,
+    /// It has rows, but what was requested beyond it was guessed from a wrong offset: hand it
+    /// on, drop everything in flight and plan again.
+    RowsAndReplan,
+    /// It has no rows: there is nothing to hand on.
+    Empty,
+}
+
+/// Answers that contradict the pagination.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The rows of one page came again as another.
+    RepeatedRows {
+        /// The page that repeats.
+        page: u64,
+        /// The page it equals.
+        earlier: u64,
+    },
+    /// A cursor or a next URL came again: following it would never end.
+    RepeatedNext {
+        /// The page that names it again.
+        page: u64,
+        /// The page that named it first.
+        earlier: u64,
+    },
+    /// A page had rows although one before it had none.
+    RowsAfterEnd {
+        /// The page with rows.
+        page: u64,
+        /// The page without.
+        empty: u64,
+    },
+}
+
+impl Fault {
+    /// What the user can do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::RepeatedRows { .. } => {
+                "the API seems to ignore the pagination parameters: check their names, or drop `pagination` if one request returns everything"
+            }
+            Self::RepeatedNext { .. } => {
+                "the API leads back to a page already read: check cursor_path or next_path"
+            }
+            Self::RowsAfterEnd { .. } => {
+                "the API answers inconsistently: try again with source.concurrency=1"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RepeatedRows { page, earlier } => {
+                write!(f, "page {page} holds the same rows as page {earlier}")
+            }
+            Self::RepeatedNext { page, earlier } => {
+                write!(
+                    f,
+                    "page {page} leads to the same next page as page {earlier}"
+                )
+            }
+            Self::RowsAfterEnd { page, empty } => {
+                write!(f, "page {page} has rows although page {empty} is empty")
+            }
+        }
+    }
+}
+
+/// Where a source stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fetching,
+    /// An empty page came; pages already requested beyond it must be empty as well.
+    Draining {
+        empty: u64,
+    },
+    Over,
+}
+
+/// The state machine of one source.
+#[derive(Debug)]
+pub struct Paginator {
+    pagination: Pagination,
+    row_limit: Option<u64>,
+    state: State,
+    /// The next page number or offset.
+    number: u64,
+    /// The next request of a chained kind.
+    chained: Option<Request>,
+    accepted: u64,
+    in_flight: u64,
+    rows: u64,
+    /// Rows of a usual page, once one has come.
+    stride: Option<u64>,
+    /// Whether pages come in the usual size, so that offsets can be guessed.
+    steady: bool,
+    total: Option<u64>,
+    last: Option<u64>,
+    rows_seen: HashMap<u64, u64>,
+    next_seen: HashMap<String, u64>,
+}
+
+impl Paginator {
+    /// A source before its first request.
+    pub fn new(pagination: Pagination) -> Self {
+        let number = match pagination {
+            Pagination::PageNumber { start, .. } | Pagination::LimitOffset { start, .. } => start,
+            _ => 0,
+        };
+        Self {
+            chained: Some(Request::First),
+            state: State::Fetching,
+            pagination,
+            row_limit: None,
+            number,
+            accepted: 0,
+            in_flight: 0,
+            rows: 0,
+            stride: None,
+            steady: true,
+            total: None,
+            last: None,
+            rows_seen: HashMap::new(),
+            next_seen: HashMap::new(),
+        }
+    }
+
+    /// Limits the rows that are needed: nothing is requested beyond the pages for so many. The
+    /// limit may be raised while pages are fetched.
+    pub fn limit_rows(&mut self, row_limit: Option<u64>) {
+        self.row_limit = row_limit;
+    }
+
+    /// The next request that may be sent now, if any; each call plans one more.
+    ///
+    /// The first page is asked for alone: it tells the page size that the server really uses
+    /// and often the total, and a source of one page costs one request.
+    pub fn plan(&mut self) -> Option<Planned> {
+        let enough = self.row_limit.is_some_and(|limit| self.rows >= limit);
+        if self.state != State::Fetching || enough || !self.may_guess() {
+            return None;
+        }
+        let request = if self.is_numbered() {
+            let number = self.number;
+            let step = match self.pagination {
+                Pagination::LimitOffset { .. } => self.stride.unwrap_or(0),
+                _ => 1,
+            };
+            self.number = number.saturating_add(step);
+            Request::Numbered(number)
+        } else {
+            self.chained.take()?
+        };
+        self.in_flight += 1;
+        Some(Planned {
+            index: self.accepted + self.in_flight,
+            request,
+        })
+    }
+
+    /// Whether a request beyond those in flight is known to be needed, or a fair guess.
+    fn may_guess(&self) -> bool {
+        if self.in_flight == 0 {
+            return true;
+        }
+        let Some(stride) = self.stride else {
+            return false;
+        };
+        let expected = self
+            .rows
+            .saturating_add(self.in_flight.saturating_mul(stride));
+        let below = |bound: Option<u64>| bound.is_none_or(|bound| expected < bound);
+        self.steady
+            && below(self.row_limit)
+            && below(self.total)
+            && self.last.is_none_or(|last| self.number <= last)
+    }
+
+    /// Takes the facts of the answer to `planned`, the oldest request in flight.
+    ///
+    /// # Errors
+    /// A page that contradicts the ones before it. The machine is over then.
+    pub fn accept(&mut self, planned: &Planned, facts: &Facts) -> Result<Verdict, Fault> {
+        self.in_flight -= 1;
+        self.accepted = planned.index;
+        let verdict = self.judge(planned, facts);
+        let drained = matches!(self.state, State::Draining { .. }) && self.in_flight == 0;
+        if drained || verdict.is_err() {
+            self.state = State::Over;
+        }
+        verdict
+    }
+
+    fn judge(&mut self, planned: &Planned, facts: &Facts) -> Result<Verdict, Fault> {
+        let page = planned.index;
+        if let State::Draining { empty } = self.state {
+            return match facts.row_count {
+                0 => Ok(Verdict::Empty),
+                _ => Err(Fault::RowsAfterEnd { page, empty }),
+            };
+        }
+        self.total = facts.total.or(self.total);
+        if let Some(link) = &facts.last_link {
+            self.last = self.number_in(link).or(self.last);
+        }
+        if facts.row_count > 0 {
+            match self.rows_seen.entry(facts.rows_hash) {
+                Entry::Occupied(earlier) => {
+                    let earlier = *earlier.get();
+                    return Err(Fault::RepeatedRows { page, earlier });
+                }
+                Entry::Vacant(slot) => slot.insert(page),
+            };
+        }
+        self.rows = self.rows.saturating_add(facts.row_count as u64);
+        let replan = match planned.request {
+            Request::Numbered(number) => self.advance(number, facts.row_count as u64, page),
+            _ => {
+                self.follow(facts.next.as_deref(), page)?;
+                false
+            }
+        };
+        Ok(match facts.row_count {
+            0 => Verdict::Empty,
+            _ if replan => Verdict::RowsAndReplan,
+            _ => Verdict::Rows,
+        })
+    }
+
+    /// Moves a numbered source past the page at `number`; true when requests in flight are void.
+    fn advance(&mut self, number: u64, rows: u64, page: u64) -> bool {
+        if rows == 0 {
+            self.state = State::Draining { empty: page };
+            return false;
+        }
+        let usual = self.stride.is_none_or(|stride| stride == rows);
+        let mut replan = false;
+        if matches!(self.pagination, Pagination::LimitOffset { .. }) {
+            if !usual || self.in_flight == 0 {
+                self.number = number.saturating_add(rows);
+            }
+            if !usual {
+                replan = self.in_flight > 0;
+                self.in_flight = 0;
+            }
+            // Guessing resumes once two pages in a row are of one size.
+            self.steady = usual;
+            self.stride = Some(rows);
+        } else {
+            self.stride.get_or_insert(rows);
+        }
+        let complete = self.total.is_some_and(|total| self.rows >= total);
+        let was_last = self.last.is_some_and(|last| number >= last);
+        if complete || was_last {
+            self.state = State::Over;
+        }
+        replan
+    }
+
+    /// Takes the next cursor or URL of a chained source.
+    fn follow(&mut self, next: Option<&str>, page: u64) -> Result<(), Fault> {
+        let next = next.filter(|next| !next.is_empty());
+        let Some(next) = next.filter(|_| self.pagination != Pagination::None) else {
+            self.state = State::Over;
+            return Ok(());
+        };
+        if let Some(&earlier) = self.next_seen.get(next) {
+            return Err(Fault::RepeatedNext { page, earlier });
+        }
+        self.next_seen.insert(next.to_owned(), page);
+        self.chained = Some(match self.pagination {
+            Pagination::Cursor { .. } => Request::Cursor(next.to_owned()),
+            _ => Request::Url(next.to_owned()),
+        });
+        Ok(())
+    }
+
+    /// Whether no further request will be planned and no answer is awaited.
+    pub fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// Whether the end is known and answers still in flight only serve to confirm it.
+    pub fn is_draining(&self) -> bool {
+        matches!(self.state, State::Draining { .. })
+    }
+
+    /// The rows that came and the total that was announced, if the source ended short of it.
+    pub fn shortfall(&self) -> Option<(u64, u64)> {
+        let limited = self.row_limit.is_some_and(|limit| self.rows >= limit);
+        let total = self.total.filter(|&total| self.rows < total && !limited)?;
+        Some((self.rows, total))
+    }
+
+    fn is_numbered(&self) -> bool {
+        matches!(
+            self.pagination,
+            Pagination::PageNumber { .. } | Pagination::LimitOffset { .. }
+        )
+    }
+
+    /// The page number or offset in the query of a link.
+    fn number_in(&self, link: &str) -> Option<u64> {
+        let name = match &self.pagination {
+            Pagination::PageNumber { page_param, .. } => page_param,
+            Pagination::LimitOffset { offset_param, .. } => offset_param,
+            _ => return None,
+        };
+        let query = link.split_once('?')?.1;
+        form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == name)
+            .and_then(|(_, value)| value.parse().ok())
+    }
+}
+
+#[cfg(test)]
+#[path = "pagination_tests.rs"]
+mod tests;

@@ -1,0 +1,337 @@
+//! The state machine against a simulated server.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn page_number() -> Pagination {
+    Pagination::PageNumber {
+        page_param: "page".into(),
+        per_page_param: Some("per".into()),
+        start: 1,
+    }
+}
+
+fn limit_offset() -> Pagination {
+    Pagination::LimitOffset {
+        limit_param: "limit".into(),
+        offset_param: "offset".into(),
+        start: 0,
+    }
+}
+
+fn cursor() -> Pagination {
+    Pagination::Cursor {
+        cursor_param: "cursor".into(),
+        page_size_param: None,
+        cursor_paths: vec![],
+    }
+}
+
+/// Rows are numbers, so that what was loaded can be compared exactly.
+struct Run {
+    rows: Vec<u64>,
+    requests: Vec<Request>,
+    shortfall: Option<(u64, u64)>,
+}
+
+/// Drives the machine as the fetcher does, with `concurrency` requests in flight.
+fn drive(
+    pagination: Pagination,
+    row_limit: Option<u64>,
+    concurrency: usize,
+    server: impl Fn(&Request) -> (Vec<u64>, Facts),
+) -> Result<Run, Fault> {
+    let mut paginator = Paginator::new(pagination);
+    paginator.limit_rows(row_limit);
+    let mut flight = VecDeque::new();
+    let (mut rows, mut requests) = (Vec::new(), Vec::new());
+    while !paginator.is_over() {
+        assert!(requests.len() < 10_000, "endless");
+        while flight.len() < concurrency
+            && let Some(planned) = paginator.plan()
+        {
+            requests.push(planned.request.clone());
+            flight.push_back(planned);
+        }
+        let Some(planned) = flight.pop_front() else {
+            assert!(row_limit.is_some_and(|limit| rows.len() as u64 >= limit));
+            break;
+        };
+        let (page, mut facts) = server(&planned.request);
+        facts.row_count = page.len();
+        facts.rows_hash = page
+            .iter()
+            .fold(17, |hash, row| (hash ^ row).wrapping_mul(0x0100_0000_01b3));
+        match paginator.accept(&planned, &facts)? {
+            Verdict::Rows => rows.extend(page),
+            Verdict::RowsAndReplan => {
+                rows.extend(page);
+                flight.clear();
+            }
+            Verdict::Empty => assert!(page.is_empty()),
+        }
+    }
+    Ok(Run {
+        rows,
+        requests,
+        shortfall: paginator.shortfall(),
+    })
+}
+
+fn number(request: &Request) -> u64 {
+    match request {
+        Request::Numbered(number) => *number,
+        _ => panic!("not numbered"),
+    }
+}
+
+fn paged(total: u64, size: u64) -> impl Fn(&Request) -> (Vec<u64>, Facts) {
+    move |request| {
+        let first = (number(request) - 1) * size;
+        ((first..total.min(first + size)).collect(), Facts::default())
+    }
+}
+
+/// Caps every page at `size` of its offset.
+fn offset(total: u64, size: impl Fn(u64) -> u64) -> impl Fn(&Request) -> (Vec<u64>, Facts) {
+    move |request| {
+        let first = number(request);
+        (
+            (first..total.min(first + size(first))).collect(),
+            Facts::default(),
+        )
+    }
+}
+
+fn with(
+    facts: Facts,
+    server: impl Fn(&Request) -> (Vec<u64>, Facts),
+) -> impl Fn(&Request) -> (Vec<u64>, Facts) {
+    move |request| (server(request).0, facts.clone())
+}
+
+proptest! {
+    #[test]
+    fn page_numbers_yield_every_row_once(total in 0_u64..300, size in 1_u64..40, concurrency in 1_usize..9) {
+        let run = drive(page_number(), None, concurrency, paged(total, size)).unwrap();
+        prop_assert_eq!(run.rows, (0..total).collect::<Vec<_>>());
+        let needed = total.div_ceil(size) + 1;
+        prop_assert!((run.requests.len() as u64) < needed + concurrency as u64);
+    }
+
+    #[test]
+    fn offsets_yield_every_row_once_whatever_the_server_caps(
+        total in 0_u64..300,
+        sizes in prop::collection::vec(1_u64..20, 1..12),
+        concurrency in 1_usize..9,
+    ) {
+        let size = |first: u64| sizes[first as usize % sizes.len()];
+        let run = drive(limit_offset(), None, concurrency, offset(total, size)).unwrap();
+        prop_assert_eq!(run.rows, (0..total).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_known_total_needs_exactly_its_pages(total in 1_u64..300, size in 1_u64..40, concurrency in 1_usize..9) {
+        let facts = Facts { total: Some(total), ..Facts::default() };
+        for run in [
+            drive(page_number(), None, concurrency, with(facts.clone(), paged(total, size))).unwrap(),
+            drive(limit_offset(), None, concurrency, with(facts, offset(total, |_| size))).unwrap(),
+        ] {
+            prop_assert_eq!(run.rows.len() as u64, total);
+            prop_assert_eq!(run.requests.len() as u64, total.div_ceil(size));
+            prop_assert_eq!(run.shortfall, None);
+        }
+    }
+
+    #[test]
+    fn a_row_limit_requests_no_page_too_many(total in 1_u64..300, size in 1_u64..40, limit in 1_u64..400, concurrency in 1_usize..9) {
+        let run = drive(page_number(), Some(limit), concurrency, paged(total, size)).unwrap();
+        prop_assert!(run.rows.len() as u64 >= limit.min(total));
+        if limit <= total {
+            prop_assert_eq!(run.requests.len() as u64, limit.div_ceil(size));
+        }
+    }
+}
+
+#[test]
+fn the_first_page_is_requested_alone_and_then_ahead() {
+    let mut paginator = Paginator::new(limit_offset());
+    let first = paginator.plan().unwrap();
+    assert_eq!(paginator.plan(), None);
+    let facts = Facts {
+        row_count: 100,
+        rows_hash: 1,
+        ..Facts::default()
+    };
+    assert_eq!(paginator.accept(&first, &facts), Ok(Verdict::Rows));
+    let ahead: Vec<_> = (0..3)
+        .map(|_| number(&paginator.plan().unwrap().request))
+        .collect();
+    assert_eq!(ahead, [100, 200, 300]);
+}
+
+#[test]
+fn a_short_page_discards_what_was_guessed() {
+    // The server returns 7 rows at offset 20 and 10 elsewhere.
+    let run = drive(
+        limit_offset(),
+        None,
+        4,
+        offset(60, |first| if first == 20 { 7 } else { 10 }),
+    )
+    .unwrap();
+    assert_eq!(run.rows, (0..60).collect::<Vec<_>>());
+    assert!(run.requests.contains(&Request::Numbered(27)));
+}
+
+#[test]
+fn a_row_limit_of_zero_requests_nothing() {
+    assert!(
+        drive(page_number(), Some(0), 4, paged(10, 2))
+            .unwrap()
+            .requests
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_total_that_is_too_large_is_told() {
+    let facts = Facts {
+        total: Some(50),
+        ..Facts::default()
+    };
+    let run = drive(page_number(), None, 2, with(facts, paged(35, 10))).unwrap();
+    assert_eq!((run.rows.len(), run.shortfall), (35, Some((35, 50))));
+}
+
+#[test]
+fn short_pages_below_the_total_do_not_end_it() {
+    // Page 2 is short, so the pages that the total asks for hold too few rows.
+    let server = |request: &Request| {
+        let rows = match number(request) {
+            1 => (0..10).collect(),
+            2 => (10..14).collect(),
+            3 => (14..24).collect(),
+            4 => (24..30).collect(),
+            _ => vec![],
+        };
+        (
+            rows,
+            Facts {
+                total: Some(30),
+                ..Facts::default()
+            },
+        )
+    };
+    assert_eq!(
+        drive(page_number(), None, 4, server).unwrap().rows.len(),
+        30
+    );
+}
+
+#[test]
+fn rel_last_ends_it() {
+    let last = |link: &str| Facts {
+        last_link: Some(link.into()),
+        ..Facts::default()
+    };
+    let run = drive(
+        page_number(),
+        None,
+        8,
+        with(last("/x?page=3&per=10"), paged(30, 10)),
+    )
+    .unwrap();
+    assert_eq!((run.rows.len(), run.requests.len()), (30, 3));
+    let run = drive(
+        limit_offset(),
+        None,
+        8,
+        with(last("/x?offset=20"), offset(25, |_| 10)),
+    )
+    .unwrap();
+    assert_eq!((run.rows.len(), run.requests.len()), (25, 3));
+}
+
+#[test]
+fn a_server_that_ignores_the_page_is_a_fault() {
+    for pagination in [page_number(), limit_offset()] {
+        let fault = drive(pagination, None, 3, |_| (vec![1, 2], Facts::default())).err();
+        assert_eq!(
+            fault,
+            Some(Fault::RepeatedRows {
+                page: 2,
+                earlier: 1
+            })
+        );
+    }
+}
+
+#[test]
+fn rows_after_an_empty_page_are_a_fault() {
+    let server = |request: &Request| {
+        let number = number(request);
+        (
+            if number == 3 { vec![] } else { vec![number] },
+            Facts::default(),
+        )
+    };
+    let fault = drive(page_number(), None, 3, server).err();
+    assert_eq!(fault, Some(Fault::RowsAfterEnd { page: 4, empty: 3 }));
+}
+
+#[test]
+fn cursors_are_followed_until_none_is_named() {
+    let server = |next: &'static [Option<&'static str>]| {
+        move |request: &Request| {
+            let page = match request {
+                Request::First => 0,
+                Request::Cursor(cursor) => cursor.parse().unwrap(),
+                _ => panic!("not a cursor"),
+            };
+            // Page 1 is empty: with a cursor that is not the end.
+            let rows = if page == 1 { vec![] } else { vec![page as u64] };
+            (
+                rows,
+                Facts {
+                    next: next[page].map(str::to_owned),
+                    ..Facts::default()
+                },
+            )
+        }
+    };
+    let run = drive(cursor(), None, 8, server(&[Some("1"), Some("2"), Some("")])).unwrap();
+    assert_eq!((run.rows, run.requests.len()), (vec![0, 2], 3));
+    let fault = drive(cursor(), None, 8, server(&[Some("1"), Some("1")])).err();
+    assert_eq!(
+        fault,
+        Some(Fault::RepeatedNext {
+            page: 2,
+            earlier: 1
+        })
+    );
+}
+
+#[test]
+fn links_are_followed() {
+    let server = |request: &Request| match request {
+        Request::First => (
+            vec![1],
+            Facts {
+                next: Some("http://h/2".into()),
+                ..Facts::default()
+            },
+        ),
+        _ => (vec![2], Facts::default()),
+    };
+    for pagination in [
+        Pagination::LinkHeader,
+        Pagination::NextLink { next_paths: vec![] },
+    ] {
+        assert_eq!(drive(pagination, None, 4, server).unwrap().rows, [1, 2]);
+    }
+    assert_eq!(drive(Pagination::None, None, 4, server).unwrap().rows, [1]);
+}

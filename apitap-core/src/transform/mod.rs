@@ -1,0 +1,161 @@
+//! SQL over sources, by DataFusion: a context per run.
+//!
+//! ```text
+//! Feed (source → decode) ──lanes──▶ ApiTable ──▶ plan ──▶ batches
+//! ```
+
+mod shared;
+mod table;
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, collect_partitioned, displayable, execute_stream_partitioned,
+};
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::common::tree_node::TreeNodeRecursion;
+
+pub use self::table::{ApiTable, Feed, Lane, ScanRequest};
+use crate::config::TransformConfig;
+use crate::error::{Error, ErrorKind, Result, Stage};
+
+/// A query planned over the tables of a run.
+pub struct Query {
+    context: SessionContext,
+    plan: Arc<dyn ExecutionPlan>,
+}
+
+impl Query {
+    /// Plans `sql`, one query that only reads.
+    ///
+    /// # Errors
+    /// SQL that does not parse, names what does not exist, or does anything but read.
+    pub async fn plan(sql: &str, tables: Vec<ApiTable>, config: &TransformConfig) -> Result<Self> {
+        let context = context(config)?;
+        let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
+        for table in &tables {
+            context
+                .register_table(datafusion::common::TableReference::bare(table.name()), table.clone())
+                .map_err(into_error)?;
+        }
+        let options = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        let frame = context.sql_with_options(sql, options).await.map_err(into_error)?;
+        if is_recursive(frame.logical_plan()) {
+            // Its scan runs once per round, whatever the number of scans in the plan.
+            tables.iter().for_each(|table| table.share());
+        }
+        let plan = frame.create_physical_plan().await.map_err(into_error)?;
+        Ok(Self { context, plan })
+    }
+
+    /// The columns of the result.
+    pub fn schema(&self) -> SchemaRef {
+        self.plan.schema()
+    }
+
+    /// How many streams [`streams`](Self::streams) yields.
+    pub fn partitions(&self) -> usize {
+        self.plan.output_partitioning().partition_count()
+    }
+
+    /// The plan, one operator per line.
+    pub fn display(&self) -> String {
+        displayable(self.plan.as_ref()).indent(false).to_string()
+    }
+
+    /// Runs the plan: a stream per partition. Dropping a stream stops its lane.
+    ///
+    /// # Errors
+    /// Faults of the plan; those of its data come through the streams.
+    pub fn streams(&self) -> Result<Vec<SendableRecordBatchStream>> {
+        execute_stream_partitioned(self.plan.clone(), self.context.task_ctx()).map_err(into_error)
+    }
+
+    /// Runs the plan to its end and holds the whole result in memory.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in the sources or in the plan.
+    pub async fn collect(&self) -> Result<Vec<Vec<arrow::array::RecordBatch>>> {
+        collect_partitioned(self.plan.clone(), self.context.task_ctx())
+            .await
+            .map_err(into_error)
+    }
+}
+
+fn context(config: &TransformConfig) -> Result<SessionContext> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(config.memory_limit_bytes.get())))
+        .build_arc()
+        .map_err(into_error)?;
+    let mut session = SessionConfig::new()
+        .with_target_partitions(config.partitions.get())
+        .with_batch_size(config.batch_rows.get())
+        .set_str("datafusion.sql_parser.dialect", "postgresql")
+        // Columns are usable as the API spells them: camelCase without quotes.
+        .set_bool("datafusion.sql_parser.enable_ident_normalization", false);
+    // A sort must be able to merge its spills within a small limit too.
+    let reservation = config.memory_limit_bytes.get() / 8;
+    let default = session.options().execution.sort_spill_reservation_bytes;
+    session.options_mut().execution.sort_spill_reservation_bytes = reservation.min(default);
+    let state = SessionStateBuilder::new()
+        .with_config(session)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build();
+    let mut context = SessionContext::new_with_state(state);
+    datafusion_functions_json::register_all(&mut context).map_err(into_error)?;
+    Ok(context)
+}
+
+fn is_recursive(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    // The closure never fails.
+    let _ = plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::RecursiveQuery(_));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found
+}
+
+/// An error of the engine that came through DataFusion as it was; else one about the SQL.
+pub(crate) fn into_error(error: DataFusionError) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(inner) = cause {
+        if let Some(ours) = inner.downcast_ref::<Error>() {
+            return ours.clone();
+        }
+        // Boxed and shared errors stand between an error and its source.
+        cause = match inner.downcast_ref::<DataFusionError>() {
+            Some(DataFusionError::External(external)) => {
+                if let Some(ours) = external.downcast_ref::<Error>() {
+                    return ours.clone();
+                }
+                external.source()
+            }
+            Some(DataFusionError::Shared(shared)) => Some(shared.as_ref()),
+            Some(DataFusionError::Context(_, inner)) => Some(inner.as_ref()),
+            _ => inner.source(),
+        };
+    }
+    let kind = match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => ErrorKind::Resources,
+        _ => ErrorKind::Sql,
+    };
+    let hint = match kind {
+        ErrorKind::Resources => "raise transform.memory_limit_bytes, or free disk space for spilling",
+        _ => "correct the module's SQL; the columns of a source are shown by --dry-run",
+    };
+    Error::new(kind, Stage::Transform, error.strip_backtrace()).hint(hint)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Rows through one COPY statement per connection.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use bytes::{Bytes, BytesMut};
+use futures::SinkExt;
+use tokio_postgres::{Client, CopyInSink};
+
+use super::LoadTarget;
+use super::connect::database;
+use super::table::quoted_list;
+use crate::config::{WriteConfig, WriteMethod};
+use crate::encode::{copy_header, copy_trailer};
+use crate::error::Result;
+use crate::metrics::Metrics;
+
+/// A flush is sent early when it holds so many bytes, so that wide rows do not make it large.
+const MAX_FLUSH_BYTES: usize = 4 << 20;
+
+/// Streams rows into a table. The stream ends, and the rows count, only with
+/// [`finish`](Self::finish): dropping the writer makes the server discard them.
+pub(super) struct CopyWriter {
+    sink: Pin<Box<CopyInSink<Bytes>>>,
+    target: Arc<LoadTarget>,
+    method: WriteMethod,
+    batch_rows: usize,
+    buffer: BytesMut,
+    buffered_rows: usize,
+    rows: u64,
+    metrics: Arc<Metrics>,
+}
+
+impl CopyWriter {
+    pub(super) async fn start(
+        client: &Client,
+        target: Arc<LoadTarget>,
+        config: &WriteConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self> {
+        let format = match config.method {
+            WriteMethod::CopyCsv => "csv",
+            WriteMethod::CopyText => "text",
+            _ => "binary",
+        };
+        let statement = format!(
+            "COPY {} ({}) FROM STDIN (FORMAT {format})",
+            target.table,
+            quoted_list(target.columns.iter().map(|column| &column.name))
+        );
+        metrics.write.statements.fetch_add(1, Relaxed);
+        let sink = client
+            .copy_in(&statement)
+            .await
+            .map_err(|error| database(&target.doing(), error))?;
+        Ok(Self {
+            sink: Box::pin(sink),
+            target,
+            method: config.method,
+            batch_rows: config.batch_rows.get(),
+            buffer: BytesMut::from(copy_header(config.method)),
+            buffered_rows: 0,
+            rows: 0,
+            metrics,
+        })
+    }
+
+    pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut at = 0;
+        while at < batch.num_rows() {
+            let count = (self.batch_rows - self.buffered_rows).min(batch.num_rows() - at);
+            let slice = batch.slice(at, count);
+            let encoder = &self.target.encoder;
+            self.metrics.encode.time(|| {
+                let rows = encoder.rows(&slice, self.rows + 1)?;
+                encoder.copy(&rows, self.method, &mut self.buffer)
+            })?;
+            self.metrics.encode.passed(count);
+            at += count;
+            self.rows += count as u64;
+            self.buffered_rows += count;
+            if self.buffered_rows == self.batch_rows || self.buffer.len() >= MAX_FLUSH_BYTES {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.buffered_rows = 0;
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let size = self.buffer.len();
+        let chunk = self.buffer.split().freeze();
+        // What one flush needed, the next will need too.
+        self.buffer.reserve(size);
+        let start = Instant::now();
+        let sent = self.sink.send(chunk).await;
+        self.metrics.write.latency.record(start.elapsed());
+        self.metrics.write.stage.waited(start.elapsed());
+        self.metrics.write.flushes.fetch_add(1, Relaxed);
+        self.metrics.write.bytes.fetch_add(size as u64, Relaxed);
+        sent.map_err(|error| database(&self.target.doing(), error))
+    }
+
+    pub(super) async fn finish(mut self) -> Result<u64> {
+        self.buffer.extend_from_slice(copy_trailer(self.method));
+        self.flush().await?;
+        let start = Instant::now();
+        let rows = self.sink.as_mut().finish().await;
+        self.metrics.write.stage.waited(start.elapsed());
+        rows.map_err(|error| database(&self.target.doing(), error))
+    }
+}

@@ -1,0 +1,513 @@
+//! Rows into PostgreSQL, all or nothing.
+//!
+//! A [`Load`] opens the connections, finds or makes the table, and hands out [`Writer`]s; when
+//! all have finished it commits. With one connection everything happens in its transaction.
+//! With several, rows go to a table that nobody else looks at and become visible in one
+//! transaction at the end.
+
+pub(crate) mod connect;
+mod copy;
+mod merge;
+mod statements;
+pub(crate) mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use tokio_postgres::Client;
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::connect::{connect, database};
+use self::copy::CopyWriter;
+use self::merge::Matching;
+use self::statements::StatementWriter;
+pub use self::table::{LoadColumn, TableName};
+use self::table::{ExistingTable, check_replaceable, create, create_like, quoted_list, swap};
+use crate::config::{WriteConfig, WriteMethod, WriteMode};
+use crate::encode::{PgType, RowEncoder};
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::metrics::Metrics;
+use crate::pipeline_file::TargetSpec;
+
+/// Where the rows of a result go.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    /// The server.
+    pub target: TargetSpec,
+    /// The table.
+    pub table: TableName,
+    /// What happens to rows already there.
+    pub mode: WriteMode,
+    /// The columns that identify a row; of a new table its primary key.
+    pub key: Vec<String>,
+}
+
+/// The table that writers fill, and how.
+#[derive(Debug)]
+pub(crate) struct LoadTarget {
+    pub(crate) table: TableName,
+    pub(crate) columns: Vec<LoadColumn>,
+    pub(crate) encoder: RowEncoder,
+}
+
+impl LoadTarget {
+    fn doing(&self) -> String {
+        format!("loading table {}", self.table)
+    }
+}
+
+/// What a load will do, found out without writing anything.
+#[derive(Debug)]
+pub struct LoadPlan {
+    /// The table, with its schema.
+    pub table: TableName,
+    /// Whether the table is there already.
+    pub exists: bool,
+    /// The columns that the load fills, in the order of the result.
+    pub columns: Vec<LoadColumn>,
+    existing: Option<ExistingTable>,
+    server_version: u32,
+}
+
+/// The first PostgreSQL with `MERGE`, as `server_version_num` says it.
+const VERSION_WITH_MERGE: u32 = 150_000;
+
+impl LoadPlan {
+    /// Looks at the table and decides how `schema` gets into it.
+    ///
+    /// # Errors
+    /// Columns that the table lacks, keys that are missing, tables that cannot be replaced.
+    pub async fn new(
+        client: &Client,
+        sink: &Sink,
+        schema: &SchemaRef,
+        method: WriteMethod,
+    ) -> Result<(Self, RowEncoder)> {
+        let fault = |error| database(&format!("looking for table {}", sink.table), error);
+        let row = client
+            .query_one(
+                "SELECT coalesce((SELECT relnamespace::regnamespace::text FROM pg_class
+                                  WHERE oid = to_regclass($1)), quote_ident(current_schema())),
+                        current_setting('server_version_num')::int",
+                &[&sink.table.to_string()],
+            )
+            .await
+            .map_err(fault)?;
+        let schema_name: Option<String> = row.get(0);
+        let schema_name = schema_name.ok_or_else(|| {
+            Error::new(ErrorKind::Database, Stage::Write, "no schema to create tables in")
+                .hint("name the schema in the table's name, or set search_path for the user")
+        })?;
+        let schema_name = schema_name.trim_matches('"').replace("\"\"", "\"");
+        let table = sink.table.clone().or_schema(&schema_name);
+        let existing = ExistingTable::find(client, &table).await?;
+        let columns = match &existing {
+            Some(existing) => existing_columns(&table, existing, schema)?,
+            None => new_columns(schema)?,
+        };
+        for key in &sink.key {
+            if !columns.iter().any(|column| column.name == *key) {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    Stage::Write,
+                    format!("table {table}: the result has no column {key}, which its primary key needs"),
+                )
+                .hint("select the column in the module's SQL, or correct primary_key_in_dest"));
+            }
+        }
+        if sink.mode == WriteMode::Merge && sink.key.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                Stage::Write,
+                format!("table {table}: mode merge needs a primary key"),
+            )
+            .hint("set primary_key_in_dest for the source, or use mode append or replace"));
+        }
+        let targets = columns.iter().map(|column| column.pg_type.clone()).collect();
+        let encoder = RowEncoder::plan(schema.clone(), targets, method)
+            .map_err(|error| error.at(format_args!("table {table}")))?;
+        if let (Some(_), WriteMode::Replace) = (&existing, sink.mode) {
+            check_replaceable(client, &table).await?;
+        }
+        let plan = Self {
+            table,
+            exists: existing.is_some(),
+            columns,
+            existing,
+            server_version: row.get::<_, i32>(1).unsigned_abs(),
+        };
+        Ok((plan, encoder))
+    }
+
+    fn matching(&self, key: &[String]) -> Result<Matching> {
+        match &self.existing {
+            Some(existing) if existing.is_unique(key) => Ok(Matching::UniqueIndex),
+            None => Ok(Matching::UniqueIndex),
+            Some(_) if self.server_version >= VERSION_WITH_MERGE => Ok(Matching::Comparison),
+            Some(_) => Err(Error::new(
+                ErrorKind::Database,
+                Stage::Write,
+                format!("table {} has no unique index on its key, and this server has no MERGE", self.table),
+            )
+            .hint(format!(
+                "CREATE UNIQUE INDEX ON {} ({})",
+                self.table,
+                quoted_list(key)
+            ))),
+        }
+    }
+}
+
+fn new_columns(schema: &SchemaRef) -> Result<Vec<LoadColumn>> {
+    let mut columns: Vec<LoadColumn> = Vec::new();
+    for field in schema.fields() {
+        let pg_type = PgType::of_field(field).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Value,
+                Stage::Write,
+                format!("column {}: PostgreSQL has no type for {}", field.name(), field.data_type()),
+            )
+            .hint("CAST the column in the module's SQL")
+        })?;
+        columns.push(LoadColumn {
+            name: field.name().clone(),
+            pg_type,
+            cast: None,
+        });
+    }
+    check_names(&columns)?;
+    Ok(columns)
+}
+
+fn check_names(columns: &[LoadColumn]) -> Result<()> {
+    let fault = |detail: String| {
+        Err(Error::new(ErrorKind::Sql, Stage::Write, detail).hint("name it with AS in the module's SQL"))
+    };
+    for (index, column) in columns.iter().enumerate() {
+        // NAMEDATALEN - 1: a longer name would be cut without an error.
+        if column.name.len() > 63 {
+            return fault(format!("column {}: a name of more than 63 bytes", column.name));
+        }
+        if column.name.is_empty() || column.name.contains('\0') {
+            return fault(format!("column {}: the name cannot be used", index + 1));
+        }
+        if columns[..index].iter().any(|other| other.name == column.name) {
+            return fault(format!("column {} stands twice in the result", column.name));
+        }
+    }
+    Ok(())
+}
+
+fn existing_columns(
+    table: &TableName,
+    existing: &ExistingTable,
+    schema: &SchemaRef,
+) -> Result<Vec<LoadColumn>> {
+    let fields = schema.fields().iter();
+    let columns: Vec<_> = fields
+        .map(|field| {
+            let found = existing.columns.iter().find(|column| column.name == *field.name());
+            found.cloned().ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Database,
+                    Stage::Write,
+                    format!("table {table} has no column {}", field.name()),
+                )
+                .hint(format!(
+                    "ALTER TABLE {table} ADD COLUMN {} {}, or leave the column out of the module's SQL",
+                    table::quote(field.name()),
+                    PgType::of_field(field).map_or("text".into(), |pg_type| pg_type.sql())
+                ))
+            })
+        })
+        .collect::<Result<_>>()?;
+    check_names(&columns)?;
+    Ok(columns)
+}
+
+/// A load under way. Dropped, it leaves the table as it was.
+pub(crate) struct Load {
+    control: Arc<Client>,
+    sink: Sink,
+    plan: LoadPlan,
+    target: Arc<LoadTarget>,
+    route: Route,
+    config: WriteConfig,
+    metrics: Arc<Metrics>,
+}
+
+/// Which table the writers fill, and how its rows get where they belong.
+enum Route {
+    /// The table itself, in the transaction of the only connection.
+    Direct,
+    /// A new table that takes the place of the old one.
+    Swap,
+    /// A temporary stage that is merged.
+    Merge(String, Matching),
+    /// A table of its own, from which several connections' rows are moved.
+    Stage,
+}
+
+impl Load {
+    /// Connects, finds out how the rows get into the table, and makes what they need.
+    pub(crate) async fn begin(
+        sink: Sink,
+        schema: &SchemaRef,
+        mut config: WriteConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self> {
+        let control = connect(&sink.target).await?;
+        let (plan, encoder) = LoadPlan::new(&control, &sink, schema, config.method).await?;
+        if sink.mode == WriteMode::Merge && config.connections.get() > 1 {
+            tracing::warn!("mode merge loads through one connection: the last of a load's duplicates wins");
+            config.connections = std::num::NonZeroUsize::MIN;
+        }
+        let several = config.connections.get() > 1;
+        lock(&control, &plan.table).await?;
+        let own_table = plan.table.sibling(format!("_apitap_{:016x}", xxh3_64(plan.table.to_string().as_bytes())));
+        let (route, table) = match sink.mode {
+            WriteMode::Append if several => (Route::Stage, own_table),
+            WriteMode::Append => (Route::Direct, plan.table.clone()),
+            WriteMode::Replace => (Route::Swap, own_table),
+            WriteMode::Merge => {
+                let stage = "_apitap_stage".to_owned();
+                let table = TableName::parse(&stage)?;
+                (Route::Merge(stage, plan.matching(&sink.key)?), table)
+            }
+        };
+        let load = Self {
+            control: Arc::new(control),
+            target: Arc::new(LoadTarget {
+                table,
+                columns: plan.columns.clone(),
+                encoder,
+            }),
+            sink,
+            plan,
+            route,
+            config,
+            metrics,
+        };
+        load.prepare().await?;
+        Ok(load)
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        let Self { plan, target, sink, .. } = self;
+        let new_table = |table| create(table, &plan.columns, &sink.key);
+        // A table of our own that is still there is what an interrupted load left behind.
+        let drop_leftover = || format!("DROP TABLE IF EXISTS {}", target.table);
+        let mut statements = Vec::new();
+        if !self.several() {
+            statements.push("BEGIN".to_owned());
+        }
+        match &self.route {
+            Route::Direct if plan.exists => {}
+            Route::Direct => statements.push(new_table(&target.table)),
+            Route::Swap => {
+                statements.push(drop_leftover());
+                statements.push(if plan.exists {
+                    create_like(&target.table, &plan.table)
+                } else {
+                    new_table(&target.table)
+                });
+            }
+            Route::Merge(stage, _) => {
+                if !plan.exists {
+                    statements.push(new_table(&plan.table));
+                }
+                statements.push(merge::create_stage(stage, &plan.table, &plan.columns));
+            }
+            Route::Stage => {
+                statements.push(drop_leftover());
+                statements.push(if plan.exists {
+                    let names = quoted_list(plan.columns.iter().map(|column| &column.name));
+                    format!("CREATE UNLOGGED TABLE {} AS SELECT {names} FROM {} WITH NO DATA", target.table, plan.table)
+                } else {
+                    create(&target.table, &plan.columns, &[]).replacen("CREATE", "CREATE UNLOGGED", 1)
+                });
+            }
+        }
+        self.execute(&statements.join(";\n")).await
+    }
+
+    fn several(&self) -> bool {
+        self.config.connections.get() > 1
+    }
+
+    async fn execute(&self, statement: &str) -> Result<()> {
+        self.metrics.write.statements.fetch_add(1, Relaxed);
+        let start = Instant::now();
+        let done = self.control.batch_execute(statement).await;
+        self.metrics.write.stage.waited(start.elapsed());
+        done.map_err(|error| database(&format!("loading table {}", self.plan.table), error))
+    }
+
+    /// How many writers there may be.
+    pub(crate) fn connections(&self) -> usize {
+        self.config.connections.get()
+    }
+
+    /// A writer on the load's connection or, if there are several, on one of its own.
+    pub(crate) async fn writer(&self) -> Result<Writer> {
+        let client = if self.several() {
+            let client = connect(&self.sink.target).await?;
+            client
+                .batch_execute("BEGIN")
+                .await
+                .map_err(|error| database(&self.target.doing(), error))?;
+            Arc::new(client)
+        } else {
+            self.control.clone()
+        };
+        let rows = match self.config.method {
+            WriteMethod::Insert | WriteMethod::Prepared | WriteMethod::Unnest => {
+                Method::Statements(Box::new(StatementWriter::new(
+                    client.clone(),
+                    self.target.clone(),
+                    &self.config,
+                    self.metrics.clone(),
+                )))
+            }
+            WriteMethod::CopyCsv | WriteMethod::CopyText | WriteMethod::CopyBinary => {
+                Method::Copy(Box::new(
+                    CopyWriter::start(&client, self.target.clone(), &self.config, self.metrics.clone())
+                        .await?,
+                ))
+            }
+        };
+        Ok(Writer {
+            method: rows,
+            own_connection: self.several().then_some(client),
+            target: self.target.clone(),
+            metrics: self.metrics.clone(),
+        })
+    }
+
+    /// Makes the rows of all writers visible at once. They must have finished.
+    pub(crate) async fn commit(self) -> Result<()> {
+        if self.several() {
+            self.execute("BEGIN").await?;
+        }
+        let table = self.plan.table.clone();
+        match &self.route {
+            Route::Direct => {}
+            Route::Swap => {
+                swap(&self.control, &table, &self.target.table, self.plan.exists).await?;
+            }
+            Route::Merge(stage, matching) => {
+                self.check_keys(stage).await?;
+                let (columns, key) = (&self.plan.columns, &self.sink.key);
+                self.execute(&merge::statement(stage, &table, columns, key, *matching)).await?;
+            }
+            Route::Stage => {
+                let names = quoted_list(self.plan.columns.iter().map(|column| &column.name));
+                let stage = &self.target.table;
+                let create = if self.plan.exists {
+                    String::new()
+                } else {
+                    create(&table, &self.plan.columns, &self.sink.key) + ";\n"
+                };
+                self.execute(&format!(
+                    "{create}INSERT INTO {table} ({names}) SELECT {names} FROM {stage};\nDROP TABLE {stage}"
+                ))
+                .await?;
+            }
+        }
+        self.execute("COMMIT").await
+    }
+
+    async fn check_keys(&self, stage: &str) -> Result<()> {
+        let row = self
+            .control
+            .query_one(&merge::count_null_keys(stage, &self.sink.key), &[])
+            .await
+            .map_err(|error| database(&format!("loading table {}", self.plan.table), error))?;
+        match row.get::<_, i64>(0) {
+            0 => Ok(()),
+            count => Err(Error::new(
+                ErrorKind::Value,
+                Stage::Write,
+                format!(
+                    "table {}: {count} rows have NULL in the primary key ({})",
+                    self.plan.table,
+                    self.sink.key.join(", ")
+                ),
+            )
+            .hint("filter them in the module's SQL, or correct primary_key_in_dest")),
+        }
+    }
+
+    /// Removes what the load made. Whatever else fails, the table is as it was: with one
+    /// connection the server rolls back by itself.
+    pub(crate) async fn abort(self) {
+        let cleanup = if self.several() {
+            format!("ROLLBACK; DROP TABLE IF EXISTS {}", self.target.table)
+        } else {
+            "ROLLBACK".to_owned()
+        };
+        if let Err(error) = self.control.batch_execute(&cleanup).await {
+            tracing::debug!(%error, "cleaning up after a failed load");
+        }
+    }
+}
+
+/// Keeps two loads from filling one table's stage at once. Held by the session.
+async fn lock(client: &Client, table: &TableName) -> Result<()> {
+    let key = xxh3_64(table.to_string().as_bytes()) as i64;
+    let row = client
+        .query_one("SELECT pg_try_advisory_lock($1)", &[&key])
+        .await
+        .map_err(|error| database(&format!("locking table {table}"), error))?;
+    if row.get::<_, bool>(0) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Database,
+        Stage::Write,
+        format!("table {table}: another load of it is under way"),
+    )
+    .hint("wait for it to end, or end its session (application_name apitap in pg_stat_activity)"))
+}
+
+/// Writes batches to the table of a load.
+pub(crate) struct Writer {
+    method: Method,
+    own_connection: Option<Arc<Client>>,
+    target: Arc<LoadTarget>,
+    metrics: Arc<Metrics>,
+}
+
+enum Method {
+    Statements(Box<StatementWriter>),
+    Copy(Box<CopyWriter>),
+}
+
+impl Writer {
+    /// Writes a batch, or gathers it for the next flush.
+    pub(crate) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        match &mut self.method {
+            Method::Statements(writer) => writer.write(batch).await,
+            Method::Copy(writer) => writer.write(batch).await,
+        }
+    }
+
+    /// Sends what is left and waits until the server has taken every row; returns how many.
+    pub(crate) async fn finish(self) -> Result<u64> {
+        let rows = match self.method {
+            Method::Statements(writer) => writer.finish().await?,
+            Method::Copy(writer) => writer.finish().await?,
+        };
+        self.metrics.write.rows.fetch_add(rows, Relaxed);
+        if let Some(client) = self.own_connection {
+            client
+                .batch_execute("COMMIT")
+                .await
+                .map_err(|error| database(&self.target.doing(), error))?;
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,349 @@
+//! Rows through statements with parameters: `insert`, `prepared` and `unnest`.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesOrdered, StreamExt};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Statement};
+
+use super::LoadTarget;
+use super::connect::database;
+use super::table::{LoadColumn, quote, quoted_list};
+use crate::config::{WriteConfig, WriteMethod};
+use crate::encode::Rows;
+use crate::encode::params::{ArrayParameter, CellFault, CellParameter};
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::metrics::{Metrics, StageMetrics};
+
+/// PostgreSQL's limit of parameters in one statement: an unsigned 16-bit count in Bind.
+const MAX_PARAMETERS: usize = 65_535;
+
+/// Gathers rows into flushes and sends each as one or more statements, several under way at once
+/// if the configuration allows it. All run in the transaction of their connection.
+pub(super) struct StatementWriter {
+    client: Arc<Client>,
+    target: Arc<LoadTarget>,
+    method: WriteMethod,
+    batch_rows: usize,
+    in_flight: usize,
+    /// Statements by the rows they take: those of a full flush, and of what remained at its end.
+    prepared: HashMap<usize, Statement>,
+    pending: Vec<RecordBatch>,
+    pending_rows: usize,
+    under_way: FuturesOrdered<BoxFuture<'static, Result<u64>>>,
+    rows: u64,
+    written: u64,
+    metrics: Arc<Metrics>,
+}
+
+impl StatementWriter {
+    pub(super) fn new(
+        client: Arc<Client>,
+        target: Arc<LoadTarget>,
+        config: &WriteConfig,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            client,
+            target,
+            method: config.method,
+            batch_rows: config.batch_rows.get(),
+            in_flight: config.in_flight.get(),
+            prepared: HashMap::new(),
+            pending: Vec::new(),
+            pending_rows: 0,
+            under_way: FuturesOrdered::new(),
+            rows: 0,
+            written: 0,
+            metrics,
+        }
+    }
+
+    pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut at = 0;
+        while at < batch.num_rows() {
+            let count = (self.batch_rows - self.pending_rows).min(batch.num_rows() - at);
+            self.pending.push(batch.slice(at, count));
+            self.pending_rows += count;
+            at += count;
+            if self.pending_rows == self.batch_rows {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn finish(mut self) -> Result<u64> {
+        self.flush().await?;
+        while !self.under_way.is_empty() {
+            self.settle_one().await?;
+        }
+        Ok(self.written)
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let batches = std::mem::take(&mut self.pending);
+        let count = std::mem::take(&mut self.pending_rows);
+        let Some(first) = batches.first() else {
+            return Ok(());
+        };
+        let schema = first.schema();
+        let parts = self.statements(count);
+        let encoder = &self.target.encoder;
+        let flush = self.metrics.encode.time(|| {
+            let batch = concat_batches(&schema, &batches).map_err(|error| {
+                Error::new(ErrorKind::Internal, Stage::Write, "joining batches").caused_by(error)
+            })?;
+            // Statements share the rows evenly, so that a flush needs two sizes of them at most.
+            (0..parts)
+                .map(|part| {
+                    let from = count * part / parts;
+                    let to = count * (part + 1) / parts;
+                    let slice = batch.slice(from, to - from);
+                    encoder.rows(&slice, self.rows + from as u64 + 1).map(Arc::new)
+                })
+                .collect::<Result<Vec<_>>>()
+        })?;
+        self.metrics.encode.passed(count);
+        self.rows += count as u64;
+        for rows in flush {
+            while self.under_way.len() >= self.in_flight {
+                self.settle_one().await?;
+            }
+            let statement = self.statement(rows.len()).await?;
+            let execution = Execution {
+                client: self.client.clone(),
+                target: self.target.clone(),
+                metrics: self.metrics.clone(),
+                unnest: self.method == WriteMethod::Unnest,
+                rows,
+            };
+            let mut execution = Box::pin(execution.run(statement));
+            // The first poll sends the statement; its answer is awaited when room is needed.
+            if let std::task::Poll::Ready(done) = futures::poll!(execution.as_mut()) {
+                self.under_way.push_back(Box::pin(async move { done }));
+            } else {
+                self.under_way.push_back(execution);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many statements a flush of `rows` takes.
+    fn statements(&self, rows: usize) -> usize {
+        let width = self.target.columns.len().max(1);
+        match self.method {
+            WriteMethod::Unnest => 1,
+            _ => rows.div_ceil(MAX_PARAMETERS / width),
+        }
+    }
+
+    async fn statement(&mut self, rows: usize) -> Result<Statement> {
+        // One text serves any number of rows of arrays.
+        let size = if self.method == WriteMethod::Unnest { 0 } else { rows };
+        if self.method != WriteMethod::Insert
+            && let Some(statement) = self.prepared.get(&size)
+        {
+            return Ok(statement.clone());
+        }
+        let (sql, types) = self.metrics.encode.time(|| match self.method {
+            WriteMethod::Unnest => unnest(&self.target),
+            _ => insert(&self.target, rows),
+        });
+        self.metrics.write.statements.fetch_add(1, Relaxed);
+        let statement = self
+            .client
+            .prepare_typed(&sql, &types)
+            .await
+            .map_err(|error| database(&self.target.doing(), error))?;
+        if self.method != WriteMethod::Insert {
+            self.prepared.insert(size, statement.clone());
+        }
+        Ok(statement)
+    }
+
+    async fn settle_one(&mut self) -> Result<()> {
+        let start = Instant::now();
+        if let Some(written) = self.under_way.next().await {
+            self.written += written?;
+        }
+        self.metrics.write.stage.waited(start.elapsed());
+        Ok(())
+    }
+}
+
+struct Execution {
+    client: Arc<Client>,
+    target: Arc<LoadTarget>,
+    metrics: Arc<Metrics>,
+    unnest: bool,
+    rows: Arc<Rows>,
+}
+
+impl Execution {
+    async fn run(self, statement: Statement) -> Result<u64> {
+        let Self {
+            client,
+            target,
+            metrics,
+            unnest,
+            rows,
+        } = self;
+        let start = Instant::now();
+        let cells = target.encoder.cells(&rows)?;
+        let encode = &metrics.encode;
+        let result = if unnest {
+            let parameters: Vec<_> = cells
+                .iter()
+                .zip(&target.columns)
+                .enumerate()
+                .map(|(column, (cells, load_column))| ArrayParameter {
+                    cells,
+                    rows: 0..rows.len(),
+                    column,
+                    element: load_column.pg_type.parameter().0,
+                })
+                .collect();
+            timed_first_poll(encode, client.execute_raw(&statement, parameters)).await
+        } else {
+            let parameters: Vec<_> = (0..rows.len())
+                .flat_map(|row| {
+                    let columns = cells.iter().enumerate();
+                    columns.map(move |(column, cells)| CellParameter { cells, row, column })
+                })
+                .collect();
+            timed_first_poll(encode, client.execute_raw(&statement, parameters)).await
+        };
+        metrics.write.latency.record(start.elapsed());
+        metrics.write.flushes.fetch_add(1, Relaxed);
+        metrics.write.statements.fetch_add(1, Relaxed);
+        result.map_err(|error| match cell_fault(&error) {
+            Some(cell) => target.encoder.locate(cell.fault, &rows, cell.row),
+            None => database(&target.doing(), error),
+        })
+    }
+}
+
+/// Counts the first poll, in which `tokio_postgres` encodes and queues the parameters, as
+/// encoding.
+async fn timed_first_poll<T>(stage: &StageMetrics, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut first = true;
+    poll_fn(|context| {
+        if std::mem::take(&mut first) {
+            stage.time(|| future.as_mut().poll(context))
+        } else {
+            future.as_mut().poll(context)
+        }
+    })
+    .await
+}
+
+fn cell_fault(error: &tokio_postgres::Error) -> Option<&CellFault> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+fn insert(target: &LoadTarget, rows: usize) -> (String, Vec<Type>) {
+    let columns = &target.columns;
+    let mut sql = insert_into(target);
+    sql.push_str(" VALUES ");
+    let mut parameter = 0;
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ",(" });
+        for (index, column) in columns.iter().enumerate() {
+            parameter += 1;
+            if index > 0 {
+                sql.push(',');
+            }
+            sql.push_str(&cast(&format!("${parameter}"), column));
+        }
+        sql.push(')');
+    }
+    let types = columns.iter().map(|column| column.pg_type.parameter().0);
+    (sql, types.cycle().take(rows * columns.len()).collect())
+}
+
+fn unnest(target: &LoadTarget) -> (String, Vec<Type>) {
+    let columns = &target.columns;
+    let names = columns.iter().map(|column| &column.name);
+    let selected: Vec<_> = columns
+        .iter()
+        .map(|column| cast(&format!("u.{}", quote(&column.name)), column))
+        .collect();
+    let parameters: Vec<_> = (1..=columns.len()).map(|index| format!("${index}")).collect();
+    let sql = format!(
+        "{} SELECT {} FROM unnest({}) AS u ({})",
+        insert_into(target),
+        selected.join(","),
+        parameters.join(","),
+        quoted_list(names)
+    );
+    (sql, columns.iter().map(|column| column.pg_type.parameter().1).collect())
+}
+
+fn insert_into(target: &LoadTarget) -> String {
+    format!(
+        "INSERT INTO {} ({})",
+        target.table,
+        quoted_list(target.columns.iter().map(|column| &column.name))
+    )
+}
+
+fn cast(expression: &str, column: &LoadColumn) -> String {
+    match &column.cast {
+        Some(type_name) => format!("CAST({expression} AS {type_name})"),
+        None => expression.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::super::table::TableName;
+    use super::*;
+    use crate::encode::{PgType, RowEncoder};
+
+    fn target() -> LoadTarget {
+        let schema = Schema::new(vec![
+            Field::new("id", DataType::Int64, true),
+            Field::new("mood", DataType::Utf8, true),
+        ]);
+        let column = |name: &str, pg_type, cast: Option<&str>| LoadColumn {
+            name: name.into(),
+            pg_type,
+            cast: cast.map(Into::into),
+        };
+        LoadTarget {
+            table: TableName::parse("public.t").unwrap(),
+            columns: vec![
+                column("id", PgType::Int8, None),
+                column("mood", PgType::Text, Some("mood")),
+            ],
+            encoder: RowEncoder::plan(
+                Arc::new(schema),
+                vec![PgType::Int8, PgType::Text],
+                WriteMethod::Insert,
+            )
+            .unwrap(),
+        }
+    }
+
+    #[test]
+    fn statements_are_written_for_their_rows() {
+        let (sql, types) = insert(&target(), 2);
+        insta::assert_snapshot!(sql, @r#"INSERT INTO "public"."t" ("id", "mood") VALUES ($1,CAST($2 AS mood)),($3,CAST($4 AS mood))"#);
+        assert_eq!(types, [Type::INT8, Type::TEXT, Type::INT8, Type::TEXT]);
+        let (sql, types) = unnest(&target());
+        insta::assert_snapshot!(sql, @r#"INSERT INTO "public"."t" ("id", "mood") SELECT u."id",CAST(u."mood" AS mood) FROM unnest($1,$2) AS u ("id", "mood")"#);
+        assert_eq!(types, [Type::INT8_ARRAY, Type::TEXT_ARRAY]);
+    }
+}

@@ -1,0 +1,507 @@
+//! Pages over real HTTP: retries, limits, credentials and faults of servers.
+#![allow(clippy::unwrap_used)]
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use apitap_core::config::SourceConfig;
+use apitap_core::error::{Error, ErrorKind};
+use apitap_core::metrics::Metrics;
+use apitap_core::pipeline_file::{Auth, Pagination, RetryPolicy, Secret, SourceSpec};
+use apitap_core::source::{RowBudget, Page, PageFormat, pages};
+use futures::StreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use wiremock::matchers::{header, method, path, query_param};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x8b\xae\x56\x4a\x54\xb2\x32\xac\xd5\x01\xd3\x46\xb5\xb1\x00\x63\xad\x77\xc7\x11\x00\x00\x00";
+
+fn spec(url: &str) -> SourceSpec {
+    let mut spec = SourceSpec::new("orders", url.parse().unwrap());
+    spec.retry = RetryPolicy {
+        max_attempts: 3,
+        min_delay: Duration::from_millis(1),
+        max_delay: Duration::from_millis(5),
+    };
+    spec
+}
+
+fn config(concurrency: usize, page_rows: usize) -> SourceConfig {
+    SourceConfig {
+        concurrency: NonZeroUsize::new(concurrency).unwrap(),
+        page_rows: NonZeroUsize::new(page_rows).unwrap(),
+        ..SourceConfig::default()
+    }
+}
+
+async fn load_with(
+    spec: SourceSpec,
+    config: SourceConfig,
+    limit: Option<u64>,
+) -> (Result<Vec<Page>, Error>, Arc<Metrics>) {
+    let metrics = Arc::new(Metrics::default());
+    let budget = RowBudget::unlimited();
+    budget.set(limit);
+    let stream = pages(Arc::new(spec), config, Arc::clone(&metrics), budget);
+    let mut stream = Box::pin(stream);
+    let mut loaded = Vec::new();
+    while let Some(page) = stream.next().await {
+        match page {
+            Ok(page) => loaded.push(page),
+            Err(error) => return (Err(error), metrics),
+        }
+    }
+    (Ok(loaded), metrics)
+}
+
+async fn load(spec: SourceSpec) -> Result<Vec<Page>, Error> {
+    load_with(spec, config(4, 10), None).await.0
+}
+
+fn ids(pages: &[Page]) -> Vec<u64> {
+    let rows = pages.iter().flat_map(|page| {
+        serde_json::from_slice::<Vec<serde_json::Value>>(&page.body[page.rows.clone()]).unwrap()
+    });
+    rows.map(|row| row["id"].as_u64().unwrap()).collect()
+}
+
+fn rows(ids: impl Iterator<Item = u64>) -> String {
+    let rows: Vec<_> = ids.map(|id| format!("{{\"id\":{id}}}")).collect();
+    format!("[{}]", rows.join(","))
+}
+
+fn json(body: impl Into<String>) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_raw(body.into(), "application/json")
+}
+
+fn parameter(request: &Request, name: &str) -> u64 {
+    let found = request.url.query_pairs().find(|(key, _)| key == name);
+    found.map_or(0, |(_, value)| value.parse().unwrap())
+}
+
+fn limit_offset() -> Pagination {
+    Pagination::LimitOffset {
+        limit_param: "limit".into(),
+        offset_param: "offset".into(),
+        start: 0,
+    }
+}
+
+fn page_number() -> Pagination {
+    Pagination::PageNumber {
+        page_param: "page".into(),
+        per_page_param: Some("per".into()),
+        start: 1,
+    }
+}
+
+/// Serves `total` rows, `cap` a page at most, whatever is asked for.
+async fn offsets(total: u64, cap: u64) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(move |request: &Request| {
+            let first = parameter(request, "offset");
+            let last = total.min(first + cap.min(parameter(request, "limit")));
+            json(rows(first..last))
+        })
+        .mount(&server)
+        .await;
+    server
+}
+
+/// Answers each connection in turn with raw bytes, the last for ever.
+async fn raw(answers: Vec<Vec<u8>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "http://{}/orders?key=s3cr3t",
+        listener.local_addr().unwrap()
+    );
+    tokio::spawn(async move {
+        for index in 0.. {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = socket.read(&mut request).await;
+            let answer = &answers[std::cmp::min(index, answers.len() - 1)];
+            let _ = socket.write_all(answer).await;
+            let _ = socket.shutdown().await;
+        }
+    });
+    url
+}
+
+fn answer(headers: &str, body: &[u8]) -> Vec<u8> {
+    [
+        format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{headers}\r\n\r\n").as_bytes(),
+        body,
+    ]
+    .concat()
+}
+
+#[tokio::test]
+async fn a_server_that_caps_its_pages_loses_no_rows() {
+    let server = offsets(95, 7).await;
+    let mut spec = spec(&server.uri());
+    spec.pagination = limit_offset();
+    let pages = load(spec).await.unwrap();
+    assert_eq!(ids(&pages), (0..95).collect::<Vec<_>>());
+    assert!(pages.iter().map(|page| page.index).is_sorted());
+}
+
+#[tokio::test]
+async fn a_row_limit_fetches_no_page_too_many() {
+    let server = offsets(1_000, 10).await;
+    let mut spec = spec(&server.uri());
+    spec.pagination = limit_offset();
+    let (pages, metrics) = load_with(spec, config(8, 10), Some(25)).await;
+    assert_eq!(pages.unwrap().len(), 3);
+    assert_eq!(metrics.source.requests.load(SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_the_offset_is_an_error() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(json(rows(0..10)))
+        .mount(&server)
+        .await;
+    let mut spec = spec(&server.uri());
+    spec.pagination = limit_offset();
+    let error = load(spec).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Pagination);
+    assert!(
+        error
+            .to_string()
+            .contains("source orders: page 2 holds the same rows as page 1"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_error_on_a_later_page_is_not_the_end() {
+    for status in [400, 404, 403] {
+        let server = MockServer::start().await;
+        Mock::given(method("GET"))
+            .respond_with(move |request: &Request| match parameter(request, "page") {
+                1 => json(rows(0..10)),
+                _ => ResponseTemplate::new(status),
+            })
+            .mount(&server)
+            .await;
+        let mut spec = spec(&format!("{}/x?key=s3cr3t", server.uri()));
+        spec.pagination = page_number();
+        let error = load(spec).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HttpStatus);
+        let text = format!("{error:?}");
+        assert!(
+            text.contains("source orders, page 2") && text.contains(&status.to_string()),
+            "{text}"
+        );
+        assert!(
+            !text.contains("s3cr3t") && error.next_step().is_some(),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn requests_run_ahead_but_no_more_than_allowed() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(|request: &Request| {
+            let page = parameter(request, "page");
+            let ids = if page <= 20 {
+                page * 10..page * 10 + 10
+            } else {
+                0..0
+            };
+            json(rows(ids)).set_delay(Duration::from_millis(50))
+        })
+        .mount(&server)
+        .await;
+    let mut spec = spec(&server.uri());
+    spec.pagination = page_number();
+    let start = Instant::now();
+    let (pages, metrics) = load_with(spec, config(5, 10), None).await;
+    assert_eq!(pages.unwrap().len(), 20);
+    // 21 needed, one after the other: over 1 s.
+    assert!(
+        start.elapsed() < Duration::from_millis(800),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(metrics.source.requests.load(SeqCst) <= 25);
+}
+
+#[tokio::test]
+async fn a_consumer_that_waits_bounds_the_requests() {
+    let server = offsets(10_000, 10).await;
+    let mut spec = spec(&server.uri());
+    spec.pagination = limit_offset();
+    let metrics = Arc::new(Metrics::default());
+    let mut stream = Box::pin(pages(
+        Arc::new(spec),
+        config(3, 10),
+        Arc::clone(&metrics),
+        RowBudget::unlimited(),
+    ));
+    stream.next().await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(
+        metrics.source.requests.load(SeqCst),
+        4,
+        "one page handed on, three waiting"
+    );
+}
+
+#[tokio::test]
+async fn retried_statuses_recover_and_retry_after_is_kept() {
+    for status in [408, 429, 500, 503] {
+        let server = MockServer::start().await;
+        let calls = AtomicUsize::new(0);
+        Mock::given(method("GET"))
+            .respond_with(move |_: &Request| match calls.fetch_add(1, SeqCst) {
+                0 => ResponseTemplate::new(status).insert_header("Retry-After", "1"),
+                _ => json(rows(0..3)),
+            })
+            .mount(&server)
+            .await;
+        let start = Instant::now();
+        let (pages, metrics) = load_with(spec(&server.uri()), config(1, 10), None).await;
+        assert_eq!(ids(&pages.unwrap()), [0, 1, 2]);
+        assert!(start.elapsed() >= Duration::from_secs(1));
+        assert_eq!(metrics.source.retries.load(SeqCst), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_last_attempt_tells_what_failed() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(502))
+        .expect(3)
+        .mount(&server)
+        .await;
+    let error = load(spec(&server.uri())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HttpStatus);
+    assert!(
+        error
+            .to_string()
+            .contains("502 Bad Gateway after 3 attempts"),
+        "{error}"
+    );
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/?key=s3cr3t", listener.local_addr().unwrap());
+    drop(listener);
+    let error = load(spec(&url)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert!(
+        error.to_string().contains("source orders, page 1")
+            && !format!("{error:?}").contains("s3cr3t"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn bodies_cut_short_are_fetched_again() {
+    let whole = answer(
+        "Content-Type: application/json\r\nContent-Length: 10",
+        b"[{\"id\":1}]",
+    );
+    for cut in [
+        answer("Content-Length: 100", b"[{\"id\":1}]"),
+        answer("Transfer-Encoding: chunked", b"5\r\n[{\"id\r\n"),
+        answer(
+            &format!(
+                "Content-Encoding: gzip\r\nContent-Length: {}",
+                GZIP.len() - 12
+            ),
+            &GZIP[..GZIP.len() - 12],
+        ),
+    ] {
+        let pages = load(spec(&raw(vec![cut.clone(), whole.clone()]).await))
+            .await
+            .unwrap();
+        assert_eq!(ids(&pages), [1]);
+        let error = load(spec(&raw(vec![cut]).await)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert!(!format!("{error:?}").contains("s3cr3t"));
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_read() {
+    let url = raw(vec![answer(
+        &format!("Content-Encoding: gzip\r\nContent-Length: {}", GZIP.len()),
+        GZIP,
+    )])
+    .await;
+    assert_eq!(load(spec(&url)).await.unwrap()[0].row_count, 2);
+}
+
+#[tokio::test]
+async fn a_slow_body_that_keeps_arriving_is_not_killed_and_a_silent_one_is() {
+    for (pause, fine) in [(100, true), (2_000, false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let _ = socket.read(&mut [0; 4096]).await;
+                    let _ = socket.write_all(&answer("Content-Length: 10", b"")).await;
+                    for byte in b"[{\"id\":1}]" {
+                        tokio::time::sleep(Duration::from_millis(pause)).await;
+                        let _ = socket.write_all(&[*byte]).await;
+                    }
+                });
+            }
+        });
+        let mut config = config(1, 10);
+        config.read_timeout = Duration::from_millis(500);
+        let (pages, _) = load_with(spec(&url), config, None).await;
+        assert_eq!(pages.is_ok(), fine);
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_sent() {
+    let secret = || Secret("s3cr3t".into());
+    let key = |in_query| Auth::ApiKey {
+        name: "x-key".into(),
+        value: secret(),
+        in_query,
+    };
+    let cases = [
+        (
+            Auth::Basic {
+                username: "me".into(),
+                password: secret(),
+            },
+            Mock::given(header("authorization", "Basic bWU6czNjcjN0")),
+        ),
+        (
+            Auth::Bearer { token: secret() },
+            Mock::given(header("authorization", "Bearer s3cr3t")),
+        ),
+        (key(false), Mock::given(header("x-key", "s3cr3t"))),
+        (key(true), Mock::given(query_param("x-key", "s3cr3t"))),
+    ];
+    for (auth, mock) in cases {
+        let server = MockServer::start().await;
+        mock.respond_with(json("[{\"id\":1}]")).mount(&server).await;
+        let mut spec = spec(&server.uri());
+        spec.auth = Some(auth);
+        assert_eq!(load(spec).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_invalid_header_is_told_by_name() {
+    let mut spec = spec("http://127.0.0.1:1/");
+    spec.headers
+        .push(("X-Key".into(), Secret("s3cr3t\n".into())));
+    let error = load(spec).await.unwrap_err();
+    assert!(
+        error.is_config() && error.to_string().contains("X-Key"),
+        "{error}"
+    );
+    assert!(!format!("{error:?}").contains("s3cr3t"));
+}
+
+#[tokio::test]
+async fn invalid_json_is_told_with_its_place_and_not_retried() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(|request: &Request| match parameter(request, "page") {
+            7 => json("[{\"id\":1},}"),
+            page => json(rows(page * 10..page * 10 + 10)),
+        })
+        .mount(&server)
+        .await;
+    let mut spec = spec(&server.uri());
+    spec.pagination = page_number();
+    let (pages, metrics) = load_with(spec, config(4, 10), None).await;
+    let error = pages.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidJson);
+    assert!(
+        error.to_string().contains("source orders, page 7")
+            && error.to_string().contains("byte 10"),
+        "{error}"
+    );
+    assert_eq!(metrics.source.retries.load(SeqCst), 0);
+}
+
+#[tokio::test]
+async fn links_are_followed_but_not_to_another_host() {
+    let server = MockServer::start().await;
+    Mock::given(path("/a"))
+        .respond_with(json(rows(0..1)).insert_header("Link", "</b?x=1>; rel=\"next\""))
+        .mount(&server)
+        .await;
+    Mock::given(path("/b"))
+        .respond_with(json(rows(1..2)).insert_header("Link", "<http://other.test/c>; rel=next"))
+        .mount(&server)
+        .await;
+    let mut spec = spec(&format!("{}/a", server.uri()));
+    spec.pagination = Pagination::LinkHeader;
+    let error = load(spec).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Pagination);
+    assert!(
+        error.to_string().contains("page 2") && error.to_string().contains("http://other.test"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn cursors_in_the_body_are_followed() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(|request: &Request| match parameter(request, "after") {
+            0 => json("{\"data\":[{\"id\":0}],\"meta\":{\"next_cursor\":\"1\"}}"),
+            1 => json("{\"data\":[{\"id\":1}],\"meta\":{\"next_cursor\":2}}"),
+            _ => json("{\"data\":[{\"id\":2}],\"meta\":{\"next_cursor\":null}}"),
+        })
+        .mount(&server)
+        .await;
+    let mut spec = spec(&server.uri());
+    spec.data_path = "/data".into();
+    spec.pagination = Pagination::Cursor {
+        cursor_param: "after".into(),
+        page_size_param: None,
+        cursor_paths: vec!["/meta/next_cursor".into()],
+    };
+    assert_eq!(ids(&load(spec).await.unwrap()), [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn lines_of_json_are_rows() {
+    let server = MockServer::start().await;
+    let body = "{\"id\":1}\n{\"id\":2}\n";
+    Mock::given(method("GET"))
+        .respond_with(
+            ResponseTemplate::new(200).set_body_raw(body, "application/x-ndjson; charset=utf-8"),
+        )
+        .mount(&server)
+        .await;
+    let pages = load(spec(&server.uri())).await.unwrap();
+    assert_eq!(
+        (pages[0].format, pages[0].row_count),
+        (PageFormat::Ndjson, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_is_refused() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(302).insert_header("Location", "http://other.test/"))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let error = load(spec(&server.uri())).await.unwrap_err();
+    assert!(error.chain().contains("another host"), "{}", error.chain());
+}

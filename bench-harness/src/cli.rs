@@ -1,0 +1,180 @@
+//! The command line of `apitap-bench`.
+
+mod run;
+mod server;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::environment::doctor::{self, Outcome};
+use crate::environment::mock_api::{self, MockApiOptions};
+use crate::environment::with_postgres;
+use crate::experiment::{Experiment, Scale};
+use crate::report::units::{Count, Whole};
+use crate::runner::output::RunFolder;
+use crate::worker;
+use crate::workload::Workload;
+use run::RunArgs;
+use server::ServerArgs;
+
+/// The harness failed, or a sample did not finish.
+const FAILED: u8 = 1;
+
+/// A sample loaded wrong data.
+const WRONG_DATA: u8 = 6;
+
+/// SIGINT, as shells say it.
+const INTERRUPTED: u8 = 130;
+
+const EXAMPLES: &str = "\
+Examples:
+  apitap-bench doctor                              what to mend before measuring
+  apitap-bench run writers --quick                 six writers, some minutes
+  apitap-bench run writers --scenario ceiling      one scenario alone
+  apitap-bench run --postgres docker --full        against a container, for a claim
+  apitap-bench report reports/runs/RUN             the report of stored samples again
+
+Exit codes:
+  0    all is well
+  1    the harness failed, or a sample did not finish
+  2    wrong usage
+  6    a sample loaded wrong data
+  130  interrupted; the report holds what was measured";
+
+/// Measures how ApiTap moves rows from an HTTP API into PostgreSQL, on real servers
+#[derive(Debug, Parser)]
+#[command(name = "apitap-bench", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List experiments, their scenarios and the workloads
+    List,
+    /// Run experiments and write a report
+    Run(Box<RunArgs>),
+    /// Render the report of a run again, from its stored samples
+    Report {
+        /// Folder of the run, such as reports/runs/20260101T000000Z-0123abcd
+        run_dir: PathBuf,
+    },
+    /// Check whether this machine can measure, and say what to mend
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Serve a workload over HTTP until interrupted
+    MockApi(MockApiOptions),
+    /// Run a command beside a throw-away server, named in APITAP_TEST_DATABASE_URL
+    WithPostgres {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// The command with its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Run one job from standard input
+    #[command(hide = true)]
+    Worker,
+}
+
+/// Parses the arguments, runs the command, and returns the process's exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("APITAP_LOG")
+                .unwrap_or_else(|_| "warn".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let done = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+        .and_then(|runtime| runtime.block_on(dispatch(cli.command)));
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<u8> {
+    match command {
+        Command::List => list(),
+        Command::Run(arguments) => return Box::pin(run::run(*arguments)).await,
+        Command::Report { run_dir } => {
+            run::show(&RunFolder::existing(run_dir).report()?);
+        }
+        Command::Doctor { json } => {
+            let checks = doctor::checks().await;
+            if json {
+                println!("{}", doctor::render_json(&checks)?);
+            } else {
+                print!("{}", doctor::render_text(&checks));
+            }
+            let failed = checks.iter().any(|check| check.outcome == Outcome::Fail);
+            return Ok(if failed { FAILED } else { 0 });
+        }
+        Command::MockApi(options) => mock_api::run(&options).await?,
+        Command::WithPostgres { server, command } => {
+            let mut options = server.options();
+            // The command's data ends with the server, so nothing needs to reach the disk.
+            options.durable = false;
+            let code = Box::pin(with_postgres::run(&options, &command)).await?;
+            return Ok(u8::try_from(code).unwrap_or(FAILED));
+        }
+        Command::Worker => worker::run().await?,
+    }
+    Ok(0)
+}
+
+/// Ends the process as clap does for a wrong argument.
+fn wrong_usage(message: impl std::fmt::Display) -> ! {
+    Cli::command()
+        .error(clap::error::ErrorKind::ValueValidation, message)
+        .exit()
+}
+
+fn list() {
+    for experiment in Experiment::ALL {
+        println!("{}: {}", experiment.name, experiment.about);
+        for scenario in experiment.scenarios(Scale::Default) {
+            println!(
+                "  {:<12} {} ({}, {} {} rows)",
+                scenario.name,
+                scenario.about,
+                Count::of(scenario.arms.len(), "arm"),
+                Whole(scenario.rows),
+                scenario.workload
+            );
+        }
+    }
+    println!("\nworkloads:");
+    for name in Workload::names() {
+        if let Ok(workload) = Workload::named(name) {
+            println!("  {name:<12} {}", workload.description());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

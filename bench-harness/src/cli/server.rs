@@ -1,0 +1,56 @@
+//! Which PostgreSQL, as arguments.
+
+use std::path::PathBuf;
+
+use crate::environment::postgres::{PgStorage, PostgresOptions};
+
+/// Where the server comes from.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServerArgs {
+    /// auto, docker, local, or a postgres:// URL; auto takes APITAP_DATABASE_URL, else Docker, else
+    /// installed server binaries
+    #[arg(long, value_name = "WHERE", default_value = "auto")]
+    postgres: Url,
+    /// Image of the container [default: APITAP_PG_IMAGE, or postgres:17]
+    #[arg(long, value_name = "IMAGE")]
+    postgres_image: Option<String>,
+    /// Folder of `postgres` and `initdb` [default: APITAP_PG_BIN, or the newest installed]
+    #[arg(long, value_name = "FOLDER")]
+    pg_bin: Option<PathBuf>,
+    /// What holds the data: disk, where commits cost what users pay, or tmpfs
+    #[arg(long, value_name = "STORAGE", default_value = "disk")]
+    pg_storage: PgStorage,
+}
+
+/// Text that may hold a password: clap must neither parse nor quote it.
+#[derive(Clone)]
+struct Url(String);
+
+impl std::str::FromStr for Url {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+impl ServerArgs {
+    /// The options; ends the process where they make no sense.
+    pub(super) fn options(&self) -> PostgresOptions {
+        let choice = self.postgres.0.parse();
+        let choice =
+            choice.unwrap_or_else(|error| super::wrong_usage(format!("--postgres: {error}")));
+        PostgresOptions {
+            image: self.postgres_image.clone(),
+            storage: self.pg_storage,
+            bin_dir: self.pg_bin.clone(),
+            ..PostgresOptions::new(choice)
+        }
+    }
+}

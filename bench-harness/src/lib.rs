@@ -1,0 +1,27 @@
+//! Measures `apitap-core` on real servers and says what its figures are worth.
+//!
+//! ```text
+//! experiment ──▶ environment ──▶ runner ──▶ measurement ──▶ stats ──▶ results, report
+//! ```
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`experiment`] | what is compared: scenarios and their arms, spelled out as data |
+//! | [`environment`] | real servers, the mock API, and the machine's fingerprint |
+//! | [`workload`] | seeded rows, and the checksum of what must land |
+//! | [`runner`] | one fresh process per sample, in a seeded order, verified after each |
+//! | [`measurement`], [`run_record`] | what a run leaves behind: raw samples and their setting |
+//! | [`stats`], [`results`], [`report`] | pure: samples in, intervals and text out |
+//! | [`cli`], [`worker`] | the `apitap-bench` command, and the process that a sample runs in |
+
+pub mod cli;
+pub mod environment;
+pub mod experiment;
+pub mod measurement;
+pub mod report;
+pub mod results;
+pub mod run_record;
+pub mod runner;
+pub mod stats;
+pub mod worker;
+pub mod workload;

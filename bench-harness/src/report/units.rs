@@ -1,0 +1,269 @@
+//! How figures are printed: every unit is a type, and its `Display` the only place that decides on
+//! digits.
+//!
+//! Three significant digits throughout. A fourth would be noise in any of these figures, and
+//! readers compare by the first two.
+
+use std::fmt;
+
+use crate::stats::Comparison;
+
+const SIGNIFICANT_DIGITS: usize = 3;
+
+/// A duration: `12.3 s`, `612 ms`, `45.0 µs`.
+#[derive(Debug, Clone, Copy)]
+pub struct Seconds(pub f64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        scaled(f, self.0, &[(1.0, "s"), (1e-3, "ms"), (1e-6, "µs")])
+    }
+}
+
+/// A size in decimal units: `61.4 MB`.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes(pub f64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        scaled(
+            f,
+            self.0,
+            &[(1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")],
+        )
+    }
+}
+
+/// A flow of bytes in decimal units: `115 MB/s`.
+#[derive(Debug, Clone, Copy)]
+pub struct BytesPerSecond(pub f64);
+
+impl fmt::Display for BytesPerSecond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", Bytes(self.0))
+    }
+}
+
+/// A rate or another plain number: `328,000`, `3.14`.
+#[derive(Debug, Clone, Copy)]
+pub struct Number(pub f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = decimals(self.0);
+        f.write_str(&fixed(round_significant(self.0), decimals))
+    }
+}
+
+/// A whole number in full, its thousands set apart: `200,000`.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole(pub u64);
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&grouped(&self.0.to_string()))
+    }
+}
+
+/// A share of 1 in per cent: `12.5%`.
+#[derive(Debug, Clone, Copy)]
+pub struct Percent(pub f64);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:.1}", self.0 * 100.0);
+        write!(f, "{}%", text.strip_suffix(".0").unwrap_or(&text))
+    }
+}
+
+/// A number of things: `1 sample`, `12 samples`.
+#[derive(Debug, Clone, Copy)]
+pub struct Count {
+    count: usize,
+    noun: &'static str,
+}
+
+impl Count {
+    /// `count` of what `noun` names in the singular; its plural takes an `s`.
+    #[must_use]
+    pub fn of(count: usize, noun: &'static str) -> Self {
+        Self { count, noun }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.count == 1 { "" } else { "s" };
+        write!(f, "{} {}{plural}", Whole(self.count as u64), self.noun)
+    }
+}
+
+/// How many times: `31.2×`, and close to 1 a digit more, `1.042×`, as there the difference from 1
+/// is the finding.
+#[derive(Debug, Clone, Copy)]
+pub struct Times(pub f64);
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×", fixed(self.0, ratio_decimals(self.0)))
+    }
+}
+
+/// A range of ratios with the digits of the estimate within: `29.8–33.0`.
+#[derive(Debug, Clone, Copy)]
+pub struct Range<'a> {
+    comparison: &'a Comparison,
+    wanted: f64,
+}
+
+impl<'a> Range<'a> {
+    /// The interval of `comparison`; its level is printed with it if below the `wanted` one.
+    #[must_use]
+    pub fn of(comparison: &'a Comparison, wanted: f64) -> Self {
+        Self { comparison, wanted }
+    }
+}
+
+impl fmt::Display for Range<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Comparison {
+            ratio,
+            interval,
+            confidence,
+            ..
+        } = self.comparison;
+        let decimals = ratio_decimals(*ratio);
+        write!(
+            f,
+            "{}–{}",
+            fixed(interval.low, decimals),
+            fixed(interval.high, decimals)
+        )?;
+        if *confidence < self.wanted {
+            write!(f, " at {}", Percent(*confidence))?;
+        }
+        Ok(())
+    }
+}
+
+fn scaled(f: &mut fmt::Formatter<'_>, value: f64, units: &[(f64, &str)]) -> fmt::Result {
+    let rounded = round_significant(value);
+    let fitting = units
+        .iter()
+        .find(|(scale, _)| rounded >= *scale)
+        .or(units.last());
+    let (scale, unit) = fitting.copied().unwrap_or((1.0, ""));
+    write!(f, "{} {unit}", Number(value / scale))
+}
+
+/// Decimals that show [`SIGNIFICANT_DIGITS`] of `value`.
+fn decimals(value: f64) -> usize {
+    let rounded = round_significant(value);
+    if rounded == 0.0 {
+        return 0;
+    }
+    let exponent = rounded.abs().log10().floor() as i32;
+    (SIGNIFICANT_DIGITS as i32 - 1 - exponent).max(0) as usize
+}
+
+fn ratio_decimals(ratio: f64) -> usize {
+    if (1.0..1.1).contains(&ratio) {
+        SIGNIFICANT_DIGITS
+    } else {
+        decimals(ratio)
+    }
+}
+
+/// `value` rounded, so that 9.996 counts as the 10.0 that it prints as.
+fn round_significant(value: f64) -> f64 {
+    format!("{value:.*e}", SIGNIFICANT_DIGITS - 1)
+        .parse()
+        .unwrap_or(value)
+}
+
+fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.split_once('.') {
+        Some((whole, fraction)) => format!("{}.{fraction}", grouped(whole)),
+        None => grouped(&text),
+    }
+}
+
+fn grouped(whole: &str) -> String {
+    let (sign, digits) = whole
+        .strip_prefix('-')
+        .map_or(("", whole), |digits| ("-", digits));
+    let groups: Vec<&str> = {
+        let first = digits.len() % 3;
+        let (head, tail) = digits.split_at(first);
+        let head = (!head.is_empty()).then_some(head);
+        head.into_iter()
+            .chain((0..tail.len() / 3).map(|group| &tail[3 * group..3 * group + 3]))
+            .collect()
+    };
+    format!("{sign}{}", groups.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Interval;
+
+    fn all<T: fmt::Display>(values: impl IntoIterator<Item = T>) -> String {
+        values
+            .into_iter()
+            .map(|value| value.to_string())
+            .collect::<Vec<_>>()
+            .join(" | ")
+    }
+
+    #[test]
+    fn durations() {
+        let values = [
+            0.0, 0.000_045, 0.0614, 0.6125, 0.9996, 1.0, 9.996, 12.34, 1234.6,
+        ];
+        insta::assert_snapshot!(all(values.map(Seconds)), @"0 µs | 45.0 µs | 61.4 ms | 612 ms | 1.00 s | 1.00 s | 10.0 s | 12.3 s | 1,230 s");
+    }
+
+    #[test]
+    fn sizes() {
+        insta::assert_snapshot!(all([0.0, 999.0, 1e3, 61.4e6, 999.9e6, 1.5e9].map(Bytes)), @"0 B | 999 B | 1.00 kB | 61.4 MB | 1.00 GB | 1.50 GB");
+        assert_eq!(BytesPerSecond(114.6e6).to_string(), "115 MB/s");
+    }
+
+    #[test]
+    fn numbers() {
+        insta::assert_snapshot!(all([0.0, 0.001_234, 3.456, 99.96, 328_412.0, 1_234_567.0].map(Number)), @"0 | 0.00123 | 3.46 | 100 | 328,000 | 1,230,000");
+        insta::assert_snapshot!(all([0, 999, 1_000, 200_000, 12_345_678].map(Whole)), @"0 | 999 | 1,000 | 200,000 | 12,345,678");
+        insta::assert_snapshot!(all([0.0, 0.005, 0.875, 0.96875, 1.0].map(Percent)), @"0% | 0.5% | 87.5% | 96.9% | 100%");
+        assert_eq!(
+            all([Count::of(1, "block"), Count::of(1_200, "row")]),
+            "1 block | 1,200 rows"
+        );
+        assert_eq!(grouped("-1234"), "-1,234");
+    }
+
+    #[test]
+    fn ratios() {
+        insta::assert_snapshot!(all([0.0321, 0.875, 0.998, 1.0, 1.0421, 1.25, 31.24, 312.4, 4_321.0].map(Times)), @"0.0321× | 0.875× | 0.998× | 1.000× | 1.042× | 1.25× | 31.2× | 312× | 4,321×");
+    }
+
+    #[test]
+    fn a_range_has_the_digits_of_its_estimate_and_owns_up_to_its_level() {
+        let comparison = Comparison {
+            ratio: 31.24,
+            interval: Interval {
+                low: 9.876,
+                high: 104.2,
+            },
+            confidence: 0.875,
+            p_value: 0.125,
+            blocks: 4,
+        };
+        assert_eq!(
+            Range::of(&comparison, 0.95).to_string(),
+            "9.9–104.2 at 87.5%"
+        );
+        assert_eq!(Range::of(&comparison, 0.8).to_string(), "9.9–104.2");
+    }
+}

@@ -1,0 +1,133 @@
+//! One process, from its start to its end, with what it cost.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+/// Characters of a failed process's standard error that are kept.
+const ERROR_CHARS: usize = 1_000;
+
+/// A process that ended well.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) stdout: Vec<u8>,
+    /// From before its start to after its end.
+    pub(super) wall: Duration,
+    pub(super) usage: Usage,
+}
+
+/// What a process used from its start to its exit, threads that ended before it included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Usage {
+    pub(super) cpu_seconds: f64,
+    pub(super) involuntary_switches: u64,
+}
+
+impl Usage {
+    /// Of all children that this process has waited for so far. Samples run one at a time, so the
+    /// difference of two readings is that of the child between them.
+    fn of_children() -> Result<Self> {
+        let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot read the usage")?;
+        let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+        Ok(Self {
+            cpu_seconds: seconds(usage.user_time()) + seconds(usage.system_time()),
+            involuntary_switches: u64::try_from(usage.involuntary_context_switches())?,
+        })
+    }
+}
+
+/// Runs `command` with `input` on its standard input, and kills it after `limit` or on drop.
+///
+/// It runs in a process group of its own: Ctrl-C is for the harness, which decides what becomes of
+/// the sample.
+///
+/// # Errors
+/// When it cannot be started, does not end in time, or does not exit with 0; the message then
+/// holds what it wrote to standard error.
+pub(super) async fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<Ended> {
+    let program = command.as_std().get_program().to_owned();
+    let program = program.to_string_lossy();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let before = Usage::of_children()?;
+    let start = Instant::now();
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {program}"))?;
+    let stdin = child.stdin.take();
+    let ended = async {
+        if let Some(mut stdin) = stdin {
+            // A process that ends without reading says more by its exit than the broken pipe does.
+            let _ = stdin.write_all(input).await;
+        }
+        child.wait_with_output().await
+    };
+    let output = tokio::time::timeout(limit, ended)
+        .await
+        .map_err(|_| anyhow::anyhow!("{program} did not end within {limit:?}"))?
+        .with_context(|| format!("cannot wait for {program}"))?;
+    let wall = start.elapsed();
+    let after = Usage::of_children()?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        let text: String = text.trim().chars().take(ERROR_CHARS).collect();
+        bail!("{}: {text}", output.status);
+    }
+    Ok(Ended {
+        stdout: output.stdout,
+        wall,
+        usage: Usage {
+            cpu_seconds: after.cpu_seconds - before.cpu_seconds,
+            involuntary_switches: after
+                .involuntary_switches
+                .saturating_sub(before.involuntary_switches),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_process_gets_its_input_and_is_charged_for_its_work() {
+        let script = "cat; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+        let ended = run(&mut shell(script), b"job", LIMIT).await.unwrap();
+        assert_eq!(ended.stdout, b"job");
+        assert!(ended.usage.cpu_seconds > 0.0);
+        assert!(ended.wall.as_secs_f64() > 0.0);
+    }
+
+    #[tokio::test]
+    async fn a_failure_says_what_the_process_said() {
+        let error = run(&mut shell("echo no such host >&2; exit 3"), b"", LIMIT)
+            .await
+            .unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("exit status: 3: no such host"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_process_that_hangs_is_given_up() {
+        let limit = Duration::from_millis(50);
+        let error = run(&mut shell("exec sleep 60"), b"", limit).await.unwrap_err();
+        assert!(error.to_string().contains("did not end within"), "{error}");
+    }
+}

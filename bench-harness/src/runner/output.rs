@@ -1,0 +1,185 @@
+//! The folder of a run: what it holds and how its report is made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+
+use crate::experiment;
+use crate::measurement::{Journal, Outcome, SAMPLES_FILE, Sample, Samples};
+use crate::report::{json, markdown};
+use crate::results::Results;
+use crate::run_record::{RUN_FILE, RunRecord};
+
+/// Characters of a commit that its folder is named after, as `git log --oneline` has them.
+const SHORT_COMMIT_CHARS: usize = 8;
+
+/// `reports/runs/<utc>-<commit>/` with `run.json`, `samples.ndjson`, `results.json` and `report.md`.
+#[derive(Debug, Clone)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// Makes a new folder in `parent`, named after the time and the commit that was built.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(parent: &Path, time: DateTime<Utc>, commit: &str) -> Result<Self> {
+        let commit: String = commit.chars().take(SHORT_COMMIT_CHARS).collect();
+        let name = format!("{}-{commit}", time.format("%Y%m%dT%H%M%SZ"));
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        // Two runs may begin in the same second.
+        let mut path = parent.join(&name);
+        for nth in 2.. {
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    path = parent.join(format!("{name}-{nth}"));
+                }
+                made => {
+                    made.with_context(|| format!("cannot make {}", path.display()))?;
+                    break;
+                }
+            }
+        }
+        Ok(Self(path))
+    }
+
+    /// The folder of a run that was made before.
+    #[must_use]
+    pub fn existing(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes `run.json`, over one that is there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_record(&self, record: &RunRecord) -> Result<()> {
+        record.write(&self.0.join(RUN_FILE))
+    }
+
+    /// Opens `samples.ndjson` to append to.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn journal(&self) -> Result<Journal> {
+        Journal::open(&self.0.join(SAMPLES_FILE))
+    }
+
+    /// Computes the results of what the folder holds, and writes `results.json` and `report.md`.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn report(&self) -> Result<Report> {
+        let record = RunRecord::read(&self.0.join(RUN_FILE))?;
+        let samples = Samples::read(&self.0.join(SAMPLES_FILE))?;
+        let mut results = Results::of(&record, &samples, Vec::new());
+        results.targets = experiment::targets(&results);
+        let page = self.0.join(markdown::FILE);
+        for (path, text) in [
+            (self.0.join(json::FILE), json::render(&results)?),
+            (page.clone(), markdown::render(&results)),
+        ] {
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(Report {
+            page,
+            results,
+            samples,
+        })
+    }
+}
+
+/// A report that was just written.
+#[derive(Debug)]
+pub struct Report {
+    /// Path of `report.md`.
+    pub page: PathBuf,
+    /// What it says.
+    pub results: Results,
+    /// What it was made of.
+    pub samples: Samples,
+}
+
+impl Report {
+    /// Samples that loaded wrong data, each as `scenario, arm, block: what is wrong`.
+    #[must_use]
+    pub fn wrong_data(&self) -> Vec<String> {
+        self.named(|outcome| match outcome {
+            Outcome::WrongData { reason } => Some(reason),
+            _ => None,
+        })
+    }
+
+    /// Samples that did not finish, named likewise.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        self.named(|outcome| match outcome {
+            Outcome::Failed { reason } => Some(reason),
+            _ => None,
+        })
+    }
+
+    fn named(&self, reason: impl Fn(&Outcome) -> Option<&String>) -> Vec<String> {
+        let samples = self.samples.samples.iter();
+        samples
+            .filter_map(|sample| Some(format!("{}: {}", place(sample), reason(&sample.outcome)?)))
+            .collect()
+    }
+}
+
+fn place(sample: &Sample) -> String {
+    let Sample {
+        scenario,
+        arm,
+        block,
+        ..
+    } = sample;
+    if sample.warm_up {
+        format!("{scenario}, {arm}, warm-up")
+    } else {
+        format!("{scenario}, {arm}, block {}", block + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example;
+
+    #[test]
+    fn a_report_is_made_of_what_the_folder_holds() {
+        let parent = tempfile::tempdir().unwrap();
+        let time = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+        let folder = RunFolder::create(parent.path(), time, "0123456789abcdef").unwrap();
+        assert!(folder.path().ends_with("20260101T000000Z-01234567"));
+        folder.write_record(&example::run_record()).unwrap();
+        let mut journal = folder.journal().unwrap();
+        for sample in &example::samples().samples {
+            journal.append(sample).unwrap();
+        }
+
+        let report = RunFolder::existing(folder.path().to_owned()).report().unwrap();
+        assert!(fs::read_to_string(&report.page).unwrap().contains("insert @ 100"));
+        assert!(folder.path().join(json::FILE).exists());
+        assert_eq!(report.wrong_data(), Vec::<String>::new());
+        let failures = report.failures();
+        assert!(failures[0].starts_with("orders, unnest @ 10,000, warm-up: "), "{failures:?}");
+    }
+
+    #[test]
+    fn runs_of_the_same_second_have_folders_of_their_own() {
+        let parent = tempfile::tempdir().unwrap();
+        let time = DateTime::from_timestamp(0, 0).unwrap();
+        let create = || RunFolder::create(parent.path(), time, "unknown").unwrap();
+        let (first, second) = (create(), create());
+        assert_ne!(first.path(), second.path());
+        assert!(second.path().ends_with("19700101T000000Z-unknown-2"));
+    }
+}
