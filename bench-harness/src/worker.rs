@@ -236,6 +236,9 @@ mod tests {
         let mut job = job();
         job.settings.push("write.methods=insert".into());
         let message = job.config().unwrap_err().to_string();
-        assert!(message.contains("write.methods") && message.contains("\nhint: "), "{message}");
+        assert!(
+            message.contains("write.methods") && message.contains("\nhint: "),
+            "{message}"
+        );
     }
 }

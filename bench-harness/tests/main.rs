@@ -1,4 +1,7 @@
 //! The suite as its users see it: the `apitap-bench` command, in processes of its own.
 
+// Clippy allows it in test functions alone, not in what these share.
+#![allow(clippy::unwrap_used)]
+
 mod mock_api;
 mod postgres_run;

@@ -13,7 +13,9 @@ fn program() -> &'static Path {
 #[tokio::test]
 async fn a_process_serves_the_rows_of_its_workload_and_ends() {
     let options = MockApiOptions::new("orders", 2_500);
-    let api = MockApiProcess::start_with(program(), &options).await.unwrap();
+    let api = MockApiProcess::start_with(program(), &options)
+        .await
+        .unwrap();
     assert_eq!(api.ready().rows, 2_500);
     let ceiling = measure_ceiling(api.url(), 2_500, 1_000, 2).await.unwrap();
     let mut expected = Vec::new();

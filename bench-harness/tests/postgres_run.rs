@@ -70,7 +70,11 @@ async fn every_method_is_measured_verified_and_reported() {
     assert_eq!(scenario.arms.len(), 7);
     for arm in &scenario.arms {
         assert!(arm.wall_seconds.is_some(), "{}", arm.name);
-        assert!(arm.name == scenario.baseline || arm.to_baseline.is_some(), "{}", arm.name);
+        assert!(
+            arm.name == scenario.baseline || arm.to_baseline.is_some(),
+            "{}",
+            arm.name
+        );
     }
     assert!(scenario.mock_api.is_some());
 
@@ -81,7 +85,10 @@ async fn every_method_is_measured_verified_and_reported() {
     let page = folder.join("report.md");
     let first = std::fs::read_to_string(&page).unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
-    assert!(stdout.ends_with(&format!("Report: {}\n", page.display())), "{stdout}");
+    assert!(
+        stdout.ends_with(&format!("Report: {}\n", page.display())),
+        "{stdout}"
+    );
     std::fs::remove_file(&page).unwrap();
     let again = apitap_bench(&["report", folder.to_str().unwrap()]).await;
     assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
@@ -96,11 +103,19 @@ async fn wrong_data_is_named_and_no_figure() {
     let output = run(&database, out.path(), &narrowed).await;
     let stderr = stderr(&output);
     assert_eq!(output.status.code(), Some(6), "{stderr}");
-    assert!(stderr.contains("ceiling, tuned, warm-up: the table holds 500 rows as it must"), "{stderr}");
+    assert!(
+        stderr.contains("ceiling, tuned, warm-up: the table holds 500 rows as it must"),
+        "{stderr}"
+    );
 
     let samples = Samples::read(&only_folder(out.path()).join(SAMPLES_FILE)).unwrap();
     let is_wrong = |outcome: &Outcome| matches!(outcome, Outcome::WrongData { .. });
-    assert!(samples.samples.iter().all(|sample| is_wrong(&sample.outcome)));
+    assert!(
+        samples
+            .samples
+            .iter()
+            .all(|sample| is_wrong(&sample.outcome))
+    );
 }
 
 #[tokio::test]
@@ -111,7 +126,10 @@ async fn an_unreachable_postgres_is_an_error_without_its_password() {
     let output = apitap_bench(&["run", "--quick", "--postgres", url, "--out", folder]).await;
     let stderr = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.starts_with("error: cannot connect to postgres://u:***@127.0.0.1:1/d"), "{stderr}");
+    assert!(
+        stderr.starts_with("error: cannot connect to postgres://u:***@127.0.0.1:1/d"),
+        "{stderr}"
+    );
 
     let output = apitap_bench(&["run", "--postgres", "mysql://u:secret@h"]).await;
     assert_eq!(output.status.code(), Some(2));

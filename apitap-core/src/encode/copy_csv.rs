@@ -4,6 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::Fault;
 use super::cell::Cells;
+use super::escape::widen;
 
 pub(super) fn row(cells: &[Cells<'_>], row: usize, out: &mut BytesMut) -> Result<(), Fault> {
     for (column, cells) in cells.iter().enumerate() {
@@ -24,23 +25,10 @@ pub(super) fn row(cells: &[Cells<'_>], row: usize, out: &mut BytesMut) -> Result
             hint,
         })?;
         if quoted {
-            double_quotes(start, out);
+            widen(start, out, |byte| (byte == b'"').then_some(*b"\"\""));
             out.put_u8(b'"');
         }
     }
     out.put_u8(b'\n');
     Ok(())
-}
-
-fn double_quotes(start: usize, out: &mut BytesMut) {
-    let Some(first) = memchr::memchr(b'"', &out[start..]) else {
-        return;
-    };
-    let rest = out.split_off(start + first);
-    for &byte in &rest {
-        if byte == b'"' {
-            out.put_u8(b'"');
-        }
-        out.put_u8(byte);
-    }
 }

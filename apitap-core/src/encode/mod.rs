@@ -9,6 +9,7 @@ mod coerce;
 mod copy_binary;
 mod copy_csv;
 mod copy_text;
+mod escape;
 mod numeric;
 pub(crate) mod params;
 pub mod pg_type;
@@ -180,5 +181,3 @@ pub(crate) struct Fault {
     pub(crate) hint: &'static str,
 }
 
-#[cfg(test)]
-mod tests;

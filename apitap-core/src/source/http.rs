@@ -414,7 +414,8 @@ impl Attempt {
                 "check url and query_params; an API that answers so beyond its last page needs total_path or total_header",
             ),
             429 => error.hint("lower source.concurrency or raise retry.max_attempts"),
-            _ => error,
+            500.. => error.hint("the API is at fault: try later, or raise retry.max_attempts"),
+            _ => error.hint("check url, headers and query_params of the source"),
         }
     }
 }

@@ -146,16 +146,14 @@ pub(crate) fn into_error(error: DataFusionError) -> Error {
             _ => inner.source(),
         };
     }
-    let kind = match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => ErrorKind::Resources,
-        _ => ErrorKind::Sql,
+    let (kind, detail) = match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => (ErrorKind::Resources, error.strip_backtrace()),
+        DataFusionError::SQL(parser, _) => (ErrorKind::Sql, parser.to_string()),
+        _ => (ErrorKind::Sql, error.strip_backtrace()),
     };
     let hint = match kind {
         ErrorKind::Resources => "raise transform.memory_limit_bytes, or free disk space for spilling",
         _ => "correct the module's SQL; the columns of a source are shown by --dry-run",
     };
-    Error::new(kind, Stage::Transform, error.strip_backtrace()).hint(hint)
+    Error::new(kind, Stage::Transform, detail).hint(hint)
 }
-
-#[cfg(test)]
-mod tests;

@@ -35,7 +35,7 @@ pub struct ScanRequest {
     pub schema: SchemaRef,
     /// Whether these are all columns of the source.
     pub every_column: bool,
-    /// Rows after which no more are needed.
+    /// Rows after which no more are needed. A hint: lanes may yield more, and the plan cuts them.
     pub limit: Option<usize>,
     /// How many lanes share the rows.
     pub lanes: usize,
@@ -267,10 +267,6 @@ impl ExecutionPlan for ApiScan {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
         self.replace_children(children, options)
-    }
-
-    fn fetch(&self) -> Option<usize> {
-        self.limit
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

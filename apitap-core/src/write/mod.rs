@@ -417,7 +417,8 @@ impl Load {
                 .await?;
             }
         }
-        self.execute("COMMIT").await
+        self.execute("COMMIT").await?;
+        self.execute(UNLOCK).await
     }
 
     async fn check_keys(&self, stage: &str) -> Result<()> {
@@ -445,15 +446,18 @@ impl Load {
     /// connection the server rolls back by itself.
     pub(crate) async fn abort(self) {
         let cleanup = if self.several() {
-            format!("ROLLBACK; DROP TABLE IF EXISTS {}", self.target.table)
+            format!("ROLLBACK; DROP TABLE IF EXISTS {}; {UNLOCK}", self.target.table)
         } else {
-            "ROLLBACK".to_owned()
+            format!("ROLLBACK; {UNLOCK}")
         };
         if let Err(error) = self.control.batch_execute(&cleanup).await {
             tracing::debug!(%error, "cleaning up after a failed load");
         }
     }
 }
+
+/// Frees the table for the next load at once: the session may outlive this one by a moment.
+const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
 
 /// Keeps two loads from filling one table's stage at once. Held by the session.
 async fn lock(client: &Client, table: &TableName) -> Result<()> {
@@ -511,3 +515,6 @@ impl Writer {
         Ok(rows)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,11 @@ pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
         }
         Some(EndedBy::Interrupt) => {
             eprintln!("interrupted: the report holds what was measured");
-            if code == WRONG_DATA { code } else { INTERRUPTED }
+            if code == WRONG_DATA {
+                code
+            } else {
+                INTERRUPTED
+            }
         }
         None => code,
     })
@@ -135,7 +139,10 @@ fn verdict(report: &Report) -> u8 {
     let (wrong, failed) = (report.wrong_data(), report.failures());
     for (samples, what) in [(&wrong, "loaded wrong data"), (&failed, "failed")] {
         if let Some(first) = samples.first() {
-            eprintln!("error: {} {what}; the first: {first}", Count::of(samples.len(), "sample"));
+            eprintln!(
+                "error: {} {what}; the first: {first}",
+                Count::of(samples.len(), "sample")
+            );
         }
     }
     match (wrong.is_empty(), failed.is_empty()) {
@@ -182,7 +189,11 @@ mod tests {
         let scenarios = arguments.scenarios();
         let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
         assert_eq!(names, ["writers", "presets", "ceiling"]);
-        assert!(scenarios.iter().all(|one| (one.blocks, one.rows) == (2, 500)));
+        assert!(
+            scenarios
+                .iter()
+                .all(|one| (one.blocks, one.rows) == (2, 500))
+        );
         assert!(parsed(&["no such"]).scenarios().is_empty());
         let memory = parsed(&["--scenario=memory", "--scenario=ceil"]).scenarios();
         let names: Vec<&str> = memory.iter().map(|scenario| scenario.name).collect();
@@ -199,7 +210,10 @@ mod tests {
         ];
         let command = command_line(typed.map(str::to_owned).into_iter()).join(" ");
         assert!(!command.contains("secret"), "{command}");
-        assert!(command.starts_with("apitap-bench run --postgres=postgres://u:***@h/d"), "{command}");
+        assert!(
+            command.starts_with("apitap-bench run --postgres=postgres://u:***@h/d"),
+            "{command}"
+        );
         let shown = format!("{:?}", parsed(&["--postgres", "postgres://u:secret@h/d"]));
         assert!(!shown.contains("secret"), "{shown}");
     }

@@ -157,7 +157,11 @@ mod tests {
                 let names: HashSet<&str> =
                     scenario.arms.iter().map(|arm| arm.name.as_str()).collect();
                 assert_eq!(names.len(), scenario.arms.len(), "{}", scenario.name);
-                assert!(names.contains(scenario.baseline.as_str()), "{}", scenario.name);
+                assert!(
+                    names.contains(scenario.baseline.as_str()),
+                    "{}",
+                    scenario.name
+                );
                 let reference = scenario.reference.as_deref();
                 assert!(reference.is_none_or(|name| names.contains(name)));
                 assert!(scenario.blocks % 2 == 0 && scenario.rows > 0);
@@ -167,7 +171,9 @@ mod tests {
 
     #[test]
     fn settings_are_those_of_the_engine() {
-        let scenarios = Experiment::ALL.iter().flat_map(|one| one.scenarios(Scale::Full));
+        let scenarios = Experiment::ALL
+            .iter()
+            .flat_map(|one| one.scenarios(Scale::Full));
         for arm in scenarios.flat_map(|scenario| scenario.arms) {
             if let LoadPlan::Engine {
                 preset, settings, ..

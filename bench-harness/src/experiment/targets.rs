@@ -153,7 +153,11 @@ mod tests {
     fn a_run_without_the_scenarios_of_a_goal_does_not_judge_it() {
         let targets = targets(&example::results_without_samples());
         assert_eq!(targets.len(), 5);
-        assert!(targets.iter().all(|target| target.status == TargetStatus::NotMeasured));
+        assert!(
+            targets
+                .iter()
+                .all(|target| target.status == TargetStatus::NotMeasured)
+        );
     }
 
     #[test]
@@ -169,7 +173,11 @@ mod tests {
         arm.name = TUNED.to_owned();
         let ceiling = &targets(&results)[1];
         assert_eq!(ceiling.status, TargetStatus::NotMeasured);
-        assert!(ceiling.measured.ends_with("at 200,000 rows"), "{}", ceiling.measured);
+        assert!(
+            ceiling.measured.ends_with("at 200,000 rows"),
+            "{}",
+            ceiling.measured
+        );
 
         results.scenarios[0].verification.rows = CEILING_ROWS;
         assert_eq!(targets(&results)[1].status, TargetStatus::Met);

@@ -219,6 +219,7 @@ fn a_calm_run_has_no_warnings() {
         .arms
         .retain(|arm| arm.method.as_deref() != Some("unnest"));
     run.scenarios[0].mock_api_ceiling = None;
+    run.scenarios[0].blocks = 5;
     let mut samples = example::samples();
     samples
         .samples
@@ -231,14 +232,35 @@ fn a_calm_run_has_no_warnings() {
 }
 
 #[test]
+fn a_run_that_was_interrupted_says_so() {
+    let mut samples = example::samples().samples;
+    samples.retain(|sample| sample.block < 7);
+    let warnings = of(samples).warnings;
+    let expected = Warning::Incomplete {
+        scenario: "orders".into(),
+        taken: 42,
+        planned: 48,
+    };
+    assert!(warnings.contains(&expected), "{warnings:?}");
+    insta::assert_snapshot!(expected, @"orders: the run was interrupted after 42 of 48 samples. The figures are of the blocks that were taken; run again for all of them.");
+}
+
+#[test]
 fn a_run_without_samples_names_the_missing_baseline() {
     let results = example::results_without_samples();
     assert_eq!(
         results.warnings,
-        [Warning::NoBaseline {
-            scenario: "orders".into(),
-            arm: "insert @ 100".into()
-        }]
+        [
+            Warning::Incomplete {
+                scenario: "orders".into(),
+                taken: 0,
+                planned: 48,
+            },
+            Warning::NoBaseline {
+                scenario: "orders".into(),
+                arm: "insert @ 100".into()
+            }
+        ]
     );
     assert!(results.scenarios[0].mock_api.is_none());
 }

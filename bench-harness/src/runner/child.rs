@@ -121,13 +121,18 @@ mod tests {
             .await
             .unwrap_err();
         let message = error.to_string();
-        assert!(message.contains("exit status: 3: no such host"), "{message}");
+        assert!(
+            message.contains("exit status: 3: no such host"),
+            "{message}"
+        );
     }
 
     #[tokio::test]
     async fn a_process_that_hangs_is_given_up() {
         let limit = Duration::from_millis(50);
-        let error = run(&mut shell("exec sleep 60"), b"", limit).await.unwrap_err();
+        let error = run(&mut shell("exec sleep 60"), b"", limit)
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("did not end within"), "{error}");
     }
 }

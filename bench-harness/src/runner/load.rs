@@ -8,10 +8,10 @@ use apitap_core::RunReport;
 use tokio::process::Command;
 use tokio_postgres::Client;
 
+use super::Executor;
 use super::child::{self, Ended};
 use super::server::{self, Surroundings};
 use super::verify::verify;
-use super::Executor;
 use crate::environment::cpu::CpuTimes;
 use crate::environment::postgres::connect;
 use crate::measurement::{Measurements, Outcome};

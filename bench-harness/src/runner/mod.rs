@@ -4,6 +4,7 @@
 //! sample is, it leaves to an [`Executor`]: the real one ([`load::Loader`]) starts a process and asks
 //! a database, that of the tests makes samples up, so the rules are tested without either.
 
+mod ceilings;
 mod child;
 pub mod interrupt;
 pub mod load;

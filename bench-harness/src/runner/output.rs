@@ -165,12 +165,21 @@ mod tests {
             journal.append(sample).unwrap();
         }
 
-        let report = RunFolder::existing(folder.path().to_owned()).report().unwrap();
-        assert!(fs::read_to_string(&report.page).unwrap().contains("insert @ 100"));
+        let report = RunFolder::existing(folder.path().to_owned())
+            .report()
+            .unwrap();
+        assert!(
+            fs::read_to_string(&report.page)
+                .unwrap()
+                .contains("insert @ 100")
+        );
         assert!(folder.path().join(json::FILE).exists());
         assert_eq!(report.wrong_data(), Vec::<String>::new());
         let failures = report.failures();
-        assert!(failures[0].starts_with("orders, unnest @ 10,000, warm-up: "), "{failures:?}");
+        assert!(
+            failures[0].starts_with("orders, unnest @ 10,000, warm-up: "),
+            "{failures:?}"
+        );
     }
 
     #[test]

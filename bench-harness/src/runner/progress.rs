@@ -102,10 +102,9 @@ impl Progress {
     /// Says that a sample begins.
     pub fn began(&mut self, step: Step, arm: &str) {
         let place = self.place(step);
-        let left = self
-            .estimate
-            .remaining()
-            .map_or(String::new(), |left| format!(", about {} left", spoken(left)));
+        let left = self.estimate.remaining().map_or(String::new(), |left| {
+            format!(", about {} left", spoken(left))
+        });
         match &self.display {
             Display::Bar(bar) => bar.set_message(format!("{arm}, {place}{left}")),
             Display::Lines if step.position == 0 => eprintln!("{}: {place}{left}", self.title),
@@ -230,7 +229,10 @@ mod tests {
         for _ in 0..5 {
             estimate.took(0, Duration::from_secs(1));
         }
-        assert_eq!((estimate.taken, estimate.remaining()), (2, Some(Duration::ZERO)));
+        assert_eq!(
+            (estimate.taken, estimate.remaining()),
+            (2, Some(Duration::ZERO))
+        );
     }
 
     #[test]

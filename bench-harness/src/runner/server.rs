@@ -176,6 +176,10 @@ mod tests {
         let machine = CpuTimes::now().unwrap();
         let seen = before.until(machine, &client, None, "t").await.unwrap();
         assert_eq!(seen.server_cpu_seconds, None);
-        assert!(!seen.spoiled_by.is_some_and(|reason| reason.contains("vacuum")));
+        assert!(
+            !seen
+                .spoiled_by
+                .is_some_and(|reason| reason.contains("vacuum"))
+        );
     }
 }

@@ -1,12 +1,13 @@
 //! A run from its first server to its report.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use apitap_core::config::WriteMode;
 use chrono::Utc;
 use serde_json::json;
 
+use super::ceilings::{make_reference, mock_api_ceiling};
 use super::interrupt::Interrupt;
 use super::load::{ArmLoad, Loader, Target};
 use super::output::{Report, RunFolder};
@@ -14,25 +15,17 @@ use super::progress::Progress;
 use super::schedule::Schedule;
 use super::{Ending, Plan, take_samples};
 use crate::environment::fingerprint::Fingerprint;
-use crate::environment::mock_api::{MockApiOptions, MockApiProcess, measure_ceiling};
+use crate::environment::mock_api::{MockApiOptions, MockApiProcess};
 use crate::environment::postgres::{PostgresOptions, PostgresServer, connect, quoted};
 use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan};
 use crate::measurement::Journal;
 use crate::report::units::{Count, Whole};
-use crate::run_record::{Arm, MockApiCeiling, RunRecord, SCHEMA_VERSION, Scenario, Verification};
+use crate::run_record::{Arm, RunRecord, SCHEMA_VERSION, Scenario, Verification};
 use crate::worker::{PageKind, WorkerJob};
-use crate::workload::{Expectation, Workload, make_reference_file};
+use crate::workload::{Expectation, Workload};
 
 /// Confidence asked of every interval.
 const CONFIDENCE_LEVEL: f64 = 0.95;
-
-/// Rows of a page, and connections, with which the mock API's ceiling is measured: those of the
-/// tuned preset, which drains it fastest.
-const CEILING_PAGE_ROWS: u64 = 1_000;
-const CEILING_CONCURRENCY: usize = 4;
-
-/// How often the ceiling is measured; the fastest counts, because a ceiling is what was reached.
-const CEILING_ATTEMPTS: usize = 5;
 
 /// The table that samples load.
 const TABLE: &str = "landed";
@@ -197,7 +190,12 @@ impl Session<'_> {
         let url = self.server.create_database(&name).await?;
         let ending = self.scenario(index, &url).await;
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name));
-        let dropped = async { Ok(connect(self.server.url()).await?.batch_execute(&drop).await?) };
+        let dropped = async {
+            Ok(connect(self.server.url())
+                .await?
+                .batch_execute(&drop)
+                .await?)
+        };
         if let Err(error) = dropped.await {
             let error: anyhow::Error = error;
             tracing::warn!("the database {name} is left behind: {error:#}");
@@ -207,7 +205,12 @@ impl Session<'_> {
 
     async fn scenario(&mut self, index: usize, database_url: &str) -> Result<Ending> {
         let plan = &self.options.scenarios[index];
-        let title = format!("{} ({} of {})", plan.name, index + 1, self.options.scenarios.len());
+        let title = format!(
+            "{} ({} of {})",
+            plan.name,
+            index + 1,
+            self.options.scenarios.len()
+        );
         eprintln!(
             "{title}: {} of {} rows, {}: preparing",
             Count::of(plan.arms.len(), "arm"),
@@ -238,7 +241,10 @@ impl Session<'_> {
         let ending = taken.await;
         progress.finish();
         drop(files);
-        api.stop().await?;
+        // Ctrl-C on a terminal reaches the mock API too, which may be gone by now.
+        if let Err(error) = api.stop().await {
+            tracing::debug!("{error:#}");
+        }
         ending
     }
 
@@ -251,7 +257,8 @@ impl Session<'_> {
         let plan = &self.options.scenarios[index];
         let mock_api = MockApiOptions::new(plan.workload, plan.rows);
         let api = MockApiProcess::start_with(&self.options.program, &mock_api).await?;
-        self.record.scenarios[index].mock_api_ceiling = Some(ceiling(api.url(), plan.rows).await?);
+        self.record.scenarios[index].mock_api_ceiling =
+            Some(mock_api_ceiling(api.url(), plan.rows).await?);
         self.folder.write_record(&self.record)?;
 
         let workload = Workload::named(plan.workload)?;
@@ -289,36 +296,4 @@ impl Session<'_> {
         let loader = Loader::new(self.options.program.clone(), target, arms).await?;
         Ok((api, files, loader))
     }
-}
-
-async fn ceiling(url: &str, rows: u64) -> Result<MockApiCeiling> {
-    let mut best: Option<MockApiCeiling> = None;
-    for _ in 0..CEILING_ATTEMPTS {
-        let measured = measure_ceiling(url, rows, CEILING_PAGE_ROWS, CEILING_CONCURRENCY).await?;
-        let ceiling = MockApiCeiling {
-            rows_per_second: measured.rows_per_second(),
-            bytes_per_second: measured.bytes_per_second(),
-        };
-        if best.is_none_or(|best| best.bytes_per_second < ceiling.bytes_per_second) {
-            best = Some(ceiling);
-        }
-    }
-    best.context("the mock API's ceiling was not measured")
-}
-
-/// Makes the file, and drops the table that it was made from: its pages must not fill the server's
-/// cache for one arm or all.
-async fn make_reference(
-    database_url: &str,
-    workload: &Workload,
-    rows: u64,
-    file: &Path,
-) -> Result<()> {
-    const MADE_FROM: &str = "reference";
-    make_reference_file(database_url, workload, rows, MADE_FROM, file)
-        .await
-        .context("cannot make the file of the reference arm")?;
-    let client = connect(database_url).await?;
-    let dropped = client.batch_execute(&format!("DROP TABLE {}", quoted(MADE_FROM)));
-    dropped.await.context("cannot drop the reference table")
 }

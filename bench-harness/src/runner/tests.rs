@@ -140,7 +140,9 @@ async fn a_host_that_spoils_everything_uses_up_the_budget_and_no_more() {
     // Four warm-ups, which are never taken again, forty slots, and a fifth of these.
     assert_eq!(samples.len(), 4 + 40 + 8);
     // Two retries a slot at most, whichever arm it is.
-    let first = samples.iter().filter(|one| one.block == 0 && !one.warm_up && one.position == 0);
+    let first = samples
+        .iter()
+        .filter(|one| one.block == 0 && !one.warm_up && one.position == 0);
     assert_eq!(first.count(), 1 + RETRIES_PER_SLOT);
 }
 
@@ -157,7 +159,9 @@ async fn failures_are_recorded_and_not_repeated() {
 async fn an_error_ends_the_run_and_keeps_what_was_taken() {
     let schedule = Schedule::new(1, 1, 2);
     let mut executor = Made::new([measured(), measured()], measured);
-    executor.first.push_back(Err(anyhow::anyhow!("the server is gone")));
+    executor
+        .first
+        .push_back(Err(anyhow::anyhow!("the server is gone")));
     let (_sender, mut interrupt) = Interrupt::manual();
     let run = run(&mut executor, &schedule, 1, &mut interrupt).await;
     assert_eq!(run.ending.unwrap_err().to_string(), "the server is gone");
