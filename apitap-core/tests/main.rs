@@ -4,5 +4,6 @@ mod fixture;
 mod postgres_command;
 mod postgres_faults;
 mod postgres_sql;
+mod postgres_tls;
 mod postgres_writers;
 mod source;
