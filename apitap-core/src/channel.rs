@@ -1,5 +1,5 @@
-//! Bounded channels between stages. Their limit is in rows, whatever a message holds, and they
-//! record how long senders and receivers wait.
+//! Bounded channels between stages. Their limit is in rows of up to a KiB, whatever a message
+//! holds, and they record how long senders and receivers wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -72,8 +72,8 @@ pub struct Receiver<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed;
 
-/// A channel in which up to `capacity_rows` rows may wait. A message that weighs more than the
-/// whole capacity passes alone.
+/// A channel in which up to `capacity_rows` rows may wait, or as many KiB where rows are larger
+/// than that. A message that weighs more than the whole capacity passes alone.
 pub fn bounded<T>(capacity_rows: usize, metrics: Arc<ChannelMetrics>) -> (Sender<T>, Receiver<T>) {
     let capacity_rows = u32::try_from(capacity_rows)
         .unwrap_or(u32::MAX)
@@ -98,12 +98,13 @@ pub fn bounded<T>(capacity_rows: usize, metrics: Arc<ChannelMetrics>) -> (Sender
 }
 
 impl<T> Sender<T> {
-    /// Sends a message of `rows` rows, waiting for room. Cancelled, it sends nothing.
+    /// Sends a message of `rows` rows and `bytes` bytes, waiting for room. Cancelled, it sends
+    /// nothing.
     ///
     /// # Errors
     /// All receivers are gone.
-    pub async fn send(&self, message: T, rows: usize) -> Result<(), Closed> {
-        let weight = u32::try_from(rows).unwrap_or(u32::MAX).min(self.capacity_rows);
+    pub async fn send(&self, message: T, rows: usize, bytes: usize) -> Result<(), Closed> {
+        let weight = u32::try_from(rows.max(bytes >> 10)).unwrap_or(u32::MAX).min(self.capacity_rows);
         let permits = match self.room.try_acquire_many(weight) {
             Ok(permits) => permits,
             Err(_) => {
@@ -167,10 +168,10 @@ mod tests {
     async fn rows_bound_the_channel_and_waiting_is_recorded() {
         let metrics = Arc::new(ChannelMetrics::default());
         let (sender, receiver) = bounded(10, metrics.clone());
-        sender.send("six", 6).await.unwrap();
+        sender.send("six", 6, 0).await.unwrap();
         let blocked = tokio::spawn({
             let sender = sender.clone();
-            async move { sender.send("five", 5).await }
+            async move { sender.send("five", 5, 2 << 10).await }
         });
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert!(!blocked.is_finished());
@@ -187,9 +188,9 @@ mod tests {
     #[tokio::test]
     async fn a_message_above_the_capacity_passes_alone() {
         let (sender, receiver) = bounded(10, Arc::default());
-        sender.send(1, 1_000).await.unwrap();
+        sender.send(1, 1_000, 0).await.unwrap();
         assert_eq!(receiver.receive().await, Some(1));
-        sender.send(2, 1_000).await.unwrap();
+        sender.send(2, 1, 1 << 20).await.unwrap();
         assert_eq!(receiver.receive_now(), Some(2));
         assert_eq!(receiver.receive_now(), None);
     }
@@ -197,8 +198,8 @@ mod tests {
     #[tokio::test]
     async fn a_waiting_sender_learns_that_its_receiver_is_gone() {
         let (sender, receiver) = bounded(1, Arc::default());
-        sender.send(1, 1).await.unwrap();
-        let blocked = tokio::spawn(async move { sender.send(2, 1).await });
+        sender.send(1, 1, 0).await.unwrap();
+        let blocked = tokio::spawn(async move { sender.send(2, 1, 0).await });
         tokio::task::yield_now().await;
         drop(receiver);
         assert_eq!(blocked.await.unwrap(), Err(Closed));

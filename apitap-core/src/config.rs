@@ -152,8 +152,9 @@ pub enum SchemaCacheMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChannelConfig {
-    /// Rows that may wait in a channel. Default 65,536. A message weighs its rows, so the
-    /// limit means the same to single rows and to batches; a batch larger than the whole
+    /// Rows that may wait in a channel. Default 8,192: a few pages, so that memory does not
+    /// grow while PostgreSQL is slow. A message weighs its rows, or its KiB if that is more, so
+    /// the limit means the same to single rows and to batches; a batch larger than the whole
     /// capacity passes alone.
     pub capacity: NonZeroUsize,
 }
@@ -161,7 +162,7 @@ pub struct ChannelConfig {
 impl Default for ChannelConfig {
     fn default() -> Self {
         Self {
-            capacity: rows(65_536),
+            capacity: rows(8_192),
         }
     }
 }

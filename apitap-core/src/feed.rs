@@ -111,7 +111,7 @@ impl Feed for SourceFeed {
             )
         })?;
         self.budget.set(request.limit.map(|rows| rows as u64));
-        let unknown = if request.every_column {
+        let unknown = if request.wildcard {
             self.config.decode.unknown_fields
         } else {
             UnknownFields::Ignore
@@ -177,14 +177,14 @@ impl SourceFeed {
                     Ok(rows) => {
                         for row in rows {
                             counter.add(1).await;
-                            if sender.send(Ok(row), 1).await.is_err() {
+                            if sender.send(Ok(row), 1, 0).await.is_err() {
                                 return;
                             }
                         }
                     }
                     Err(error) => {
                         // Nobody is left to tell if the receiver is gone.
-                        let _ = sender.send(Err(error), 1).await;
+                        let _ = sender.send(Err(error), 1, 0).await;
                         return;
                     }
                 }
@@ -195,7 +195,7 @@ impl SourceFeed {
             rows: receiver,
             batch_rows: self.config.decode.batch_rows.get(),
             metrics: self.metrics.clone(),
-            _parser: parser,
+            parser,
         };
         let batches = stream::try_unfold(lane, |mut lane| async move {
             let batch = lane.next().await?;
@@ -252,7 +252,7 @@ struct RowsLane {
     batch_rows: usize,
     metrics: Arc<Metrics>,
     /// Aborted when the lane is dropped.
-    _parser: JoinSet<()>,
+    parser: JoinSet<()>,
 }
 
 impl RowsLane {
@@ -262,10 +262,14 @@ impl RowsLane {
             rows,
             batch_rows,
             metrics,
-            ..
+            parser,
         } = self;
         while decoder.len() < *batch_rows {
             let Some(first) = rows.receive().await else {
+                // A parser that panicked closes the channel like one that is done.
+                while let Some(ended) = parser.join_next().await {
+                    ended.map_err(panicked)?;
+                }
                 break;
             };
             // What waits is converted in one go, so that the clock is read once.
@@ -288,4 +292,8 @@ impl RowsLane {
         metrics.rows_decoded.fetch_add(count as u64, Relaxed);
         Ok(Some(batch))
     }
+}
+
+fn panicked(error: tokio::task::JoinError) -> Error {
+    Error::new(ErrorKind::Internal, Stage::Decode, "the parser panicked").caused_by(error)
 }

@@ -117,7 +117,8 @@ pub struct WriteMetrics {
     pub flushes: AtomicU64,
     /// Statements sent, transaction control and DDL included.
     pub statements: AtomicU64,
-    /// Bytes of rows sent, without protocol headers.
+    /// Bytes of rows sent, without protocol headers: exact for COPY; for statements the size of
+    /// the values in Arrow.
     pub bytes: AtomicU64,
     /// From handing over a flush to its acknowledgement; for COPY, until the connection took it.
     pub latency: Latency,

@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt};
 use tokio::task::JoinSet;
 
 use crate::channel::{self, Receiver, Sender};
-use crate::config::Config;
+use crate::config::{Config, WriteMode};
 use crate::decode::NulSighting;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feed::Begun;
@@ -20,7 +20,7 @@ use crate::metrics::{Metrics, RowCounter};
 use crate::pipeline_file::SourceSpec;
 use crate::run_report::RunReport;
 use crate::schema::{ColumnType, arrow_schema};
-use crate::transform::{ApiTable, Query, into_error};
+use crate::transform::{ApiTable, Query, of_data};
 use crate::write::connect::connect;
 use crate::write::{Load, LoadPlan, Writer};
 
@@ -130,13 +130,12 @@ impl Engine {
             metrics.clone(),
         )
         .await?;
-        match self.move_rows(query, &load, metrics).await {
+        let loaded = match self.move_rows(query, &load, metrics).await {
             Ok(()) => load.commit().await,
-            Err(error) => {
-                load.abort().await;
-                Err(error)
-            }
-        }
+            Err(error) => Err(error),
+        };
+        load.end(loaded.is_ok()).await;
+        loaded
     }
 
     /// Begins every source and finds its columns: cached, or inferred from its first pages.
@@ -177,7 +176,13 @@ impl Engine {
         counter: &Arc<RowCounter>,
         nuls: &NulSighting,
     ) -> Result<Query> {
-        let lanes = self.config.transform.partitions.get();
+        let mut config = self.config.transform.clone();
+        if job.sink.mode == WriteMode::Merge && config.partitions.get() > 1 {
+            // Lanes overtake each other, and of a load's duplicates the last must win.
+            tracing::warn!("mode merge runs in one lane; transform.partitions is ignored");
+            config.partitions = std::num::NonZeroUsize::MIN;
+        }
+        let lanes = config.partitions.get();
         let tables = sources
             .into_iter()
             .map(|(begun, columns)| {
@@ -186,7 +191,7 @@ impl Engine {
                 ApiTable::new(&name, arrow_schema(&columns), lanes, Box::new(feed))
             })
             .collect();
-        Query::plan(&job.sql, tables, &self.config.transform)
+        Query::plan(&job.sql, tables, &config)
             .await
             .map_err(|error| error.at(format_args!("module {}", job.name)))
     }
@@ -195,8 +200,8 @@ impl Engine {
         let mut tasks = JoinSet::new();
         let capacity = self.config.channel.capacity.get();
         let (sender, receiver) = channel::bounded(capacity, metrics.batches_channel.clone());
-        for _ in 0..load.connections() {
-            tasks.spawn(write(load.writer().await?, receiver.clone()));
+        for number in 1..=load.connections() {
+            tasks.spawn(write(load.writer(number).await?, receiver.clone()));
         }
         drop(receiver);
         if self.config.transform.streaming {
@@ -256,14 +261,15 @@ async fn send(
         let Some(batch) = next.await else {
             return Ok(());
         };
-        let batch = batch.map_err(into_error)?;
+        let batch = batch.map_err(of_data)?;
         let rows = batch.num_rows();
         if rows == 0 {
             continue;
         }
         metrics.lanes.passed(rows);
         let start = Instant::now();
-        let sent = sender.send(batch, rows).await;
+        let bytes = batch.get_array_memory_size();
+        let sent = sender.send(batch, rows, bytes).await;
         metrics.lanes.waited(start.elapsed());
         if sent.is_err() {
             return Err(Error::new(ErrorKind::Cancelled, Stage::Transform, "the writers have stopped"));

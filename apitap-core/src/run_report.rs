@@ -26,7 +26,8 @@ pub struct RunReport {
     pub rows_per_second: f64,
     /// Bytes of pages, after decompression.
     pub source_bytes: u64,
-    /// Bytes of rows sent to PostgreSQL.
+    /// Bytes of rows sent to PostgreSQL: exact for COPY; for statements the size of the values in
+    /// Arrow.
     pub write_bytes: u64,
     /// Requests sent, those sent again, and pages accepted.
     pub http: HttpReport,

@@ -134,7 +134,7 @@ async fn postgres_stays_as_it_was_when_the_api_is_not_there() {
 #[tokio::test]
 async fn postgres_stays_as_it_was_on_bad_sql() {
     let fixture = Fixture::new().await;
-    let server = api(json!([{"id": 1, "t": "a"}])).await;
+    let server = api(json!([{"id": 1, "t": "secret"}])).await;
     let uri = server.uri();
     for (sql, part) in [
         ("SELEC id FROM orders", "Expected: an SQL statement"),
@@ -143,7 +143,8 @@ async fn postgres_stays_as_it_was_on_bad_sql() {
         ("DROP TABLE orders", "DDL"),
         ("INSERT INTO orders SELECT * FROM orders", "DML"),
         ("SELECT 1; SELECT 2", "single SQL statement"),
-        ("SELECT id / 0 AS id, t FROM orders", "Divide by zero"),
+        ("SELECT id / 0 AS id, t FROM orders", "division by zero"),
+        ("SELECT CAST(t AS BIGINT) AS id, t FROM orders", "a value that cannot be cast"),
     ] {
         let job = fixture.job(&[("orders", &uri)], sql, "t");
         fails(&fixture, &job, ErrorKind::Sql, &[part]).await;
@@ -250,4 +251,46 @@ async fn a_cached_schema_that_no_longer_suits_is_dropped() {
     assert_eq!(cached(), 0);
     run(&job("texts"), config).await.unwrap();
     assert_eq!(fixture.rows("texts").await, json!([{"id": "x"}]));
+}
+
+/// With several statements under way, the one that failed is told, not what it did to the next.
+#[tokio::test]
+async fn postgres_duplicates_are_told_by_every_method() {
+    let fixture = Fixture::new().await;
+    fixture.client.batch_execute("CREATE TABLE t (id bigint PRIMARY KEY)").await.unwrap();
+    let rows = (0..40).map(|id| json!({"id": id % 7})).collect();
+    let server = api(rows).await;
+    let uri = server.uri();
+    for method in WriteMethod::ALL {
+        for rows in [1, 3, 100] {
+            let mut job = fixture.job(&[("orders", &uri)], "SELECT id FROM orders", "t");
+            job.sink.mode = WriteMode::Append;
+            let config = Config::default()
+                .with(&format!("write.method={method}"))
+                .and_then(|config| config.with(&format!("write.batch_rows={rows}")))
+                .and_then(|config| config.with("write.in_flight=3"))
+                .unwrap();
+            let error = run(&job, config).await.unwrap_err();
+            assert!(error.to_string().contains("duplicate key value violates unique constraint"), "{method} {rows}: {error}");
+            assert!(error.next_step().unwrap().contains("mode merge"));
+            assert_eq!(fixture.rows("t").await, json!([]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_that_the_sample_lacks_are_an_error_where_every_column_is_asked_for() {
+    let fixture = Fixture::new().await;
+    let server = bodies(vec![r#"[{"id":1}]"#.into(), r#"[{"id":2,"coupon":"x"}]"#.into()]).await;
+    let uri = server.uri();
+    for config in both_paths() {
+        let config = config.with("infer.sample_rows=1").unwrap();
+        let job = fixture.job(&[("orders", &uri)], "SELECT * FROM orders", "t");
+        let error = run(&job, config.clone()).await.unwrap_err();
+        assert!(error.to_string().contains("source orders, page 2, row 1, column coupon: not in the schema"), "{error}");
+        let ignoring = config.clone().with("decode.unknown_fields=ignore").unwrap();
+        assert_eq!(run(&job, ignoring).await.unwrap().rows_written, 2);
+        let job = fixture.job(&[("orders", &uri)], "SELECT id FROM orders", "t");
+        assert_eq!(run(&job, config).await.unwrap().rows_written, 2);
+    }
 }

@@ -129,6 +129,38 @@ async fn a_shared_source_that_exceeds_its_memory_spills() {
 }
 
 #[tokio::test]
+async fn a_shared_source_leaves_memory_for_the_join_over_it() {
+    let fixture = Fixture::new().await;
+    let filler = "x".repeat(2_000);
+    let rows: Value = (0..2_000).map(|id| json!({"id": id, "filler": format!("{id}{filler}")})).collect();
+    let server = api(rows).await;
+    let uri = server.uri();
+    let config = both_paths()[1].clone();
+    let config = config.with("source.page_rows=200").unwrap().with("transform.memory_limit_bytes=12582912").unwrap();
+    let sql = "SELECT COUNT(*) AS n FROM orders a JOIN orders b ON a.id = b.id AND a.filler = b.filler";
+    run(&fixture.job(&[("orders", &uri)], sql, "t"), config).await.unwrap();
+    assert_eq!(fixture.rows("t").await, json!([{"n": 2_000}]));
+}
+
+/// Lanes overtake each other; a merge must not let them.
+#[tokio::test]
+async fn postgres_keeps_the_last_page_of_a_key_however_many_lanes_are_asked_for() {
+    let fixture = Fixture::new().await;
+    let rows: Value = (0..3_000).map(|row| json!({"id": row % 3, "version": row})).collect();
+    let server = api(rows).await;
+    let uri = server.uri();
+    for config in both_paths() {
+        let config = config.with("transform.partitions=4").unwrap().with("source.concurrency=4").unwrap();
+        let mut job = fixture.job(&[("orders", &uri)], "SELECT id, version FROM orders", "merged");
+        job.sink.mode = apitap_core::config::WriteMode::Merge;
+        job.sink.key = vec!["id".into()];
+        run(&job, config).await.unwrap();
+        let rows = json!([{"id": 0, "version": 2_997}, {"id": 1, "version": 2_998}, {"id": 2, "version": 2_999}]);
+        assert_eq!(fixture.rows("merged").await, rows);
+    }
+}
+
+#[tokio::test]
 async fn limits_and_columns_are_pushed_into_the_source() {
     let fixture = Fixture::new().await;
     let orders = api(orders()).await;

@@ -229,10 +229,10 @@ fn significant(text: &str) -> Option<(String, i64)> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let mut exponent: i64 = exponent.parse().ok()?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    exponent -= fraction.len() as i64;
+    exponent = exponent.checked_sub(fraction.len() as i64)?;
     let digits = [whole, fraction].concat();
     let trimmed = digits.trim_end_matches('0');
-    exponent += (digits.len() - trimmed.len()) as i64;
+    exponent = exponent.checked_add((digits.len() - trimmed.len()) as i64)?;
     Some((trimmed.trim_start_matches('0').to_owned(), exponent))
 }
 
@@ -242,7 +242,7 @@ fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     if digits.is_empty() {
         return Some(0);
     }
-    let shift = u32::try_from(exponent + i64::from(scale)).ok()?;
+    let shift = u32::try_from(exponent.checked_add(i64::from(scale))?).ok()?;
     let magnitude = digits
         .parse::<i128>()
         .ok()?
@@ -291,5 +291,9 @@ mod tests {
             Some(10i128.pow(38) - 1)
         );
         assert_eq!(decimal("1e99999", 38, 0), None);
+        for text in ["1e9223372036854775807", "0.5e-9223372036854775808", "1e99999999999999999999"] {
+            assert_eq!(decimal(text, 38, 7), None, "{text}");
+            assert!(exact_f64(number(text)).is_none(), "{text}");
+        }
     }
 }

@@ -197,11 +197,14 @@ impl<'a> Cells<'a> {
             Values::Uuid(texts) => out.put_u128(uuid(texts.value(row)).ok_or(UUID)?),
             Values::Bytea(bytes) => out.extend_from_slice(bytes.value(row)),
             Values::Date(array) => {
-                out.put_i32(array.value(row).checked_sub(EPOCH_DAYS).ok_or(RANGE)?);
+                let days = array.value(row).checked_sub(EPOCH_DAYS);
+                // The least value would read as -infinity.
+                out.put_i32(days.filter(|&days| days != i32::MIN).ok_or(RANGE)?);
             }
             Values::Time(array) => out.put_i64(array.value(row)),
             Values::Timestamp(array, _) => {
-                out.put_i64(array.value(row).checked_sub(EPOCH_US).ok_or(RANGE)?);
+                let micros = array.value(row).checked_sub(EPOCH_US);
+                out.put_i64(micros.filter(|&micros| micros != i64::MIN).ok_or(RANGE)?);
             }
             Values::Interval(array) => {
                 let interval = array.value(row);
@@ -265,8 +268,10 @@ impl<'a> Cells<'a> {
             Values::Interval(array) => {
                 let interval = array.value(row);
                 let micros = whole_micros(interval.nanoseconds)?;
+                // Signs throughout: with intervalstyle sql_standard a leading minus would
+                // count for what follows it too.
                 let text = format!(
-                    "{} mons {} days {} microseconds",
+                    "{:+} mons {:+} days {:+} microseconds",
                     interval.months, interval.days, micros
                 );
                 out.put_slice(text.as_bytes());

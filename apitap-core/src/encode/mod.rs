@@ -14,7 +14,7 @@ mod numeric;
 pub(crate) mod params;
 pub mod pg_type;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use bytes::BytesMut;
 
@@ -149,6 +149,12 @@ impl Rows {
     /// How many.
     pub fn len(&self) -> usize {
         self.count
+    }
+
+    /// The size of their values in Arrow, near to what they take on the wire.
+    pub fn bytes(&self) -> usize {
+        let size = |array: &ArrayRef| array.to_data().get_slice_memory_size().unwrap_or_default();
+        self.arrays.iter().map(size).sum()
     }
 
     /// Whether there are none.

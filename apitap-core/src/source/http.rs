@@ -1,23 +1,21 @@
-//! One page over HTTP: the request, its retries, and the body as a whole.
+//! One page over HTTP: its attempts, and the body as a whole.
 
 use std::error::Error as StdError;
 use std::sync::Once;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{self, HeaderMap};
 use reqwest::{Client, StatusCode, redirect};
 use url::Url;
 
-use super::pagination::{Pagination, Request};
-use super::retry;
+use super::pagination::Planned;
+use super::{request, retry};
 use crate::config::SourceConfig;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::Metrics;
-use crate::pipeline_file::{Auth, SourceSpec, shown_url};
+use crate::pipeline_file::{SourceSpec, shown_url};
 
 /// As much of an announced length as is reserved before any of it has arrived.
 const RESERVE_LIMIT_BYTES: u64 = 16 << 20;
@@ -34,6 +32,25 @@ pub(super) struct Answer {
     pub(super) url: Url,
 }
 
+impl Answer {
+    fn without_body(status: StatusCode, url: &Url) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            url: url.clone(),
+        }
+    }
+}
+
+/// Whether servers answer so to a request for a page beyond the last.
+fn is_beyond(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST | StatusCode::RANGE_NOT_SATISFIABLE
+    )
+}
+
 /// The requests of one source.
 pub(super) struct Fetcher {
     client: Option<Client>,
@@ -44,10 +61,21 @@ pub(super) struct Fetcher {
 
 /// An attempt that failed.
 struct Attempt {
+    failure: Failure,
     cause: Box<dyn StdError + Send + Sync>,
-    status: Option<StatusCode>,
     retry_after: Option<Duration>,
     is_final: bool,
+}
+
+/// How an attempt failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// No answer, or only a part of one.
+    Incomplete,
+    /// An answer that refuses.
+    Refused(StatusCode),
+    /// A body of more than so many bytes.
+    TooLarge(usize),
 }
 
 impl Fetcher {
@@ -61,16 +89,18 @@ impl Fetcher {
         Ok(Self {
             client,
             config: config.clone(),
-            headers: headers(spec)?,
+            headers: request::headers(spec)?,
             origins,
         })
     }
 
-    /// Fetches page `index`, as often as the source's policy allows.
+    /// Fetches a page, as often as the source's policy allows.
+    ///
+    /// A page that only confirms the end may be refused: such an answer has no body.
     pub(super) async fn fetch(
         &self,
         spec: &SourceSpec,
-        index: u64,
+        planned: &Planned,
         url: &Url,
         metrics: &Metrics,
     ) -> Result<Answer> {
@@ -91,10 +121,15 @@ impl Fetcher {
                     .delay(attempt, failed.retry_after, &mut rand::rng()),
             };
             let Some(delay) = delay else {
-                return Err(failed.into_error(url, attempt));
+                return match failed.failure {
+                    Failure::Refused(status) if planned.confirms && is_beyond(status) => {
+                        Ok(Answer::without_body(status, url))
+                    }
+                    _ => Err(failed.into_error(url, attempt)),
+                };
             };
             tracing::warn!(
-                source = %spec.name, page = index, attempt, wait_ms = delay.as_millis() as u64,
+                source = %spec.name, page = planned.index, attempt, wait_ms = delay.as_millis() as u64,
                 "request failed and will be sent again: {}", failed.cause,
             );
             metrics.source.retries.fetch_add(1, Relaxed);
@@ -109,8 +144,8 @@ impl Fetcher {
             Some(client) => client,
             None => {
                 fresh = client(&self.config, &self.origins).map_err(|cause| Attempt {
+                    failure: Failure::Incomplete,
                     cause: cause.into(),
-                    status: None,
                     retry_after: None,
                     is_final: true,
                 })?;
@@ -123,9 +158,14 @@ impl Fetcher {
         if !status.is_success() {
             return Err(Attempt::refused(status, response.headers()));
         }
+        let limit = self.config.max_body_bytes.get();
         let announced = response.content_length().unwrap_or(0);
         let mut body = BytesMut::with_capacity(announced.min(RESERVE_LIMIT_BYTES) as usize);
+        // Chunks come decompressed, so a small answer that swells is stopped in time.
         while let Some(chunk) = response.chunk().await.map_err(Attempt::from)? {
+            if chunk.len() > limit - body.len() {
+                return Err(Attempt::too_large(limit));
+            }
             body.extend_from_slice(&chunk);
         }
         metrics
@@ -157,142 +197,6 @@ impl Fetcher {
             "it would be sent the source's credentials; if that is meant, list the host in pagination.allowed_hosts",
         ))
     }
-}
-
-/// The URL of a request.
-pub(super) fn request_url(spec: &SourceSpec, page_rows: usize, request: &Request) -> Result<Url> {
-    let mut url = spec.url.clone();
-    if let Request::Url(next) = request {
-        url = Url::parse(next).map_err(|cause| {
-            Error::new(
-                ErrorKind::Pagination,
-                Stage::Source,
-                "the next link is not a URL",
-            )
-            .caused_by(cause)
-        })?;
-        // A server rarely repeats the key in its links.
-        if let Some(Auth::ApiKey {
-            name,
-            value,
-            in_query: true,
-        }) = &spec.auth
-            && !url.query_pairs().any(|(key, _)| key == name.as_str())
-        {
-            url.query_pairs_mut().append_pair(name, value.expose());
-        }
-        return Ok(url);
-    }
-    let mut parameters: Vec<(&str, String)> = Vec::new();
-    match (&spec.pagination, request) {
-        (
-            Pagination::PageNumber {
-                page_param,
-                per_page_param,
-                ..
-            },
-            Request::Numbered(page),
-        ) => {
-            parameters.push((page_param, page.to_string()));
-            parameters.extend(
-                per_page_param
-                    .as_deref()
-                    .map(|it| (it, page_rows.to_string())),
-            );
-        }
-        (
-            Pagination::LimitOffset {
-                limit_param,
-                offset_param,
-                ..
-            },
-            Request::Numbered(offset),
-        ) => {
-            parameters.push((limit_param, page_rows.to_string()));
-            parameters.push((offset_param, offset.to_string()));
-        }
-        (
-            Pagination::Cursor {
-                cursor_param,
-                page_size_param,
-                ..
-            },
-            request,
-        ) => {
-            parameters.extend(
-                page_size_param
-                    .as_deref()
-                    .map(|it| (it, page_rows.to_string())),
-            );
-            if let Request::Cursor(cursor) = request {
-                parameters.push((cursor_param, cursor.clone()));
-            }
-        }
-        _ => {}
-    }
-    let key = match &spec.auth {
-        Some(Auth::ApiKey {
-            name,
-            value,
-            in_query: true,
-        }) => Some((name.as_str(), value.expose())),
-        _ => None,
-    };
-    let fixed = spec
-        .query
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.expose()));
-    // What pagination sets takes the place of a parameter of that name in the file.
-    let fixed: Vec<_> = fixed
-        .filter(|(key, _)| !parameters.iter().any(|(name, _)| name == key))
-        .chain(key)
-        .collect();
-    if !fixed.is_empty() || !parameters.is_empty() {
-        let mut pairs = url.query_pairs_mut();
-        pairs.extend_pairs(fixed);
-        pairs.extend_pairs(&parameters);
-    }
-    Ok(url)
-}
-
-fn headers(spec: &SourceSpec) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    let mut add = |name: &str, value: &str, hidden: bool| {
-        let invalid = |what: &str| {
-            Error::new(
-                ErrorKind::Config,
-                Stage::Source,
-                format!("{what} of header `{name}` is not valid"),
-            )
-            .at(format_args!("source {}", spec.name))
-        };
-        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid("the name"))?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| invalid("the value"))?;
-        value.set_sensitive(hidden);
-        headers.append(key, value);
-        Ok(())
-    };
-    for (name, value) in &spec.headers {
-        add(name, value.expose(), true)?;
-    }
-    match &spec.auth {
-        None | Some(Auth::ApiKey { in_query: true, .. }) => {}
-        Some(Auth::Basic { username, password }) => {
-            let pair = STANDARD.encode(format!("{username}:{}", password.expose()));
-            add("authorization", &format!("Basic {pair}"), true)?;
-        }
-        Some(Auth::Bearer { token }) => {
-            add("authorization", &format!("Bearer {}", token.expose()), true)?;
-        }
-        Some(Auth::ApiKey { name, value, .. }) => add(name, value.expose(), true)?,
-    }
-    if !headers.contains_key(header::ACCEPT) {
-        headers.insert(
-            header::ACCEPT,
-            HeaderValue::from_static("application/json, application/x-ndjson;q=0.9, */*;q=0.5"),
-        );
-    }
-    Ok(headers)
 }
 
 fn client(config: &SourceConfig, origins: &Origins) -> Result<Client> {
@@ -372,7 +276,7 @@ impl From<reqwest::Error> for Attempt {
             is_final: cause.is_builder() || cause.is_redirect(),
             // The URL may hold an API key.
             cause: cause.without_url().into(),
-            status: None,
+            failure: Failure::Incomplete,
             retry_after: None,
         }
     }
@@ -383,11 +287,20 @@ impl Attempt {
         let wish = headers.get(header::RETRY_AFTER);
         Self {
             cause: format!("the server answered {status}").into(),
-            status: Some(status),
+            failure: Failure::Refused(status),
             retry_after: wish
                 .and_then(|value| value.to_str().ok())
                 .and_then(|value| retry::retry_after(value, SystemTime::now())),
             is_final: !retry::is_retried(status.as_u16()),
+        }
+    }
+
+    fn too_large(limit: usize) -> Self {
+        Self {
+            failure: Failure::TooLarge(limit),
+            cause: "the body is too large".into(),
+            retry_after: None,
+            is_final: true,
         }
     }
 
@@ -397,14 +310,25 @@ impl Attempt {
             1 => String::new(),
             _ => format!(" after {attempts} attempts"),
         };
-        let Some(status) = self.status else {
-            return Error::new(
-                ErrorKind::Unreachable,
-                Stage::Source,
-                format!("no complete answer from {place}{tries}"),
-            )
-            .hint("check that the API is up and that url is right")
-            .caused_by(self.cause);
+        let status = match self.failure {
+            Failure::Refused(status) => status,
+            Failure::TooLarge(limit) => {
+                return Error::new(
+                    ErrorKind::Resources,
+                    Stage::Source,
+                    format!("the answer of {place} has more than {limit} bytes, decompressed"),
+                )
+                .hint("ask for less at a time with source.page_rows, or raise source.max_body_bytes");
+            }
+            Failure::Incomplete => {
+                return Error::new(
+                    ErrorKind::Unreachable,
+                    Stage::Source,
+                    format!("no complete answer from {place}{tries}"),
+                )
+                .hint("check that the API is up and that url is right")
+                .caused_by(self.cause);
+            }
         };
         let detail = format!("{place} answered {status}{tries}");
         let error = Error::new(ErrorKind::HttpStatus, Stage::Source, detail);

@@ -5,8 +5,10 @@
 //! pagination's state machine, which says what to ask for next. At most `concurrency` pages
 //! exist at a time, on their way or waiting. Dropping the stream aborts the requests.
 
+mod answer;
 mod http;
 pub mod pagination;
+mod request;
 pub mod retry;
 
 use std::collections::VecDeque;
@@ -22,6 +24,7 @@ use reqwest::header::{self, HeaderMap};
 use tokio::task::JoinHandle;
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::answer::{count, format_of, link, scalar};
 use self::http::{Answer, Fetcher};
 use self::pagination::{Facts, Pagination, Paginator, Planned, Verdict};
 use crate::config::SourceConfig;
@@ -88,7 +91,7 @@ pub fn pages(
     budget: RowBudget,
 ) -> impl Stream<Item = Result<Page>> + Send + 'static {
     let run = Fetcher::new(&spec, &config).map(|fetcher| Run {
-        paginator: Paginator::new(spec.pagination.clone()),
+        paginator: Paginator::new(spec.pagination.clone(), config.page_rows.get()),
         budget,
         shared: Arc::new(Shared {
             fetcher,
@@ -136,7 +139,7 @@ impl Run {
         loop {
             self.fill();
             let Some((planned, mut task)) = self.flight.pop_front() else {
-                self.tell_shortfall();
+                self.check_total()?;
                 return Ok(None);
             };
             let waiting = Instant::now();
@@ -199,11 +202,26 @@ impl Run {
         ))
     }
 
-    fn tell_shortfall(&self) {
-        if let Some((rows, total)) = self.paginator.shortfall() {
-            let source = &self.shared.spec.name;
+    /// Rows that were announced and did not come are lost, unless the file allows it.
+    fn check_total(&self) -> Result<()> {
+        let Some((rows, total)) = self.paginator.shortfall() else {
+            return Ok(());
+        };
+        let source = &self.shared.spec.name;
+        if self.shared.spec.total.allow_shortfall {
             tracing::warn!(%source, rows, total, "the source ended before the total it announced");
+            return Ok(());
         }
+        let what = format!("source {source}: {total} rows were announced, but only {rows} came");
+        let hint = match self.shared.spec.pagination {
+            Pagination::None => {
+                "describe how the API pages under `pagination`; if one answer is all that is wanted, write `pagination: {kind: none, allow_shortfall: true}`"
+            }
+            _ => {
+                "the API ends early, or what total_path or total_header names is another number; if that is fine, set `allow_shortfall: true` under `pagination`"
+            }
+        };
+        Err(Error::new(ErrorKind::Pagination, Stage::Source, what).hint(hint))
     }
 
     /// Guessed places for the cursor may all be wrong; one page would then pass for everything.
@@ -229,10 +247,10 @@ impl Shared {
     /// Fetches and examines one page.
     async fn page(&self, planned: &Planned) -> Result<(Page, Facts)> {
         let page_rows = self.config.page_rows.get();
-        let url = http::request_url(&self.spec, page_rows, &planned.request)?;
+        let url = request::url(&self.spec, page_rows, &planned.request)?;
         let answer = self
             .fetcher
-            .fetch(&self.spec, planned.index, &url, &self.metrics)
+            .fetch(&self.spec, planned, &url, &self.metrics)
             .await?;
         self.metrics
             .source
@@ -254,8 +272,9 @@ impl Shared {
         let mut facts = Facts::default();
         let format = format_of(&headers);
         let (rows, row_count) = match format {
-            // Any other empty body may be one that was cut short.
-            _ if status == StatusCode::NO_CONTENT => (0..0, 0),
+            // Any other empty body may be one that was cut short. A refusal comes this far only
+            // where it confirms the end.
+            _ if status == StatusCode::NO_CONTENT || !status.is_success() => (0..0, 0),
             PageFormat::Ndjson => (0..body.len(), json::scan_lines(&body).map_err(invalid)?),
             PageFormat::Json => {
                 let next_paths = self.next_paths();
@@ -325,95 +344,6 @@ impl Shared {
             if self.spec.pagination == Pagination::LinkHeader {
                 facts.next = facts.next.take().or_else(|| link(value, "next"));
             }
-        }
-    }
-}
-
-/// The text of a JSON string or number; none for anything else, and for an empty string.
-fn scalar(raw: &[u8]) -> Option<String> {
-    match serde_json::from_slice(raw).ok()? {
-        serde_json::Value::String(text) if !text.is_empty() => Some(text),
-        serde_json::Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn count(text: String) -> Option<u64> {
-    text.trim().parse().ok()
-}
-
-fn format_of(headers: &HeaderMap) -> PageFormat {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    let essence = content_type
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .map(|value| value.trim().to_ascii_lowercase());
-    match essence.as_deref() {
-        Some(
-            "application/x-ndjson"
-            | "application/ndjson"
-            | "application/jsonl"
-            | "application/x-jsonlines"
-            | "application/jsonlines"
-            | "application/json-lines"
-            | "application/stream+json",
-        ) => PageFormat::Ndjson,
-        _ => PageFormat::Json,
-    }
-}
-
-/// The target of the link with relation `rel` in a `Link` header (RFC 8288).
-fn link(value: &str, rel: &str) -> Option<String> {
-    let mut rest = value;
-    while let Some((_, after)) = rest.split_once('<') {
-        let (target, after) = after.split_once('>')?;
-        // Parameters reach to the next link; a quoted one may hold a comma or a semicolon.
-        let mut quoted = false;
-        let end = after
-            .find(|char| {
-                quoted ^= char == '"';
-                char == ',' && !quoted
-            })
-            .unwrap_or(after.len());
-        let is_wanted = after[..end].split(';').any(|parameter| {
-            let Some((name, value)) = parameter.split_once('=') else {
-                return false;
-            };
-            let relations = value.trim().trim_matches('"').split_ascii_whitespace();
-            name.trim().eq_ignore_ascii_case("rel")
-                && relations.into_iter().any(|it| it.eq_ignore_ascii_case(rel))
-        });
-        if is_wanted {
-            return Some(target.trim().to_owned());
-        }
-        rest = &after[end..];
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_are_found_by_relation() {
-        let value = r#"</x?page=1>; rel=first, </x?a=1,2&page=3>; title="a, b"; rel="last next", <y>; rel="prev""#;
-        assert_eq!(link(value, "first").as_deref(), Some("/x?page=1"));
-        assert_eq!(link(value, "next").as_deref(), Some("/x?a=1,2&page=3"));
-        assert_eq!(link(value, "prev").as_deref(), Some("y"));
-        assert_eq!(link(value, "self"), None);
-        assert_eq!(link("<broken", "next"), None);
-    }
-
-    #[test]
-    fn scalars_become_text() {
-        assert_eq!(scalar(br#""a\u0062""#).as_deref(), Some("ab"));
-        assert_eq!(
-            scalar(b"12345678901234567890").as_deref(),
-            Some("12345678901234567890")
-        );
-        for raw in [&b"null"[..], b"\"\"", b"{}", b"false", b"[1]"] {
-            assert_eq!(scalar(raw), None);
         }
     }
 }

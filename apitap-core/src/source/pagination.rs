@@ -1,9 +1,10 @@
 //! What to request next: a pure state machine, fed with the facts of each page in order.
 //!
 //! Pages of a numbered kind are requested ahead of the answers; [`Paginator::accept`] says when
-//! such a guess was wrong. A numbered source ends with an empty page, with the total that the
-//! server announced, or with its `rel=last` page. A short page is never the end, because
-//! servers cap pages below the size that was asked for.
+//! such a guess was wrong. A numbered source ends with an empty page, with exactly the total
+//! that the server announced, or with its `rel=last` page. A short page is never the end,
+//! because servers cap pages below the size that was asked for. A total that more rows than it
+//! says have proven wrong, or that may count one page only, ends nothing.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -73,6 +74,9 @@ pub struct Planned {
     pub index: u64,
     /// What to ask for.
     pub request: Request,
+    /// Whether everything announced has come and this only makes sure of it: a server that
+    /// refuses such a page has none.
+    pub confirms: bool,
 }
 
 /// What pagination needs to know of a page.
@@ -193,20 +197,34 @@ pub struct Paginator {
     stride: Option<u64>,
     /// Whether pages come in the usual size, so that offsets can be guessed.
     steady: bool,
+    /// Rows that a full page has, where the requests say so.
+    page_rows: Option<u64>,
+    /// Rows that the server announced, less those before the first offset.
     total: Option<u64>,
+    /// Whether the total is something else than the rows to come.
+    is_total_doubtful: bool,
     last: Option<u64>,
     rows_seen: HashMap<u64, u64>,
     next_seen: HashMap<String, u64>,
 }
 
 impl Paginator {
-    /// A source before its first request.
-    pub fn new(pagination: Pagination) -> Self {
+    /// A source before its first request, asked for `page_rows` at a time where it can be told.
+    pub fn new(pagination: Pagination, page_rows: usize) -> Self {
         let number = match pagination {
             Pagination::PageNumber { start, .. } | Pagination::LimitOffset { start, .. } => start,
             _ => 0,
         };
+        let is_size_told = match &pagination {
+            Pagination::PageNumber { per_page_param: it, .. } => it.is_some(),
+            Pagination::Cursor { page_size_param: it, .. } => it.is_some(),
+            Pagination::LimitOffset { .. } => true,
+            _ => false,
+        };
         Self {
+            page_rows: is_size_told.then_some(page_rows as u64),
+            // How many rows stand on the pages left out is not known.
+            is_total_doubtful: matches!(pagination, Pagination::PageNumber { start: 2.., .. }),
             chained: Some(Request::First),
             state: State::Fetching,
             pagination,
@@ -254,6 +272,7 @@ impl Paginator {
         Some(Planned {
             index: self.accepted + self.in_flight,
             request,
+            confirms: self.is_confirming(),
         })
     }
 
@@ -270,8 +289,9 @@ impl Paginator {
             .saturating_add(self.in_flight.saturating_mul(stride));
         let below = |bound: Option<u64>| bound.is_none_or(|bound| expected < bound);
         self.steady
+            && !self.is_confirming()
             && below(self.row_limit)
-            && below(self.total)
+            && below(self.reliable_total())
             && self.last.is_none_or(|last| self.number <= last)
     }
 
@@ -298,7 +318,6 @@ impl Paginator {
                 _ => Err(Fault::RowsAfterEnd { page, empty }),
             };
         }
-        self.total = facts.total.or(self.total);
         if let Some(link) = &facts.last_link {
             self.last = self.number_in(link).or(self.last);
         }
@@ -312,6 +331,7 @@ impl Paginator {
             };
         }
         self.rows = self.rows.saturating_add(facts.row_count as u64);
+        self.weigh_total(facts.total, facts.row_count as u64, page);
         let replan = match planned.request {
             Request::Numbered(number) => self.advance(number, facts.row_count as u64, page),
             _ => {
@@ -324,6 +344,30 @@ impl Paginator {
             _ if replan => Verdict::RowsAndReplan,
             _ => Verdict::Rows,
         })
+    }
+
+    /// Takes the total that a page of so many rows announced, and doubts it where it has been
+    /// exceeded, or where it may count the rows of that page.
+    fn weigh_total(&mut self, announced: Option<u64>, rows: u64, page: u64) {
+        let before = match self.pagination {
+            Pagination::LimitOffset { start, .. } => start,
+            _ => 0,
+        };
+        self.total = announced
+            .map(|total| total.saturating_sub(before))
+            .or(self.total);
+        let is_full = self.page_rows.is_none_or(|full| rows >= full);
+        let is_of_page = page == 1 && rows > 0 && is_full && announced == Some(rows);
+        self.is_total_doubtful |= is_of_page || self.total.is_some_and(|total| self.rows > total);
+    }
+
+    fn reliable_total(&self) -> Option<u64> {
+        self.total.filter(|_| !self.is_total_doubtful)
+    }
+
+    /// Whether the first page held all that was announced, and one more is needed to believe it.
+    fn is_confirming(&self) -> bool {
+        self.is_total_doubtful && self.accepted == 1 && self.total == Some(self.rows)
     }
 
     /// Moves a numbered source past the page at `number`; true when requests in flight are void.
@@ -348,7 +392,7 @@ impl Paginator {
         } else {
             self.stride.get_or_insert(rows);
         }
-        let complete = self.total.is_some_and(|total| self.rows >= total);
+        let complete = self.reliable_total() == Some(self.rows);
         let was_last = self.last.is_some_and(|last| number >= last);
         if complete || was_last {
             self.state = State::Over;
@@ -384,10 +428,10 @@ impl Paginator {
         matches!(self.state, State::Draining { .. })
     }
 
-    /// The rows that came and the total that was announced, if the source ended short of it.
+    /// The rows that came and those that were announced, if the source ended short of them.
     pub fn shortfall(&self) -> Option<(u64, u64)> {
         let limited = self.row_limit.is_some_and(|limit| self.rows >= limit);
-        let total = self.total.filter(|&total| self.rows < total && !limited)?;
+        let total = self.reliable_total().filter(|&total| self.rows < total && !limited)?;
         Some((self.rows, total))
     }
 

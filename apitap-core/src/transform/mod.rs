@@ -6,10 +6,12 @@
 
 mod shared;
 mod table;
+mod wildcard;
 
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -21,6 +23,7 @@ use datafusion::physical_plan::{
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::common::tree_node::TreeNodeRecursion;
 
+use self::shared::SharedLimit;
 pub use self::table::{ApiTable, Feed, Lane, ScanRequest};
 use crate::config::TransformConfig;
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -48,6 +51,9 @@ impl Query {
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
+        if wildcard::stands_in(sql) {
+            tables.iter().for_each(|table| table.read_every_column());
+        }
         let frame = context.sql_with_options(sql, options).await.map_err(into_error)?;
         if is_recursive(frame.logical_plan()) {
             // Its scan runs once per round, whatever the number of scans in the plan.
@@ -87,9 +93,12 @@ impl Query {
     pub async fn collect(&self) -> Result<Vec<Vec<arrow::array::RecordBatch>>> {
         collect_partitioned(self.plan.clone(), self.context.task_ctx())
             .await
-            .map_err(into_error)
+            .map_err(of_data)
     }
 }
+
+/// A shared source may take a quarter of the memory: a join over it needs its own part.
+const SHARED_PART: usize = 4;
 
 fn context(config: &TransformConfig) -> Result<SessionContext> {
     let runtime = RuntimeEnvBuilder::new()
@@ -99,6 +108,7 @@ fn context(config: &TransformConfig) -> Result<SessionContext> {
     let mut session = SessionConfig::new()
         .with_target_partitions(config.partitions.get())
         .with_batch_size(config.batch_rows.get())
+        .with_extension(Arc::new(SharedLimit(config.memory_limit_bytes.get() / SHARED_PART)))
         .set_str("datafusion.sql_parser.dialect", "postgresql")
         // Columns are usable as the API spells them: camelCase without quotes.
         .set_bool("datafusion.sql_parser.enable_ident_normalization", false);
@@ -126,18 +136,37 @@ fn is_recursive(plan: &LogicalPlan) -> bool {
     found
 }
 
-/// An error of the engine that came through DataFusion as it was; else one about the SQL.
-pub(crate) fn into_error(error: DataFusionError) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+/// An error that came with the data. Messages about values quote them, so of those only the kind
+/// is kept.
+pub(crate) fn of_data(error: DataFusionError) -> Error {
+    if let Some(ours) = engine_error(&error) {
+        return ours;
+    }
+    let detail = match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) | DataFusionError::IoError(_) => return into_error(error),
+        DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
+            ArrowError::DivideByZero => "division by zero",
+            ArrowError::ArithmeticOverflow(_) => "a result out of range",
+            ArrowError::CastError(_) | ArrowError::ParseError(_) => "a value that cannot be cast",
+            _ => "a value that the SQL cannot work with",
+        },
+        _ => "a value that the SQL cannot work with",
+    };
+    Error::new(ErrorKind::Sql, Stage::Transform, format!("the SQL met {detail}"))
+        .hint("filter such rows, or use TRY_CAST or NULLIF in the module's SQL")
+}
+
+fn engine_error(error: &DataFusionError) -> Option<Error> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
         if let Some(ours) = inner.downcast_ref::<Error>() {
-            return ours.clone();
+            return Some(ours.clone());
         }
         // Boxed and shared errors stand between an error and its source.
         cause = match inner.downcast_ref::<DataFusionError>() {
             Some(DataFusionError::External(external)) => {
                 if let Some(ours) = external.downcast_ref::<Error>() {
-                    return ours.clone();
+                    return Some(ours.clone());
                 }
                 external.source()
             }
@@ -145,6 +174,14 @@ pub(crate) fn into_error(error: DataFusionError) -> Error {
             Some(DataFusionError::Context(_, inner)) => Some(inner.as_ref()),
             _ => inner.source(),
         };
+    }
+    None
+}
+
+/// An error of the engine that came through DataFusion as it was; else one about the SQL.
+pub(crate) fn into_error(error: DataFusionError) -> Error {
+    if let Some(ours) = engine_error(&error) {
+        return ours;
     }
     let (kind, detail) = match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => (ErrorKind::Resources, error.strip_backtrace()),

@@ -17,6 +17,10 @@ use futures::stream::{BoxStream, StreamExt};
 
 use super::table::Lane;
 
+/// Bytes that one shared source may hold in memory: the operators above it need some too.
+#[derive(Debug)]
+pub(super) struct SharedLimit(pub(super) usize);
+
 /// Rows that any number of readers may replay.
 #[derive(Debug, Clone)]
 pub(super) struct SharedRows(Arc<Gathered>);
@@ -36,22 +40,35 @@ impl fmt::Debug for Gathered {
 
 impl SharedRows {
     /// Reads all lanes to their end. Their order is kept within a lane.
-    pub(super) async fn gather(
+    pub(super) fn gather(
         schema: SchemaRef,
         lanes: Vec<Lane>,
         context: &TaskContext,
-    ) -> Result<Self> {
+    ) -> impl Future<Output = Result<Self>> + Send + 'static {
         let reservation = MemoryConsumer::new("shared source")
             .with_can_spill(true)
             .register(context.memory_pool());
         let metrics = SpillMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
         let spills = SpillManager::new(context.runtime_env(), metrics, schema);
+        let limit = context.session_config().get_extension::<SharedLimit>();
+        let limit = limit.map_or(usize::MAX, |limit| limit.0);
+        Self::read(lanes, reservation, spills, limit)
+    }
+
+    async fn read(
+        lanes: Vec<Lane>,
+        reservation: MemoryReservation,
+        spills: SpillManager,
+        limit: usize,
+    ) -> Result<Self> {
         let mut in_memory = Vec::new();
         let mut spill = None;
         let mut batches = futures::stream::select_all(lanes);
         while let Some(batch) = batches.next().await {
             let batch = batch.map_err(|error| DataFusionError::External(Box::new(error)))?;
-            if spill.is_none() && reservation.try_grow(batch.get_array_memory_size()).is_ok() {
+            let size = batch.get_array_memory_size();
+            let fits = reservation.size() + size <= limit;
+            if spill.is_none() && fits && reservation.try_grow(size).is_ok() {
                 in_memory.push(batch);
                 continue;
             }

@@ -21,7 +21,9 @@ use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
     ReplaceChildrenOptions,
 };
+use futures::future::{BoxFuture, FutureExt, Shared};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures::TryFutureExt;
 
 use super::shared::SharedRows;
 
@@ -33,8 +35,9 @@ pub type Lane = BoxStream<'static, crate::Result<RecordBatch>>;
 pub struct ScanRequest {
     /// The columns, of the source's schema and in its order.
     pub schema: SchemaRef,
-    /// Whether these are all columns of the source.
-    pub every_column: bool,
+    /// Whether the query asks for every column there is, by `*`: a key that the schema lacks
+    /// would then be lost.
+    pub wildcard: bool,
     /// Rows after which no more are needed. A hint: lanes may yield more, and the plan cuts them.
     pub limit: Option<usize>,
     /// How many lanes share the rows.
@@ -57,13 +60,16 @@ pub struct ApiTable {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+/// The rows of a shared table, once they are all there. Whoever waits drives it: a reader that
+/// stops early leaves it to the others.
+type Gathering = Shared<BoxFuture<'static, Result<SharedRows, Arc<DataFusionError>>>>;
+
 struct Inner {
     schema: SchemaRef,
     feed: Box<dyn Feed>,
     lanes: usize,
     state: Mutex<State>,
-    shared: tokio::sync::OnceCell<SharedRows>,
+    gathering: Mutex<Option<Gathering>>,
 }
 
 #[derive(Default)]
@@ -71,6 +77,7 @@ struct State {
     /// Scans in the plan.
     scans: usize,
     recursive: bool,
+    wildcard: bool,
     /// Columns that any scan reads.
     columns: BTreeSet<usize>,
     /// The lanes of the only scan, each taken once.
@@ -93,7 +100,7 @@ impl ApiTable {
                 feed,
                 lanes,
                 state: Mutex::default(),
-                shared: tokio::sync::OnceCell::new(),
+                gathering: Mutex::default(),
             }),
         }
     }
@@ -103,9 +110,20 @@ impl ApiTable {
         &self.name
     }
 
+    /// The query reads every column of its sources.
+    pub(super) fn read_every_column(&self) {
+        self.inner.state().wildcard = true;
+    }
+
     /// Keeps the rows for any number of scans, even if the plan has only one.
     pub(super) fn share(&self) {
         self.inner.state().recursive = true;
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Inner({:?}, {:?})", self.feed, self.state())
     }
 }
 
@@ -122,7 +140,7 @@ impl Inner {
     fn request(&self, columns: &[usize], limit: Option<usize>) -> Result<ScanRequest> {
         Ok(ScanRequest {
             schema: Arc::new(self.schema.project(columns)?),
-            every_column: columns.len() == self.schema.fields().len(),
+            wildcard: self.state().wildcard,
             limit,
             lanes: self.lanes,
         })
@@ -130,9 +148,10 @@ impl Inner {
 
     /// The rows for the plan's only scan, straight from the feed.
     fn lane(&self, columns: &[usize], limit: Option<usize>, partition: usize) -> Result<Lane> {
+        let request = self.request(columns, limit)?;
         let mut state = self.state();
         if state.lanes.is_none() {
-            let lanes = self.feed.open(self.request(columns, limit)?).map_err(external)?;
+            let lanes = self.feed.open(request).map_err(external)?;
             state.lanes = Some(lanes.into_iter().map(Some).collect());
         }
         let lanes = state.lanes.as_mut();
@@ -143,15 +162,17 @@ impl Inner {
     }
 
     /// The rows for one of several scans: all are fetched first, with the columns of every scan.
-    async fn shared_rows(self: Arc<Self>, context: &TaskContext) -> Result<SharedRows> {
-        let shared = self.shared.get_or_try_init(|| async {
-            let columns: Vec<usize> = self.state().columns.iter().copied().collect();
-            let request = self.request(&columns, None)?;
-            let schema = request.schema.clone();
-            let lanes = self.feed.open(request).map_err(external)?;
-            SharedRows::gather(schema, lanes, context).await
-        });
-        shared.await.cloned()
+    fn shared_rows(&self, context: &TaskContext) -> Result<Gathering> {
+        let mut gathering = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gathering) = &*gathering {
+            return Ok(gathering.clone());
+        }
+        let columns: Vec<usize> = self.state().columns.iter().copied().collect();
+        let request = self.request(&columns, None)?;
+        let schema = request.schema.clone();
+        let lanes = self.feed.open(request).map_err(external)?;
+        let rows = SharedRows::gather(schema, lanes, context).map_err(Arc::new);
+        Ok(gathering.insert(rows.boxed().shared()).clone())
     }
 
     fn positions(&self, columns: &[usize]) -> Vec<usize> {
@@ -280,7 +301,7 @@ impl ExecutionPlan for ApiScan {
         let positions = table.positions(&self.columns);
         let lanes = table.lanes;
         let batches = futures::stream::once(async move {
-            let rows = table.shared_rows(&context).await?;
+            let rows = table.shared_rows(&context)?.await.map_err(DataFusionError::Shared)?;
             rows.replay(partition, lanes)
         })
         .try_flatten()

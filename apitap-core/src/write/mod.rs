@@ -89,8 +89,8 @@ impl LoadPlan {
         let fault = |error| database(&format!("looking for table {}", sink.table), error);
         let row = client
             .query_one(
-                "SELECT coalesce((SELECT relnamespace::regnamespace::text FROM pg_class
-                                  WHERE oid = to_regclass($1)), quote_ident(current_schema())),
+                "SELECT coalesce((SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+                                  WHERE c.oid = to_regclass($1)), current_schema())::text,
                         current_setting('server_version_num')::int",
                 &[&sink.table.to_string()],
             )
@@ -101,7 +101,6 @@ impl LoadPlan {
             Error::new(ErrorKind::Database, Stage::Write, "no schema to create tables in")
                 .hint("name the schema in the table's name, or set search_path for the user")
         })?;
-        let schema_name = schema_name.trim_matches('"').replace("\"\"", "\"");
         let table = sink.table.clone().or_schema(&schema_name);
         let existing = ExistingTable::find(client, &table).await?;
         let columns = match &existing {
@@ -260,13 +259,13 @@ impl Load {
         metrics: Arc<Metrics>,
     ) -> Result<Self> {
         let control = connect(&sink.target).await?;
+        lock(&control, &sink).await?;
         let (plan, encoder) = LoadPlan::new(&control, &sink, schema, config.method).await?;
         if sink.mode == WriteMode::Merge && config.connections.get() > 1 {
             tracing::warn!("mode merge loads through one connection: the last of a load's duplicates wins");
             config.connections = std::num::NonZeroUsize::MIN;
         }
         let several = config.connections.get() > 1;
-        lock(&control, &plan.table).await?;
         let own_table = plan.table.sibling(format!("_apitap_{:016x}", xxh3_64(plan.table.to_string().as_bytes())));
         let (route, table) = match sink.mode {
             WriteMode::Append if several => (Route::Stage, own_table),
@@ -352,7 +351,8 @@ impl Load {
     }
 
     /// A writer on the load's connection or, if there are several, on one of its own.
-    pub(crate) async fn writer(&self) -> Result<Writer> {
+    /// `number` counts from 1.
+    pub(crate) async fn writer(&self, number: usize) -> Result<Writer> {
         let client = if self.several() {
             let client = connect(&self.sink.target).await?;
             client
@@ -381,14 +381,14 @@ impl Load {
         };
         Ok(Writer {
             method: rows,
-            own_connection: self.several().then_some(client),
+            own_connection: self.several().then_some((number, client)),
             target: self.target.clone(),
             metrics: self.metrics.clone(),
         })
     }
 
     /// Makes the rows of all writers visible at once. They must have finished.
-    pub(crate) async fn commit(self) -> Result<()> {
+    pub(crate) async fn commit(&self) -> Result<()> {
         if self.several() {
             self.execute("BEGIN").await?;
         }
@@ -417,8 +417,7 @@ impl Load {
                 .await?;
             }
         }
-        self.execute("COMMIT").await?;
-        self.execute(UNLOCK).await
+        self.execute("COMMIT").await
     }
 
     async fn check_keys(&self, stage: &str) -> Result<()> {
@@ -442,16 +441,19 @@ impl Load {
         }
     }
 
-    /// Removes what the load made. Whatever else fails, the table is as it was: with one
-    /// connection the server rolls back by itself.
-    pub(crate) async fn abort(self) {
-        let cleanup = if self.several() {
+    /// Ends the load: frees the table for the next one and, unless it was committed, removes
+    /// what it made. It cannot fail: what is committed stays, and with one connection the server
+    /// rolls back the rest by itself.
+    pub(crate) async fn end(self, committed: bool) {
+        let cleanup = if committed {
+            UNLOCK.to_owned()
+        } else if self.several() {
             format!("ROLLBACK; DROP TABLE IF EXISTS {}; {UNLOCK}", self.target.table)
         } else {
             format!("ROLLBACK; {UNLOCK}")
         };
         if let Err(error) = self.control.batch_execute(&cleanup).await {
-            tracing::debug!(%error, "cleaning up after a failed load");
+            tracing::debug!(%error, "cleaning up after a load");
         }
     }
 }
@@ -460,8 +462,11 @@ impl Load {
 const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
 
 /// Keeps two loads from filling one table's stage at once. Held by the session.
-async fn lock(client: &Client, table: &TableName) -> Result<()> {
-    let key = xxh3_64(table.to_string().as_bytes()) as i64;
+/// Taken before the catalogue is read, so that what it says stays true.
+async fn lock(client: &Client, sink: &Sink) -> Result<()> {
+    let table = &sink.table;
+    // Without a schema the name alone is locked: two such tables then take turns.
+    let key = xxh3_64(table.name().as_bytes()) as i64;
     let row = client
         .query_one("SELECT pg_try_advisory_lock($1)", &[&key])
         .await
@@ -480,7 +485,8 @@ async fn lock(client: &Client, table: &TableName) -> Result<()> {
 /// Writes batches to the table of a load.
 pub(crate) struct Writer {
     method: Method,
-    own_connection: Option<Arc<Client>>,
+    /// Where there are several: which one, because each counts the rows of its own.
+    own_connection: Option<(usize, Arc<Client>)>,
     target: Arc<LoadTarget>,
     metrics: Arc<Metrics>,
 }
@@ -493,20 +499,22 @@ enum Method {
 impl Writer {
     /// Writes a batch, or gathers it for the next flush.
     pub(crate) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        match &mut self.method {
+        let written = match &mut self.method {
             Method::Statements(writer) => writer.write(batch).await,
             Method::Copy(writer) => writer.write(batch).await,
-        }
+        };
+        written.map_err(|error| located(error, &self.own_connection))
     }
 
     /// Sends what is left and waits until the server has taken every row; returns how many.
     pub(crate) async fn finish(self) -> Result<u64> {
         let rows = match self.method {
-            Method::Statements(writer) => writer.finish().await?,
-            Method::Copy(writer) => writer.finish().await?,
+            Method::Statements(writer) => writer.finish().await,
+            Method::Copy(writer) => writer.finish().await,
         };
+        let rows = rows.map_err(|error| located(error, &self.own_connection))?;
         self.metrics.write.rows.fetch_add(rows, Relaxed);
-        if let Some(client) = self.own_connection {
+        if let Some((_, client)) = self.own_connection {
             client
                 .batch_execute("COMMIT")
                 .await
@@ -516,5 +524,14 @@ impl Writer {
     }
 }
 
+fn located(error: Error, own_connection: &Option<(usize, Arc<Client>)>) -> Error {
+    match own_connection {
+        Some((number, _)) => error.at(format_args!("connection {number}")),
+        None => error,
+    }
+}
+
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod replace_tests;

@@ -118,7 +118,16 @@ impl StatementWriter {
             while self.under_way.len() >= self.in_flight {
                 self.settle_one().await?;
             }
-            let statement = self.statement(rows.len()).await?;
+            let statement = match self.statement(rows.len()).await {
+                Ok(statement) => statement,
+                Err(error) => {
+                    // Rather the statement that failed before than what it did to this one.
+                    while !self.under_way.is_empty() {
+                        self.settle_one().await?;
+                    }
+                    return Err(error);
+                }
+            };
             let execution = Execution {
                 client: self.client.clone(),
                 target: self.target.clone(),
@@ -223,6 +232,7 @@ impl Execution {
             timed_first_poll(encode, client.execute_raw(&statement, parameters)).await
         };
         metrics.write.latency.record(start.elapsed());
+        metrics.write.bytes.fetch_add(rows.bytes() as u64, Relaxed);
         metrics.write.flushes.fetch_add(1, Relaxed);
         metrics.write.statements.fetch_add(1, Relaxed);
         result.map_err(|error| match cell_fault(&error) {

@@ -53,17 +53,20 @@ fn sink(database: &TestDatabase, table: &str, mode: WriteMode, key: &[&str]) -> 
 
 async fn load(sink: Sink, config: WriteConfig, batches: &[RecordBatch]) -> Result<u64> {
     let load = Load::begin(sink, &batches[0].schema(), config, Arc::default()).await?;
-    let mut writer = load.writer().await?;
+    let mut writer = load.writer(1).await?;
     for batch in batches {
         if let Err(error) = writer.write(batch).await {
             drop(writer);
-            load.abort().await;
+            load.end(false).await;
             return Err(error);
         }
     }
-    let rows = writer.finish().await?;
-    load.commit().await?;
-    Ok(rows)
+    let rows = match writer.finish().await {
+        Ok(rows) => load.commit().await.map(|()| rows),
+        Err(error) => Err(error),
+    };
+    load.end(rows.is_ok()).await;
+    rows
 }
 
 fn config(method: WriteMethod, batch_rows: usize) -> WriteConfig {
@@ -416,7 +419,7 @@ async fn postgres_appends_through_several_connections_at_once() {
         let load = Load::begin(sink, &ids(&[], &[]).schema(), config, Arc::default()).await.unwrap();
         let mut writers = Vec::new();
         for id in 0..3 {
-            let mut writer = load.writer().await.unwrap();
+            let mut writer = load.writer(1).await.unwrap();
             writer.write(&ids(&[id, id], &["x", "y"])).await.unwrap();
             writers.push(writer);
         }
@@ -426,6 +429,7 @@ async fn postgres_appends_through_several_connections_at_once() {
         let other = client.query_opt("SELECT to_regclass('several') IS NULL", &[]).await.unwrap().unwrap();
         assert_eq!(other.get::<_, bool>(0), !exists, "nothing is seen before the commit");
         load.commit().await.unwrap();
+        load.end(true).await;
         let expected = if exists { 12 } else { 6 };
         assert_eq!(rows(&client, "several").await.len(), expected);
     }
@@ -439,7 +443,7 @@ async fn postgres_lets_one_load_at_a_time_fill_a_table() {
     let first = Load::begin(sink(), &schema, WriteConfig::default(), Arc::default()).await.unwrap();
     let second = Load::begin(sink(), &schema, WriteConfig::default(), Arc::default()).await;
     assert!(second.err().unwrap().to_string().contains("another load of it is under way"));
-    first.abort().await;
+    first.end(false).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,53 @@
+//! Whether a query asks for every column there is.
+
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+/// Whether a `*` in `sql` stands for columns: at the start of a list, behind a comma or behind a
+/// table's name and a dot. Elsewhere it multiplies, or counts. Text that is no SQL has none; its
+/// planning will say so.
+pub(super) fn stands_in(sql: &str) -> bool {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize().unwrap_or_default();
+    let mut tokens = tokens
+        .iter()
+        .filter(|token| !matches!(token, Token::Whitespace(_)))
+        .peekable();
+    while let Some(token) = tokens.next() {
+        let before_columns = match token {
+            Token::Word(word) => ["SELECT", "DISTINCT", "ALL"]
+                .iter()
+                .any(|keyword| word.quote_style.is_none() && word.value.eq_ignore_ascii_case(keyword)),
+            Token::Comma | Token::Period => true,
+            _ => false,
+        };
+        if before_columns && tokens.peek() == Some(&&Token::Mul) {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_that_stand_for_columns_are_told_from_others() {
+        for sql in [
+            "SELECT * FROM t",
+            "select distinct * from t",
+            "SELECT a.*, b.x FROM a JOIN b USING (id)",
+            "SELECT x, * EXCLUDE (y) FROM t",
+            "SELECT id FROM (SELECT\n*\nFROM t)",
+        ] {
+            assert!(stands_in(sql), "{sql}");
+        }
+        for sql in [
+            "SELECT COUNT(*) FROM t",
+            "SELECT a * b, \'*\', \"*\" FROM t -- *",
+            "SELECT (a) * 2 FROM t",
+        ] {
+            assert!(!stands_in(sql), "{sql}");
+        }
+    }
+}
