@@ -55,6 +55,9 @@ pub struct SourceConfig {
     /// Limit for one request and its body. None by default.
     #[serde(with = "optional_seconds")]
     pub total_timeout: Option<Duration>,
+    /// Bytes that one answer may have, decompressed; at least 1,024. Default 256 MiB: far more
+    /// than a page needs, and little enough that `concurrency` of them fit a machine.
+    pub max_body_bytes: NonZeroUsize,
 }
 
 impl Default for SourceConfig {
@@ -67,6 +70,7 @@ impl Default for SourceConfig {
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             total_timeout: None,
+            max_body_bytes: rows(256 << 20),
         }
     }
 }
@@ -79,7 +83,7 @@ pub struct DecodeConfig {
     pub path: DecodePath,
     /// Rows in a batch at most. Default 8,192. The tape path ends a batch with its page.
     pub batch_rows: NonZeroUsize,
-    /// What happens to keys that the sampled rows lacked, where the query reads every column.
+    /// What happens to keys that the sampled rows lacked, where the query asks for every column by `*`.
     /// Default `refuse`, because a column would be lost without a word.
     pub unknown_fields: UnknownFields,
 }
@@ -398,6 +402,9 @@ impl Config {
         if self.source.concurrency.get() > 1_024 {
             return Err(invalid("source.concurrency must be at most 1024"));
         }
+        if self.source.max_body_bytes.get() < 1 << 10 {
+            return Err(invalid("source.max_body_bytes must be at least 1024"));
+        }
         if self.write.connections.get() > 64 {
             return Err(invalid("write.connections must be at most 64"));
         }
@@ -496,6 +503,7 @@ mod tests {
         for (setting, part) in [
             ("write.batch_rows=0", "write.batch_rows"),
             ("write.batch_rows=2000000", "at most 1000000"),
+            ("source.max_body_bytes=1023", "at least 1024"),
             ("write.methods=insert", "unknown knob `write.methods`"),
             ("write=insert", "unknown knob `write`"),
             ("write.method=upsert", "write.method"),
