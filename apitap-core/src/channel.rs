@@ -39,7 +39,8 @@ pub struct ChannelReport {
 impl ChannelMetrics {
     /// The totals so far.
     pub fn report(&self, capacity_rows: usize) -> ChannelReport {
-        let seconds = |counter: &AtomicU64| Duration::from_nanos(counter.load(Relaxed)).as_secs_f64();
+        let seconds =
+            |counter: &AtomicU64| Duration::from_nanos(counter.load(Relaxed)).as_secs_f64();
         ChannelReport {
             capacity_rows: capacity_rows as u64,
             messages: self.messages.load(Relaxed),
@@ -104,7 +105,9 @@ impl<T> Sender<T> {
     /// # Errors
     /// All receivers are gone.
     pub async fn send(&self, message: T, rows: usize, bytes: usize) -> Result<(), Closed> {
-        let weight = u32::try_from(rows.max(bytes >> 10)).unwrap_or(u32::MAX).min(self.capacity_rows);
+        let weight = u32::try_from(rows.max(bytes >> 10))
+            .unwrap_or(u32::MAX)
+            .min(self.capacity_rows);
         let permits = match self.room.try_acquire_many(weight) {
             Ok(permits) => permits,
             Err(_) => {
@@ -116,7 +119,11 @@ impl<T> Sender<T> {
             }
         };
         permits.forget();
-        let depth = self.metrics.depth_rows.fetch_add(u64::from(weight), Relaxed) + u64::from(weight);
+        let depth = self
+            .metrics
+            .depth_rows
+            .fetch_add(u64::from(weight), Relaxed)
+            + u64::from(weight);
         self.metrics.max_depth_rows.fetch_max(depth, Relaxed);
         self.metrics.messages.fetch_add(1, Relaxed);
         self.metrics.rows.fetch_add(rows as u64, Relaxed);
@@ -138,7 +145,9 @@ impl<T> Receiver<T> {
             }
         };
         self.room.add_permits(weight as usize);
-        self.metrics.depth_rows.fetch_sub(u64::from(weight), Relaxed);
+        self.metrics
+            .depth_rows
+            .fetch_sub(u64::from(weight), Relaxed);
         Some(message)
     }
 
@@ -146,7 +155,9 @@ impl<T> Receiver<T> {
     pub fn receive_now(&self) -> Option<T> {
         let (message, weight) = self.inner.try_recv().ok()?;
         self.room.add_permits(weight as usize);
-        self.metrics.depth_rows.fetch_sub(u64::from(weight), Relaxed);
+        self.metrics
+            .depth_rows
+            .fetch_sub(u64::from(weight), Relaxed);
         Some(message)
     }
 }
@@ -181,7 +192,10 @@ mod tests {
         assert_eq!(receiver.receive().await, Some("five"));
         assert_eq!(receiver.receive().await, None);
         let report = metrics.report(10);
-        assert_eq!((report.messages, report.rows, report.max_depth_rows), (2, 11, 6));
+        assert_eq!(
+            (report.messages, report.rows, report.max_depth_rows),
+            (2, 11, 6)
+        );
         assert!(report.send_wait_seconds > 0.01);
     }
 

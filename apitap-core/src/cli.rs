@@ -15,7 +15,8 @@ Examples:
 
 Knobs for --set (defaults are those of the preset `tuned`):
   source.concurrency, source.page_rows, source.reuse_connections, source.pool_idle_per_host,
-  source.connect_timeout, source.read_timeout, source.total_timeout
+  source.connect_timeout, source.read_timeout, source.total_timeout,
+  source.max_body_bytes
   decode.path (tape, rows), decode.batch_rows, decode.unknown_fields (refuse, ignore)
   infer.sample_rows, infer.cache (off, memory, file:FOLDER), infer.timestamps
   channel.capacity, counter (mutex, atomic)

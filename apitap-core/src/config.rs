@@ -295,10 +295,8 @@ impl FromStr for WriteMethod {
             .find(|method| method.name() == name)
             .ok_or_else(|| {
                 let known: Vec<_> = Self::ALL.iter().map(|method| method.name()).collect();
-                invalid(format!("unknown write method `{name}`")).hint(format!(
-                    "use one of {}",
-                    known.join(", ")
-                ))
+                invalid(format!("unknown write method `{name}`"))
+                    .hint(format!("use one of {}", known.join(", ")))
             })
     }
 }
@@ -346,7 +344,9 @@ impl Config {
                 ..DecodeConfig::default()
             },
             infer: InferConfig::default(),
-            channel: ChannelConfig { capacity: rows(256) },
+            channel: ChannelConfig {
+                capacity: rows(256),
+            },
             counter: Counter::Mutex,
             transform: TransformConfig::default(),
             write: WriteConfig {
@@ -375,10 +375,13 @@ impl Config {
             invalid(format!("setting `{setting}` has no `=`"))
                 .hint("write it as stage.knob=value, for example write.batch_rows=1000")
         })?;
-        let mut tree = serde_json::to_value(&self)
-            .map_err(|e| Error::new(ErrorKind::Internal, Stage::Config, "configuration").caused_by(e))?;
+        let mut tree = serde_json::to_value(&self).map_err(|e| {
+            Error::new(ErrorKind::Internal, Stage::Config, "configuration").caused_by(e)
+        })?;
         let pointer = format!("/{}", name.trim().replace('.', "/"));
-        let slot = tree.pointer_mut(&pointer).filter(|slot| !slot.is_object() || name == "infer.cache");
+        let slot = tree
+            .pointer_mut(&pointer)
+            .filter(|slot| !slot.is_object() || name == "infer.cache");
         let Some(slot) = slot else {
             return Err(invalid(format!("unknown knob `{name}`")).hint(
                 "`apitap --help` lists the knobs, for example write.method or source.concurrency",
@@ -409,7 +412,9 @@ impl Config {
             return Err(invalid("write.connections must be at most 64"));
         }
         if self.transform.memory_limit_bytes.get() < 1 << 20 {
-            return Err(invalid("transform.memory_limit_bytes must be at least 1048576"));
+            return Err(invalid(
+                "transform.memory_limit_bytes must be at least 1048576",
+            ));
         }
         if self.channel.capacity.get() > u32::MAX as usize {
             return Err(invalid("channel.capacity must be at most 4294967295"));
@@ -419,7 +424,9 @@ impl Config {
 }
 
 fn parse_value(name: &str, value: &str) -> serde_json::Value {
-    if name == "infer.cache" && let Some(folder) = value.strip_prefix("file:") {
+    if name == "infer.cache"
+        && let Some(folder) = value.strip_prefix("file:")
+    {
         return serde_json::json!({ "file": folder });
     }
     if value == "none" {
@@ -493,9 +500,18 @@ mod tests {
             .unwrap();
         assert_eq!(config.write.batch_rows.get(), 50_000);
         assert_eq!(config.decode.path, DecodePath::Rows);
-        assert_eq!(config.source.total_timeout, Some(Duration::from_millis(1_500)));
-        assert_eq!(config.infer.cache, SchemaCacheMode::File("/tmp/schemas".into()));
-        assert_eq!(config.with("infer.cache=off").unwrap().infer.cache, SchemaCacheMode::Off);
+        assert_eq!(
+            config.source.total_timeout,
+            Some(Duration::from_millis(1_500))
+        );
+        assert_eq!(
+            config.infer.cache,
+            SchemaCacheMode::File("/tmp/schemas".into())
+        );
+        assert_eq!(
+            config.with("infer.cache=off").unwrap().infer.cache,
+            SchemaCacheMode::Off
+        );
     }
 
     #[test]

@@ -102,7 +102,11 @@ impl Begun {
 
 impl Feed for SourceFeed {
     fn open(&self, request: ScanRequest) -> Result<Vec<Lane>> {
-        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let pages = self
+            .pages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let pages = pages.ok_or_else(|| {
             Error::new(
                 ErrorKind::Internal,
@@ -235,13 +239,16 @@ impl TapeLane {
             if let Some(batch) = self.ready.pop_front() {
                 self.counter.add(batch.num_rows() as u64).await;
                 metrics.decode.passed(batch.num_rows());
-                metrics.rows_decoded.fetch_add(batch.num_rows() as u64, Relaxed);
+                metrics
+                    .rows_decoded
+                    .fetch_add(batch.num_rows() as u64, Relaxed);
                 return Ok(Some(batch));
             }
             let Some(page) = self.pages.next().await? else {
                 return Ok(None);
             };
-            self.ready.extend(metrics.decode.time(|| self.decoder.decode(&page))?);
+            self.ready
+                .extend(metrics.decode.time(|| self.decoder.decode(&page))?);
         }
     }
 }

@@ -547,7 +547,8 @@ impl Search {
         let first = scanner.peek()?;
         let start = scanner.offset();
         let is_rows = *path == self.data_path;
-        let leads_on = |pointer: &Vec<String>| pointer.len() > path.len() && pointer.starts_with(path);
+        let leads_on =
+            |pointer: &Vec<String>| pointer.len() > path.len() && pointer.starts_with(path);
         let leads_on = leads_on(&self.data_path) || self.wanted.iter().any(leads_on);
         if is_rows && first == b'[' {
             self.row_count = count_elements(scanner)?;
@@ -571,7 +572,11 @@ impl Search {
                     });
                 }
             }
-            self.rows = Some(if first == b'n' { start..start } else { span.clone() });
+            self.rows = Some(if first == b'n' {
+                start..start
+            } else {
+                span.clone()
+            });
         }
         for (pointer, value) in self.wanted.iter().zip(&mut self.values) {
             if pointer == path {
@@ -643,8 +648,12 @@ mod tests {
     #[test]
     fn envelope_finds_rows_and_values() {
         let body = br#"{"meta":{"total":3,"next":"abc"},"data":{"items":[{"a":1},{"a":[2]},null]},"x":{}}"#;
-        let envelope =
-            Envelope::scan(body, "/data/items", &["/meta/total", "/meta/next", "/meta/none"]).unwrap();
+        let envelope = Envelope::scan(
+            body,
+            "/data/items",
+            &["/meta/total", "/meta/next", "/meta/none"],
+        )
+        .unwrap();
         assert_eq!(envelope.row_count, 3);
         assert_eq!(&body[envelope.rows.clone()], br#"[{"a":1},{"a":[2]},null]"#);
         let text = |index: usize| envelope.values[index].clone().map(|span| &body[span]);
@@ -655,8 +664,16 @@ mod tests {
 
     #[test]
     fn one_object_is_one_row_and_null_is_none() {
-        assert_eq!(Envelope::scan(b" {\"a\":1} ", "", &[]).unwrap().row_count, 1);
-        assert_eq!(Envelope::scan(b"{\"d\":null}", "/d", &[]).unwrap().row_count, 0);
+        assert_eq!(
+            Envelope::scan(b" {\"a\":1} ", "", &[]).unwrap().row_count,
+            1
+        );
+        assert_eq!(
+            Envelope::scan(b"{\"d\":null}", "/d", &[])
+                .unwrap()
+                .row_count,
+            0
+        );
         assert_eq!(
             Envelope::scan(b"{\"d\":1}", "/e", &[]).unwrap_err().what,
             "nothing at data_path"

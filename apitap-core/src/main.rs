@@ -1,6 +1,7 @@
 //! The `apitap` command: runs SQL modules over HTTP APIs into PostgreSQL.
 
 mod cli;
+mod plan;
 mod progress;
 
 use std::io::Write;
@@ -11,14 +12,13 @@ use anyhow::Context;
 use apitap_core::infer::Columns;
 use apitap_core::job::Job;
 use apitap_core::metrics::Metrics;
-use apitap_core::module::Module;
 use apitap_core::pipeline::DryRun;
-use apitap_core::pipeline_file::PipelineFile;
-use apitap_core::schedule::Schedule;
-use apitap_core::{Config, Engine, Error, RunReport};
+use apitap_core::{Error, RunReport};
+use chrono::Utc;
 use clap::Parser;
 
 use self::cli::Arguments;
+use self::plan::{Plan, Round};
 use self::progress::Progress;
 
 /// A module failed, or could not be run.
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let plan = match Plan::new(&arguments) {
+    let mut plan = match Plan::new(&arguments) {
         Ok(plan) => plan,
         Err(error) => {
             tell(&error);
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         tokio::select! {
             result = plan.execute(&arguments) => result,
             _ = tokio::signal::ctrl_c() => {
-                eprintln!("interrupted: loads under way were rolled back");
+                eprintln!("interrupted: the server rolls back what was not committed");
                 false
             }
         }
@@ -57,47 +57,9 @@ fn main() -> ExitCode {
     ExitCode::from(if succeeded { 0 } else { FAILED })
 }
 
-/// What the files and the command line ask for, all checked.
-struct Plan {
-    engine: Engine,
-    jobs: Vec<(Job, Option<Schedule>)>,
-}
-
 impl Plan {
-    fn new(arguments: &Arguments) -> Result<Self, Error> {
-        let file = PipelineFile::load(&arguments.yaml_config)?;
-        let preset = arguments.preset.as_deref().or(file.preset.as_deref());
-        let mut config = Config::preset(preset.unwrap_or("tuned"))?;
-        for setting in file.settings.iter().chain(&arguments.settings) {
-            config = config.with(setting)?;
-        }
-        let modules = Module::load_all(&arguments.modules)?;
-        let jobs = modules
-            .iter()
-            .filter(|module| arguments.selects(&module.name))
-            .map(|module| {
-                let job = Job::new(module, &file, &config.write)?;
-                let schedule = module.schedule.as_deref().map(Schedule::parse).transpose()?;
-                Ok((job, schedule))
-            })
-            .collect::<Result<Vec<_>, Error>>()?;
-        if jobs.is_empty() {
-            let names: Vec<_> = modules.iter().map(|module| module.name.as_str()).collect();
-            return Err(Error::new(
-                apitap_core::ErrorKind::Config,
-                apitap_core::Stage::Config,
-                "no module has a name given on the command line",
-            )
-            .hint(format!("the modules are {}", names.join(", "))));
-        }
-        Ok(Self {
-            engine: Engine::new(config),
-            jobs,
-        })
-    }
-
     /// True when everything succeeded.
-    async fn execute(&self, arguments: &Arguments) -> bool {
+    async fn execute(&mut self, arguments: &Arguments) -> bool {
         if arguments.dry_run {
             return self.dry_run().await;
         }
@@ -110,7 +72,7 @@ impl Plan {
             eprintln!("error: {error:#}");
         }
         if arguments.schedule {
-            self.run_on_schedule().await;
+            self.run_on_schedule(arguments).await;
         }
         ok && written.is_ok()
     }
@@ -163,26 +125,26 @@ impl Plan {
     }
 
     /// Runs modules when their schedules say so, one after the other, for ever. Their failures
-    /// are told and do not end it.
-    async fn run_on_schedule(&self) {
-        loop {
-            let now = chrono::Utc::now();
-            let next = self
-                .jobs
-                .iter()
-                .filter_map(|(job, schedule)| Some((schedule.as_ref()?.next_after(now)?, job)))
-                .min_by_key(|(moment, _)| *moment);
-            let Some((moment, _)) = next else {
-                eprintln!("no module has a schedule");
-                return;
-            };
-            let wait = (moment - now).to_std().unwrap_or_default();
+    /// are told and do not end it; nor do files that have become wrong, but their round is
+    /// skipped.
+    async fn run_on_schedule(&mut self, arguments: &Arguments) {
+        let mut last = Utc::now();
+        while let Some(round) = self.next_round(Utc::now(), last) {
+            last = round.moment;
+            let wait = (round.moment - Utc::now()).to_std().unwrap_or_default();
             tokio::time::sleep(wait).await;
-            for (job, schedule) in &self.jobs {
-                let due = schedule.as_ref().and_then(|schedule| schedule.next_after(now));
-                if due.is_some_and(|due| due <= moment) {
-                    self.run(job).await;
-                }
+            match self.reload(arguments) {
+                Ok(()) => self.run_round(&round).await,
+                Err(error) => tell(&error),
+            }
+        }
+        eprintln!("no module has a schedule");
+    }
+
+    async fn run_round(&self, round: &Round) {
+        for (job, _) in &self.jobs {
+            if round.modules.contains(&job.name) {
+                self.run(job).await;
             }
         }
     }
@@ -206,7 +168,14 @@ fn describe(job: &Job, plan: &DryRun) -> String {
     for line in plan.plan.lines() {
         text.push_str(&format!("    {line}\n"));
     }
-    let (state, mode) = (if plan.load.exists { "exists" } else { "would be created" }, job.sink.mode);
+    let (state, mode) = (
+        if plan.load.exists {
+            "exists"
+        } else {
+            "would be created"
+        },
+        job.sink.mode,
+    );
     text.push_str(&format!(
         "  table {} ({state}, mode {})\n",
         plan.load.table,

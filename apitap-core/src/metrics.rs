@@ -66,7 +66,8 @@ impl StageMetrics {
         let cpu = thread_cpu();
         let start = std::time::Instant::now();
         let result = work();
-        self.busy_ns.fetch_add(nanoseconds(start.elapsed()), Relaxed);
+        self.busy_ns
+            .fetch_add(nanoseconds(start.elapsed()), Relaxed);
         self.cpu_ns
             .fetch_add(nanoseconds(thread_cpu().saturating_sub(cpu)), Relaxed);
         result
@@ -230,7 +231,14 @@ pub fn process_usage() -> ProcessUsage {
     let peak_memory_bytes = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|value| value.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
+        .and_then(|value| {
+            value
+                .trim()
+                .trim_end_matches("kB")
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
         .map(|kilobytes| kilobytes * 1024);
     ProcessUsage {
         cpu_seconds: cpu_time::ProcessTime::now().as_duration().as_secs_f64(),

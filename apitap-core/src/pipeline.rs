@@ -14,12 +14,12 @@ use crate::config::{Config, WriteMode};
 use crate::decode::NulSighting;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::feed::Begun;
-use crate::infer::{Columns, SchemaCache, infer};
+use crate::infer::{Columns, SchemaCache, fingerprint, infer};
 use crate::job::Job;
 use crate::metrics::{Metrics, RowCounter};
 use crate::pipeline_file::SourceSpec;
 use crate::run_report::RunReport;
-use crate::schema::{ColumnType, arrow_schema};
+use crate::schema::arrow_schema;
 use crate::transform::{ApiTable, Query, of_data};
 use crate::write::connect::connect;
 use crate::write::{Load, LoadPlan, Writer};
@@ -139,20 +139,33 @@ impl Engine {
     }
 
     /// Begins every source and finds its columns: cached, or inferred from its first pages.
-    async fn begin_sources(&self, job: &Job, metrics: &Arc<Metrics>) -> Result<Vec<(Begun, Columns)>> {
-        let begun = job.sources.iter().map(|spec| self.begin_source(spec.clone(), metrics));
+    async fn begin_sources(
+        &self,
+        job: &Job,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Vec<(Begun, Columns)>> {
+        let begun = job
+            .sources
+            .iter()
+            .map(|spec| self.begin_source(spec.clone(), metrics));
         futures::future::try_join_all(begun).await
     }
 
-    async fn begin_source(&self, spec: Arc<SourceSpec>, metrics: &Arc<Metrics>) -> Result<(Begun, Columns)> {
+    async fn begin_source(
+        &self,
+        spec: Arc<SourceSpec>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(Begun, Columns)> {
         let cache = &self.config.infer.cache;
-        let fingerprint = spec.fingerprint();
+        let fingerprint = fingerprint(&spec, &self.config.infer);
         let mut begun = Begun::new(spec.clone(), &self.config, metrics.clone());
         if let Some(columns) = self.schemas.find(cache, &spec.name, fingerprint)? {
             return Ok((begun, columns));
         }
-        begun.fetch_sample(self.config.infer.sample_rows.get()).await?;
-        let declared = declared_columns(&spec)?;
+        begun
+            .fetch_sample(self.config.infer.sample_rows.get())
+            .await?;
+        let declared = declared_columns(&spec);
         let columns = metrics
             .infer
             .time(|| infer(&spec.name, &begun.sample, &declared, &self.config.infer))?;
@@ -164,7 +177,8 @@ impl Engine {
             )
             .hint("declare them under the source's `columns`, or check its url and data_path"));
         }
-        self.schemas.keep(cache, &spec.name, fingerprint, &columns)?;
+        self.schemas
+            .keep(cache, &spec.name, fingerprint, &columns)?;
         Ok((begun, columns))
     }
 
@@ -187,7 +201,8 @@ impl Engine {
             .into_iter()
             .map(|(begun, columns)| {
                 let name = begun.name().to_owned();
-                let feed = begun.into_feed(&self.config, metrics.clone(), nuls.clone(), counter.clone());
+                let feed =
+                    begun.into_feed(&self.config, metrics.clone(), nuls.clone(), counter.clone());
                 ApiTable::new(&name, arrow_schema(&columns), lanes, Box::new(feed))
             })
             .collect();
@@ -212,7 +227,8 @@ impl Engine {
             let schema = query.schema();
             let batches = query.collect().await?.into_iter().flatten().map(Ok);
             let all = stream::iter(batches);
-            let adapter = datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema, all);
+            let adapter =
+                datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema, all);
             tasks.spawn(send(Box::pin(adapter), sender.clone(), metrics.clone()));
         }
         drop(sender);
@@ -236,15 +252,10 @@ impl Engine {
     }
 }
 
-fn declared_columns(spec: &SourceSpec) -> Result<Columns> {
-    spec.columns
-        .iter()
-        .map(|(name, type_name)| {
-            let column_type: ColumnType = type_name
-                .parse()
-                .map_err(|error: Error| error.at(format_args!("source {}, column {name}", spec.name)))?;
-            Ok((name.clone(), column_type))
-        })
+fn declared_columns(spec: &SourceSpec) -> Columns {
+    let columns = spec.columns.iter();
+    columns
+        .map(|(name, column_type)| (name.clone(), *column_type))
         .collect()
 }
 
@@ -255,9 +266,8 @@ async fn send(
     metrics: Arc<Metrics>,
 ) -> Result<()> {
     loop {
-        let next = std::future::poll_fn(|context| {
-            metrics.lanes.time(|| lane.poll_next_unpin(context))
-        });
+        let next =
+            std::future::poll_fn(|context| metrics.lanes.time(|| lane.poll_next_unpin(context)));
         let Some(batch) = next.await else {
             return Ok(());
         };
@@ -272,7 +282,11 @@ async fn send(
         let sent = sender.send(batch, rows, bytes).await;
         metrics.lanes.waited(start.elapsed());
         if sent.is_err() {
-            return Err(Error::new(ErrorKind::Cancelled, Stage::Transform, "the writers have stopped"));
+            return Err(Error::new(
+                ErrorKind::Cancelled,
+                Stage::Transform,
+                "the writers have stopped",
+            ));
         }
     }
 }
@@ -291,7 +305,12 @@ async fn first_error(mut tasks: JoinSet<Result<()>>) -> Result<()> {
     let mut cancelled = None;
     while let Some(ended) = tasks.join_next().await {
         let result = ended.unwrap_or_else(|error| {
-            Err(Error::new(ErrorKind::Internal, Stage::Transform, "a task of the run panicked").caused_by(error))
+            Err(Error::new(
+                ErrorKind::Internal,
+                Stage::Transform,
+                "a task of the run panicked",
+            )
+            .caused_by(error))
         });
         match result {
             Ok(()) => {}

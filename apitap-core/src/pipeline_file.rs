@@ -19,6 +19,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::config::WriteMode;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::schema::ColumnType;
 pub use crate::source::pagination::Pagination;
 pub use crate::source::retry::RetryPolicy;
 
@@ -80,7 +81,7 @@ pub struct SourceSpec {
     /// Key columns for `merge`, in order.
     pub primary_key: Vec<String>,
     /// Declared types by column, instead of inferred ones.
-    pub columns: BTreeMap<String, String>,
+    pub columns: BTreeMap<String, ColumnType>,
     /// What happens to rows already there, where the file says.
     pub mode: Option<WriteMode>,
     /// See [`SourceSpec::fingerprint`].
@@ -94,6 +95,8 @@ pub struct TotalHint {
     pub path: Option<String>,
     /// A response header. Default `X-Total-Count`.
     pub header: String,
+    /// Whether a source that ends before that total is fine. Default false.
+    pub allow_shortfall: bool,
 }
 
 /// How to prove who is asking.
@@ -296,6 +299,7 @@ impl Default for TotalHint {
         Self {
             path: None,
             header: "X-Total-Count".to_owned(),
+            allow_shortfall: false,
         }
     }
 }

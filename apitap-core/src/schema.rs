@@ -166,9 +166,15 @@ mod tests {
             ColumnType::Date,
             ColumnType::Jsonb,
         ] {
-            assert_eq!(column_type.to_string().parse::<ColumnType>().unwrap(), column_type);
+            assert_eq!(
+                column_type.to_string().parse::<ColumnType>().unwrap(),
+                column_type
+            );
         }
-        assert_eq!("NUMERIC(5)".parse::<ColumnType>().unwrap(), ColumnType::Numeric(5, 0));
+        assert_eq!(
+            "NUMERIC(5)".parse::<ColumnType>().unwrap(),
+            ColumnType::Numeric(5, 0)
+        );
         assert!("numeric(39,0)".parse::<ColumnType>().is_err());
         assert!("money".parse::<ColumnType>().is_err());
     }

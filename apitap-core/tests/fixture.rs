@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use apitap_core::config::{Config, WriteMode};
-use apitap_core::pipeline_file::{Pagination, RetryPolicy, Secret, SourceSpec, SslMode, TargetSpec};
+use apitap_core::pipeline_file::{
+    Pagination, RetryPolicy, Secret, SourceSpec, SslMode, TargetSpec,
+};
 use apitap_core::write::{Sink, TableName};
 use apitap_core::{Engine, Job, Result, RunReport};
 use bench_harness::environment::test_database::{TestDatabase, test_database};
@@ -25,7 +27,9 @@ impl Fixture {
 
     /// A job over sources of the given names and addresses.
     pub(crate) fn job(&self, sources: &[(&str, &str)], sql: &str, table: &str) -> Job {
-        let sources = sources.iter().map(|(name, url)| Arc::new(source(name, url)));
+        let sources = sources
+            .iter()
+            .map(|(name, url)| Arc::new(source(name, url)));
         Job {
             name: "test".into(),
             sources: sources.collect(),
@@ -41,13 +45,18 @@ impl Fixture {
 
     /// The rows of a table (or of any relation in parentheses) as one JSON array, ordered.
     pub(crate) async fn rows(&self, table: &str) -> Value {
-        let sql = format!("SELECT coalesce(json_agg(everything ORDER BY everything::text), '[]')::text FROM {table} AS everything");
+        let sql = format!(
+            "SELECT coalesce(json_agg(everything ORDER BY everything::text), '[]')::text FROM {table} AS everything"
+        );
         let text: String = self.client.query_one(&sql, &[]).await.unwrap().get(0);
         serde_json::from_str(&text).unwrap()
     }
 
     pub(crate) async fn exists(&self, table: &str) -> bool {
-        let row = self.client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await;
+        let row = self
+            .client
+            .query_one("SELECT to_regclass($1) IS NOT NULL", &[&table])
+            .await;
         row.unwrap().get(0)
     }
 }
@@ -64,7 +73,12 @@ pub(crate) async fn run(job: &Job, config: Config) -> Result<RunReport> {
 
 /// Both ways of decoding: what holds for one must hold for the other.
 pub(crate) fn both_paths() -> [Config; 2] {
-    let small = |preset: &str| Config::preset(preset).unwrap().with("source.page_rows=3").unwrap();
+    let small = |preset: &str| {
+        Config::preset(preset)
+            .unwrap()
+            .with("source.page_rows=3")
+            .unwrap()
+    };
     [small("before"), small("tuned")]
 }
 
@@ -111,14 +125,22 @@ pub(crate) async fn api(rows: Value) -> MockServer {
     let pages = move |request: &Request| {
         let parameter = |name: &str| {
             let mut pairs = request.url.query_pairs();
-            pairs.find(|(key, _)| key == name).unwrap().1.parse::<usize>().unwrap()
+            pairs
+                .find(|(key, _)| key == name)
+                .unwrap()
+                .1
+                .parse::<usize>()
+                .unwrap()
         };
         let (page, size) = (parameter("page"), parameter("per_page"));
         let page: Vec<_> = rows.iter().skip((page - 1) * size).take(size).collect();
         ResponseTemplate::new(200).set_body_json(page)
     };
     let server = MockServer::start().await;
-    Mock::given(matchers::any()).respond_with(pages).mount(&server).await;
+    Mock::given(matchers::any())
+        .respond_with(pages)
+        .mount(&server)
+        .await;
     server
 }
 
@@ -126,11 +148,19 @@ pub(crate) async fn api(rows: Value) -> MockServer {
 pub(crate) async fn bodies(bodies: Vec<String>) -> MockServer {
     let pages = move |request: &Request| {
         let mut pairs = request.url.query_pairs();
-        let page: usize = pairs.find(|(key, _)| key == "page").unwrap().1.parse().unwrap();
+        let page: usize = pairs
+            .find(|(key, _)| key == "page")
+            .unwrap()
+            .1
+            .parse()
+            .unwrap();
         let body = bodies.get(page - 1).map_or("[]", String::as_str);
         ResponseTemplate::new(200).set_body_raw(body, "application/json")
     };
     let server = MockServer::start().await;
-    Mock::given(matchers::any()).respond_with(pages).mount(&server).await;
+    Mock::given(matchers::any())
+        .respond_with(pages)
+        .mount(&server)
+        .await;
     server
 }

@@ -1,5 +1,7 @@
 //! The engine against real servers: HTTP by wiremock and raw sockets, PostgreSQL throughout.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
+
 mod fixture;
 mod postgres_command;
 mod postgres_faults;

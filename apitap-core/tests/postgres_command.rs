@@ -16,7 +16,9 @@ struct Project {
 
 impl Project {
     async fn new(sql: &str) -> Self {
-        let rows = (1..=5).map(|id| json!({"id": id, "userName": format!("u{id}")})).collect();
+        let rows = (1..=5)
+            .map(|id| json!({"id": id, "userName": format!("u{id}")}))
+            .collect();
         let server = api(rows).await;
         let fixture = Fixture::new().await;
         let target = target(fixture.database.url());
@@ -29,7 +31,11 @@ impl Project {
              retry: {{max_attempts: 1, max_delay_secs: 1, min_delay_secs: 1}}\n\
              targets:\n- type: postgres\n  name: pg\n  host: {}\n  port: {}\n  database: {}\n  \
              auth: {{username: {}, password_env: APITAP_TEST_PASSWORD}}\n",
-            server.uri(), target.host, target.port, target.database, target.username
+            server.uri(),
+            target.host,
+            target.port,
+            target.database,
+            target.username
         );
         std::fs::write(folder.path().join("pipelines.yaml"), yaml).unwrap();
         Self {
@@ -51,7 +57,11 @@ impl Project {
             .output()
             .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        (
+            output.status.code().unwrap(),
+            text(output.stdout),
+            text(output.stderr),
+        )
     }
 
     fn path(&self) -> &Path {
@@ -79,7 +89,11 @@ async fn postgres_is_not_touched_by_a_dry_run() {
     let project = Project::new(USERS).await;
     let (code, stdout, stderr) = project.apitap(&["--dry-run"]);
     assert_eq!(code, 0, "{stderr}");
-    for part in ["source users\n    id bigint\n    userName text", "ApiScan: source=users", "would be created, mode merge"] {
+    for part in [
+        "source users\n    id bigint\n    userName text",
+        "ApiScan: source=users",
+        "would be created, mode merge",
+    ] {
         assert!(stdout.contains(part), "{stdout}");
     }
     assert!(!project.fixture.exists("users").await);
@@ -88,7 +102,14 @@ async fn postgres_is_not_touched_by_a_dry_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_rows_are_reported_as_json() {
     let project = Project::new(USERS).await;
-    let (code, stdout, stderr) = project.apitap(&["--report", "-", "--preset", "before", "--set", "write.method=copy-csv"]);
+    let (code, stdout, stderr) = project.apitap(&[
+        "--report",
+        "-",
+        "--preset",
+        "before",
+        "--set",
+        "write.method=copy-csv",
+    ]);
     assert_eq!(code, 0, "{stderr}");
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(report[0]["rows_written"], 5);
@@ -101,22 +122,37 @@ async fn postgres_rows_are_reported_as_json() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_failures_and_wrong_files_have_codes_of_their_own() {
-    let project = Project::new("{{ sink(name=\"pg\") }} SELECT nothing FROM {{ use_source(\"users\") }}").await;
+    let project =
+        Project::new("{{ sink(name=\"pg\") }} SELECT nothing FROM {{ use_source(\"users\") }}")
+            .await;
     let (code, stdout, stderr) = project.apitap(&[]);
     assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
-    assert!(stderr.contains("module users") && stderr.contains("nothing") && stderr.contains("help:"), "{stderr}");
+    assert!(
+        stderr.contains("module users") && stderr.contains("nothing") && stderr.contains("help:"),
+        "{stderr}"
+    );
     let (code, _, stderr) = project.apitap(&["--set", "write.speed=high"]);
     assert_eq!(code, 2);
     assert!(stderr.contains("unknown knob `write.speed`"), "{stderr}");
     let (code, _, stderr) = project.apitap(&["other"]);
     assert_eq!(code, 2);
     assert!(stderr.contains("the modules are users"), "{stderr}");
-    std::fs::write(project.path().join("sql/users.sql"), "{{ sink(name=\"pg\") }} SELECT * FROM {{ use_source(\"nobody\") }}").unwrap();
+    std::fs::write(
+        project.path().join("sql/users.sql"),
+        "{{ sink(name=\"pg\") }} SELECT * FROM {{ use_source(\"nobody\") }}",
+    )
+    .unwrap();
     let (code, _, stderr) = project.apitap(&[]);
     assert_eq!(code, 2);
-    assert!(stderr.contains("nobody") && stderr.contains("users"), "{stderr}");
+    assert!(
+        stderr.contains("nobody") && stderr.contains("users"),
+        "{stderr}"
+    );
     std::fs::write(project.path().join("pipelines.yaml"), "sources: [}").unwrap();
     let (code, _, stderr) = project.apitap(&[]);
     assert_eq!(code, 2);
-    assert!(stderr.contains("pipelines.yaml") && stderr.contains("line 1"), "{stderr}");
+    assert!(
+        stderr.contains("pipelines.yaml") && stderr.contains("line 1"),
+        "{stderr}"
+    );
 }

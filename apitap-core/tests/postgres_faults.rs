@@ -1,6 +1,7 @@
 //! Bad input: an error that says what, where and what to do, and the table as it was.
 
 use apitap_core::config::{Config, WriteMethod, WriteMode};
+use apitap_core::schema::ColumnType;
 use apitap_core::{Error, ErrorKind, Job};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,13 +14,20 @@ const OLD: &str = r#"[{"id":0,"t":"old"}]"#;
 async fn fails(fixture: &Fixture, job: &Job, kind: ErrorKind, parts: &[&str]) -> Error {
     let mut last = None;
     for mode in [WriteMode::Append, WriteMode::Replace, WriteMode::Merge] {
-        for (method, mut config) in WriteMethod::ALL.into_iter().zip(both_paths().into_iter().cycle()) {
+        for (method, mut config) in WriteMethod::ALL
+            .into_iter()
+            .zip(both_paths().into_iter().cycle())
+        {
             fixture
                 .client
                 .batch_execute("DROP TABLE IF EXISTS t; CREATE TABLE t (id bigint PRIMARY KEY, t text); INSERT INTO t VALUES (0, 'old')")
                 .await
                 .unwrap();
-            config = config.with(&format!("write.method={method}")).unwrap().with("write.batch_rows=2").unwrap();
+            config = config
+                .with(&format!("write.method={method}"))
+                .unwrap()
+                .with("write.batch_rows=2")
+                .unwrap();
             let mut job = job.clone();
             job.sink.mode = mode;
             job.sink.key = vec!["id".into()];
@@ -31,7 +39,10 @@ async fn fails(fixture: &Fixture, job: &Job, kind: ErrorKind, parts: &[&str]) ->
             }
             assert!(!text.contains("secret"), "{text}");
             assert!(error.next_step().is_some(), "{text}");
-            assert_eq!(fixture.rows("t").await, serde_json::from_str::<Value>(OLD).unwrap());
+            assert_eq!(
+                fixture.rows("t").await,
+                serde_json::from_str::<Value>(OLD).unwrap()
+            );
             last = Some(error);
         }
     }
@@ -54,13 +65,22 @@ async fn fails_on_page_7(body: &str, kind: ErrorKind, parts: &[&str]) {
     let job = fixture.job(&[("orders", &uri)], "SELECT id, t FROM orders", "t");
     let mut job_with_sample = job;
     let spec = std::sync::Arc::make_mut(&mut job_with_sample.sources[0]);
-    spec.columns = [("id".to_owned(), "bigint".to_owned()), ("t".to_owned(), "text".to_owned())].into();
+    spec.columns = [
+        ("id".to_owned(), ColumnType::BigInt),
+        ("t".to_owned(), ColumnType::Text),
+    ]
+    .into();
     fails(&fixture, &job_with_sample, kind, parts).await;
 }
 
 #[tokio::test]
 async fn postgres_stays_as_it_was_on_invalid_json() {
-    fails_on_page_7(r#"[{"id":14,"t":"secret"},{"id":15,]"#, ErrorKind::InvalidJson, &["source orders, page 7", "expected a key"]).await;
+    fails_on_page_7(
+        r#"[{"id":14,"t":"secret"},{"id":15,]"#,
+        ErrorKind::InvalidJson,
+        &["source orders, page 7", "expected a key"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -78,14 +98,23 @@ async fn postgres_stays_as_it_was_on_nul() {
     fails_on_page_7(
         "[{\"id\":14,\"t\":\"secret\\u0000\"}]",
         ErrorKind::Value,
-        &["source orders, page 7, row 1, column t", "NUL character", "column t, row 13 of the result"],
+        &[
+            "source orders, page 7, row 1, column t",
+            "NUL character",
+            "column t, row 13 of the result",
+        ],
     )
     .await;
 }
 
 #[tokio::test]
 async fn postgres_stays_as_it_was_on_a_row_that_is_no_object() {
-    fails_on_page_7("[1]", ErrorKind::Value, &["source orders, page 7, row 1: the row is not a JSON object"]).await;
+    fails_on_page_7(
+        "[1]",
+        ErrorKind::Value,
+        &["source orders, page 7, row 1: the row is not a JSON object"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -93,16 +122,30 @@ async fn postgres_stays_as_it_was_on_an_error_status_after_the_first_page() {
     let fixture = Fixture::new().await;
     let server = wiremock::MockServer::start().await;
     let pages = |request: &wiremock::Request| {
-        if request.url.query_pairs().any(|(key, value)| key == "page" && value == "2") {
+        if request
+            .url
+            .query_pairs()
+            .any(|(key, value)| key == "page" && value == "2")
+        {
             wiremock::ResponseTemplate::new(500)
         } else {
-            wiremock::ResponseTemplate::new(200).set_body_raw(r#"[{"id":1,"t":"a"}]"#, "application/json")
+            wiremock::ResponseTemplate::new(200)
+                .set_body_raw(r#"[{"id":1,"t":"a"}]"#, "application/json")
         }
     };
-    wiremock::Mock::given(wiremock::matchers::any()).respond_with(pages).mount(&server).await;
+    wiremock::Mock::given(wiremock::matchers::any())
+        .respond_with(pages)
+        .mount(&server)
+        .await;
     let uri = server.uri();
     let job = fixture.job(&[("orders", &uri)], "SELECT id, t FROM orders", "t");
-    fails(&fixture, &job, ErrorKind::HttpStatus, &["source orders, page 2", "500"]).await;
+    fails(
+        &fixture,
+        &job,
+        ErrorKind::HttpStatus,
+        &["source orders, page 2", "500"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -121,14 +164,30 @@ async fn postgres_stays_as_it_was_on_a_truncated_body() {
         }
     });
     let job = fixture.job(&[("orders", &uri)], "SELECT id, t FROM orders", "t");
-    fails(&fixture, &job, ErrorKind::Unreachable, &["source orders, page 1"]).await;
+    fails(
+        &fixture,
+        &job,
+        ErrorKind::Unreachable,
+        &["source orders, page 1"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn postgres_stays_as_it_was_when_the_api_is_not_there() {
     let fixture = Fixture::new().await;
-    let job = fixture.job(&[("orders", "http://127.0.0.1:9/")], "SELECT id, t FROM orders", "t");
-    fails(&fixture, &job, ErrorKind::Unreachable, &["source orders, page 1"]).await;
+    let job = fixture.job(
+        &[("orders", "http://127.0.0.1:9/")],
+        "SELECT id, t FROM orders",
+        "t",
+    );
+    fails(
+        &fixture,
+        &job,
+        ErrorKind::Unreachable,
+        &["source orders, page 1"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -144,7 +203,10 @@ async fn postgres_stays_as_it_was_on_bad_sql() {
         ("INSERT INTO orders SELECT * FROM orders", "DML"),
         ("SELECT 1; SELECT 2", "single SQL statement"),
         ("SELECT id / 0 AS id, t FROM orders", "division by zero"),
-        ("SELECT CAST(t AS BIGINT) AS id, t FROM orders", "a value that cannot be cast"),
+        (
+            "SELECT CAST(t AS BIGINT) AS id, t FROM orders",
+            "a value that cannot be cast",
+        ),
     ] {
         let job = fixture.job(&[("orders", &uri)], sql, "t");
         fails(&fixture, &job, ErrorKind::Sql, &[part]).await;
@@ -157,10 +219,28 @@ async fn postgres_columns_that_are_missing_or_too_narrow_are_named() {
     let server = api(json!([{"id": 1, "t": "a", "more": 2}])).await;
     let uri = server.uri();
     let job = fixture.job(&[("orders", &uri)], "SELECT * FROM orders", "t");
-    let error = fails(&fixture, &job, ErrorKind::Database, &["\"t\" has no column more"]).await;
-    assert!(error.next_step().unwrap().contains("ADD COLUMN \"more\" bigint"), "{error:?}");
+    let error = fails(
+        &fixture,
+        &job,
+        ErrorKind::Database,
+        &["\"t\" has no column more"],
+    )
+    .await;
+    assert!(
+        error
+            .next_step()
+            .unwrap()
+            .contains("ADD COLUMN \"more\" bigint"),
+        "{error:?}"
+    );
     let job = fixture.job(&[("orders", &uri)], "SELECT id, more AS t FROM orders", "t");
-    fails(&fixture, &job, ErrorKind::Value, &["column t", "without change"]).await;
+    fails(
+        &fixture,
+        &job,
+        ErrorKind::Value,
+        &["column t", "without change"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -171,10 +251,18 @@ async fn postgres_needs_a_key_to_merge() {
     let mut job = fixture.job(&[("orders", &uri)], "SELECT id FROM orders", "m");
     job.sink.mode = WriteMode::Merge;
     let error = run(&job, Config::default()).await.unwrap_err();
-    assert!(error.to_string().contains("mode merge needs a primary key"), "{error}");
+    assert!(
+        error.to_string().contains("mode merge needs a primary key"),
+        "{error}"
+    );
     job.sink.key = vec!["number".into()];
     let error = run(&job, Config::default()).await.unwrap_err();
-    assert!(error.to_string().contains("the result has no column number"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("the result has no column number"),
+        "{error}"
+    );
     assert!(!fixture.exists("m").await);
 }
 
@@ -211,10 +299,13 @@ async fn a_source_without_rows_says_that_its_columns_are_unknown() {
     let uri = server.uri();
     let mut job = fixture.job(&[("orders", &uri)], "SELECT id FROM orders", "t");
     let error = run(&job, Config::default()).await.unwrap_err();
-    assert!(error.to_string().contains("source orders: no rows"), "{error}");
+    assert!(
+        error.to_string().contains("source orders: no rows"),
+        "{error}"
+    );
     // With its columns declared, nothing is a result like any other.
     let spec = std::sync::Arc::make_mut(&mut job.sources[0]);
-    spec.columns = [("id".to_owned(), "bigint".to_owned())].into();
+    spec.columns = [("id".to_owned(), ColumnType::BigInt)].into();
     assert_eq!(run(&job, Config::default()).await.unwrap().rows_written, 0);
     assert_eq!(fixture.rows("t").await, json!([]));
 }
@@ -228,7 +319,10 @@ async fn a_cached_schema_that_no_longer_suits_is_dropped() {
     let pages = {
         let turned = turned.clone();
         move |request: &wiremock::Request| {
-            let first = request.url.query_pairs().any(|(key, value)| key == "page" && value == "1");
+            let first = request
+                .url
+                .query_pairs()
+                .any(|(key, value)| key == "page" && value == "1");
             let body = match (first, turned.load(std::sync::atomic::Ordering::Relaxed)) {
                 (false, _) => "[]",
                 (true, false) => r#"[{"id":1}]"#,
@@ -237,9 +331,14 @@ async fn a_cached_schema_that_no_longer_suits_is_dropped() {
             wiremock::ResponseTemplate::new(200).set_body_raw(body, "application/json")
         }
     };
-    wiremock::Mock::given(wiremock::matchers::any()).respond_with(pages).mount(&server).await;
+    wiremock::Mock::given(wiremock::matchers::any())
+        .respond_with(pages)
+        .mount(&server)
+        .await;
     let folder = tempfile::tempdir().unwrap();
-    let config = Config::default().with(&format!("infer.cache=file:{}", folder.path().display())).unwrap();
+    let config = Config::default()
+        .with(&format!("infer.cache=file:{}", folder.path().display()))
+        .unwrap();
     let cached = || std::fs::read_dir(folder.path()).unwrap().count();
     let uri = server.uri();
     let job = |table| fixture.job(&[("orders", &uri)], "SELECT id FROM orders", table);
@@ -247,7 +346,12 @@ async fn a_cached_schema_that_no_longer_suits_is_dropped() {
     assert_eq!(cached(), 1);
     turned.store(true, std::sync::atomic::Ordering::Relaxed);
     let error = run(&job("texts"), config.clone()).await.unwrap_err();
-    assert!(error.to_string().contains("column id: a string where bigint is expected"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("column id: a string where bigint is expected"),
+        "{error}"
+    );
     assert_eq!(cached(), 0);
     run(&job("texts"), config).await.unwrap();
     assert_eq!(fixture.rows("texts").await, json!([{"id": "x"}]));
@@ -257,7 +361,11 @@ async fn a_cached_schema_that_no_longer_suits_is_dropped() {
 #[tokio::test]
 async fn postgres_duplicates_are_told_by_every_method() {
     let fixture = Fixture::new().await;
-    fixture.client.batch_execute("CREATE TABLE t (id bigint PRIMARY KEY)").await.unwrap();
+    fixture
+        .client
+        .batch_execute("CREATE TABLE t (id bigint PRIMARY KEY)")
+        .await
+        .unwrap();
     let rows = (0..40).map(|id| json!({"id": id % 7})).collect();
     let server = api(rows).await;
     let uri = server.uri();
@@ -271,7 +379,12 @@ async fn postgres_duplicates_are_told_by_every_method() {
                 .and_then(|config| config.with("write.in_flight=3"))
                 .unwrap();
             let error = run(&job, config).await.unwrap_err();
-            assert!(error.to_string().contains("duplicate key value violates unique constraint"), "{method} {rows}: {error}");
+            assert!(
+                error
+                    .to_string()
+                    .contains("duplicate key value violates unique constraint"),
+                "{method} {rows}: {error}"
+            );
             assert!(error.next_step().unwrap().contains("mode merge"));
             assert_eq!(fixture.rows("t").await, json!([]));
         }
@@ -281,13 +394,22 @@ async fn postgres_duplicates_are_told_by_every_method() {
 #[tokio::test]
 async fn keys_that_the_sample_lacks_are_an_error_where_every_column_is_asked_for() {
     let fixture = Fixture::new().await;
-    let server = bodies(vec![r#"[{"id":1}]"#.into(), r#"[{"id":2,"coupon":"x"}]"#.into()]).await;
+    let server = bodies(vec![
+        r#"[{"id":1}]"#.into(),
+        r#"[{"id":2,"coupon":"x"}]"#.into(),
+    ])
+    .await;
     let uri = server.uri();
     for config in both_paths() {
         let config = config.with("infer.sample_rows=1").unwrap();
         let job = fixture.job(&[("orders", &uri)], "SELECT * FROM orders", "t");
         let error = run(&job, config.clone()).await.unwrap_err();
-        assert!(error.to_string().contains("source orders, page 2, row 1, column coupon: not in the schema"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("source orders, page 2, row 1, column coupon: not in the schema"),
+            "{error}"
+        );
         let ignoring = config.clone().with("decode.unknown_fields=ignore").unwrap();
         assert_eq!(run(&job, ignoring).await.unwrap().rows_written, 2);
         let job = fixture.job(&[("orders", &uri)], "SELECT id FROM orders", "t");

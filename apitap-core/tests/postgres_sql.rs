@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, api, both_paths, bodies, run};
+use crate::fixture::{Fixture, api, bodies, both_paths, run};
 
 fn orders() -> Value {
     (1..=10)
@@ -32,8 +32,14 @@ async fn check(sql: &str, expected: Value) {
             let job = fixture.job(&used, sql, "t");
             run(&job, config.clone()).await.unwrap();
             assert_eq!(fixture.rows("t").await, expected, "{sql} {partitions}");
-            run(&job, config.with("transform.streaming=false").unwrap()).await.unwrap();
-            assert_eq!(fixture.rows("t").await, expected, "{sql} {partitions}, collected");
+            run(&job, config.with("transform.streaming=false").unwrap())
+                .await
+                .unwrap();
+            assert_eq!(
+                fixture.rows("t").await,
+                expected,
+                "{sql} {partitions}, collected"
+            );
         }
     }
 }
@@ -55,7 +61,11 @@ async fn postgres_gets_counts_and_other_aggregates_over_all_pages() {
     )
     .await;
     check("SELECT COUNT(*) AS n FROM orders", json!([{"n": 10}])).await;
-    check("SELECT DISTINCT customerId FROM orders", json!([{"customerId": 0}, {"customerId": 1}, {"customerId": 2}])).await;
+    check(
+        "SELECT DISTINCT customerId FROM orders",
+        json!([{"customerId": 0}, {"customerId": 1}, {"customerId": 2}]),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -91,8 +101,16 @@ async fn postgres_gets_joins_self_joins_and_unions() {
 
 #[tokio::test]
 async fn postgres_gets_nested_columns_as_jsonb_and_parts_of_them() {
-    check("SELECT id, tags FROM orders WHERE id = 1", json!([{"id": 1, "tags": [1, "x"]}])).await;
-    check("SELECT tags->>1 AS tag, (tags->0)::bigint AS n FROM orders WHERE id = 2", json!([{"tag": "x", "n": 2}])).await;
+    check(
+        "SELECT id, tags FROM orders WHERE id = 1",
+        json!([{"id": 1, "tags": [1, "x"]}]),
+    )
+    .await;
+    check(
+        "SELECT tags->>1 AS tag, (tags->0)::bigint AS n FROM orders WHERE id = 2",
+        json!([{"tag": "x", "n": 2}]),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -100,12 +118,19 @@ async fn a_source_that_is_read_twice_is_fetched_once() {
     let fixture = Fixture::new().await;
     let orders = api(orders()).await;
     let sources = [("orders", orders.uri())];
-    let sources: Vec<_> = sources.iter().map(|(name, url)| (*name, url.as_str())).collect();
-    let sql = "SELECT a.id FROM orders a JOIN orders b ON a.id = b.id UNION ALL SELECT id FROM orders";
+    let sources: Vec<_> = sources
+        .iter()
+        .map(|(name, url)| (*name, url.as_str()))
+        .collect();
+    let sql =
+        "SELECT a.id FROM orders a JOIN orders b ON a.id = b.id UNION ALL SELECT id FROM orders";
     for config in both_paths() {
         let report = run(&fixture.job(&sources, sql, "t"), config).await.unwrap();
         // Four pages of three rows or less, and one request that finds the end.
-        assert_eq!((report.rows_written, report.rows_read, report.http.pages), (20, 10, 4));
+        assert_eq!(
+            (report.rows_written, report.rows_read, report.http.pages),
+            (20, 10, 4)
+        );
     }
 }
 
@@ -113,18 +138,30 @@ async fn a_source_that_is_read_twice_is_fetched_once() {
 async fn a_shared_source_that_exceeds_its_memory_spills() {
     let fixture = Fixture::new().await;
     let filler = "x".repeat(2_000);
-    let rows: Value = (0..2_000).map(|id| json!({"id": id, "filler": format!("{id}{filler}")})).collect();
+    let rows: Value = (0..2_000)
+        .map(|id| json!({"id": id, "filler": format!("{id}{filler}")}))
+        .collect();
     let server = api(rows).await;
     let sources = [("orders", server.uri())];
-    let sources: Vec<_> = sources.iter().map(|(name, url)| (*name, url.as_str())).collect();
+    let sources: Vec<_> = sources
+        .iter()
+        .map(|(name, url)| (*name, url.as_str()))
+        .collect();
     let config = both_paths()[1].clone();
-    let config = config.with("source.page_rows=200").unwrap().with("transform.memory_limit_bytes=1048576").unwrap();
+    let config = config
+        .with("source.page_rows=200")
+        .unwrap()
+        .with("transform.memory_limit_bytes=1048576")
+        .unwrap();
     let sql = "SELECT COUNT(*) AS n, SUM(l) AS l FROM \
                (SELECT length(filler) AS l FROM orders UNION ALL SELECT length(filler) FROM orders)";
     for partitions in ["transform.partitions=1", "transform.partitions=2"] {
         let config = config.clone().with(partitions).unwrap();
         run(&fixture.job(&sources, sql, "t"), config).await.unwrap();
-        assert_eq!(fixture.rows("t").await, json!([{"n": 4_000, "l": 2 * (2_000 * 2_000 + 6_890)}]));
+        assert_eq!(
+            fixture.rows("t").await,
+            json!([{"n": 4_000, "l": 2 * (2_000 * 2_000 + 6_890)}])
+        );
     }
 }
 
@@ -132,13 +169,22 @@ async fn a_shared_source_that_exceeds_its_memory_spills() {
 async fn a_shared_source_leaves_memory_for_the_join_over_it() {
     let fixture = Fixture::new().await;
     let filler = "x".repeat(2_000);
-    let rows: Value = (0..2_000).map(|id| json!({"id": id, "filler": format!("{id}{filler}")})).collect();
+    let rows: Value = (0..2_000)
+        .map(|id| json!({"id": id, "filler": format!("{id}{filler}")}))
+        .collect();
     let server = api(rows).await;
     let uri = server.uri();
     let config = both_paths()[1].clone();
-    let config = config.with("source.page_rows=200").unwrap().with("transform.memory_limit_bytes=12582912").unwrap();
-    let sql = "SELECT COUNT(*) AS n FROM orders a JOIN orders b ON a.id = b.id AND a.filler = b.filler";
-    run(&fixture.job(&[("orders", &uri)], sql, "t"), config).await.unwrap();
+    let config = config
+        .with("source.page_rows=200")
+        .unwrap()
+        .with("transform.memory_limit_bytes=12582912")
+        .unwrap();
+    let sql =
+        "SELECT COUNT(*) AS n FROM orders a JOIN orders b ON a.id = b.id AND a.filler = b.filler";
+    run(&fixture.job(&[("orders", &uri)], sql, "t"), config)
+        .await
+        .unwrap();
     assert_eq!(fixture.rows("t").await, json!([{"n": 2_000}]));
 }
 
@@ -146,12 +192,22 @@ async fn a_shared_source_leaves_memory_for_the_join_over_it() {
 #[tokio::test]
 async fn postgres_keeps_the_last_page_of_a_key_however_many_lanes_are_asked_for() {
     let fixture = Fixture::new().await;
-    let rows: Value = (0..3_000).map(|row| json!({"id": row % 3, "version": row})).collect();
+    let rows: Value = (0..3_000)
+        .map(|row| json!({"id": row % 3, "version": row}))
+        .collect();
     let server = api(rows).await;
     let uri = server.uri();
     for config in both_paths() {
-        let config = config.with("transform.partitions=4").unwrap().with("source.concurrency=4").unwrap();
-        let mut job = fixture.job(&[("orders", &uri)], "SELECT id, version FROM orders", "merged");
+        let config = config
+            .with("transform.partitions=4")
+            .unwrap()
+            .with("source.concurrency=4")
+            .unwrap();
+        let mut job = fixture.job(
+            &[("orders", &uri)],
+            "SELECT id, version FROM orders",
+            "merged",
+        );
         job.sink.mode = apitap_core::config::WriteMode::Merge;
         job.sink.key = vec!["id".into()];
         run(&job, config).await.unwrap();
@@ -175,10 +231,18 @@ async fn limits_and_columns_are_pushed_into_the_source() {
         let uri = orders.uri();
         let job = fixture.job(&[("orders", &uri)], "SELECT id FROM orders LIMIT 4", "t");
         let report = run(&job, config.clone()).await.unwrap();
-        assert_eq!((report.rows_written, report.http.requests), (4, 2), "pages that are not needed are not fetched");
+        assert_eq!(
+            (report.rows_written, report.http.requests),
+            (4, 2),
+            "pages that are not needed are not fetched"
+        );
         let uri = wrong.uri();
         let job = fixture.job(&[("orders", &uri)], "SELECT id FROM orders", "t");
-        assert_eq!(run(&job, config).await.unwrap().rows_written, 4, "columns that are not read are not decoded");
+        assert_eq!(
+            run(&job, config).await.unwrap().rows_written,
+            4,
+            "columns that are not read are not decoded"
+        );
     }
 }
 
@@ -187,9 +251,16 @@ async fn a_name_that_holds_another_is_not_replaced_in_part() {
     let fixture = Fixture::new().await;
     let server = api(json!([{"orders": 1, "orders_total": 2}])).await;
     let uri = server.uri();
-    let job = fixture.job(&[("orders", &uri)], "SELECT orders, orders_total FROM orders", "orders_copy");
+    let job = fixture.job(
+        &[("orders", &uri)],
+        "SELECT orders, orders_total FROM orders",
+        "orders_copy",
+    );
     run(&job, both_paths()[1].clone()).await.unwrap();
-    assert_eq!(fixture.rows("orders_copy").await, json!([{"orders": 1, "orders_total": 2}]));
+    assert_eq!(
+        fixture.rows("orders_copy").await,
+        json!([{"orders": 1, "orders_total": 2}])
+    );
 }
 
 #[tokio::test]
@@ -205,7 +276,9 @@ async fn timestamps_and_decimals_land_as_themselves_and_json_null_as_null() {
     let job = fixture.job(&[("s", &uri)], "SELECT * FROM s", "t");
     for config in both_paths() {
         run(&job, config).await.unwrap();
-        let rows = fixture.rows("(SELECT at::text, cents::text, j::text, j IS NULL AS n FROM t)").await;
+        let rows = fixture
+            .rows("(SELECT at::text, cents::text, j::text, j IS NULL AS n FROM t)")
+            .await;
         assert_eq!(
             rows,
             json!([

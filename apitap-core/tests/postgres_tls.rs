@@ -22,8 +22,15 @@ async fn tls_server(folder: &Path) -> PostgresServer {
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
     if std::fs::metadata(folder).unwrap().uid() == 0 {
         // The server runs as `postgres` then, and wants the key to be its own.
-        let id = Command::new("id").args(["-u", "postgres"]).output().unwrap();
-        let id = String::from_utf8(id.stdout).unwrap().trim().parse().unwrap();
+        let id = Command::new("id")
+            .args(["-u", "postgres"])
+            .output()
+            .unwrap();
+        let id = String::from_utf8(id.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         chown(&key, Some(id), None).unwrap();
     }
     let mut options = PostgresOptions::new(PostgresChoice::Local);
@@ -59,10 +66,20 @@ async fn postgres_is_spoken_to_as_sslmode_says() {
         (SslMode::Disable, "127.0.0.1", None, Ok(false)),
         (SslMode::Prefer, "127.0.0.1", None, Ok(true)),
         (SslMode::Require, "127.0.0.1", None, Ok(true)),
-        (SslMode::VerifyFull, "localhost", Some(&certificate), Ok(true)),
+        (
+            SslMode::VerifyFull,
+            "localhost",
+            Some(&certificate),
+            Ok(true),
+        ),
         // Nobody vouches for the certificate, or it is for another name.
         (SslMode::VerifyFull, "localhost", None, Err(())),
-        (SslMode::VerifyFull, "127.0.0.1", Some(&certificate), Err(())),
+        (
+            SslMode::VerifyFull,
+            "127.0.0.1",
+            Some(&certificate),
+            Err(()),
+        ),
     ] {
         client.batch_execute("TRUNCATE t").await.unwrap();
         let mut job = fixture.job(&[("s", &uri)], "SELECT id FROM s", "t");
@@ -89,6 +106,10 @@ async fn postgres_is_spoken_to_as_sslmode_says() {
     for (sslmode, works) in [(SslMode::Prefer, true), (SslMode::Require, false)] {
         let mut job = fixture.job(&[("s", &uri)], "SELECT id FROM s", "t");
         job.sink.target.sslmode = sslmode;
-        assert_eq!(run(&job, Config::default()).await.is_ok(), works, "{sslmode:?}");
+        assert_eq!(
+            run(&job, Config::default()).await.is_ok(),
+            works,
+            "{sslmode:?}"
+        );
     }
 }

@@ -19,7 +19,11 @@ async fn load_all(url: &str, jobs: &Fixture) {
         for method in WriteMethod::ALL {
             for (path, partitions) in [("tape", 1), ("rows", 2)] {
                 let table = format!("{name}_{}_{path}", method.name().replace('-', "_"));
-                let mut job = jobs.job(&[(name, api.url())], &format!("SELECT * FROM {name}"), &table);
+                let mut job = jobs.job(
+                    &[(name, api.url())],
+                    &format!("SELECT * FROM {name}"),
+                    &table,
+                );
                 job.sink.target = target(url);
                 job.sources = vec![source(name, api.url()).into()];
                 let mut config = Config::default();
@@ -35,8 +39,14 @@ async fn load_all(url: &str, jobs: &Fixture) {
                     config = config.with(&setting).unwrap();
                 }
                 let report = run(&job, config).await.unwrap();
-                assert_eq!((report.rows_read, report.rows_written), (ROWS, ROWS), "{table}");
-                let landed = Expectation::landed(&client, &workload, &table).await.unwrap();
+                assert_eq!(
+                    (report.rows_read, report.rows_written),
+                    (ROWS, ROWS),
+                    "{table}"
+                );
+                let landed = Expectation::landed(&client, &workload, &table)
+                    .await
+                    .unwrap();
                 assert_eq!(landed, expected, "{table}");
                 check_types(&client, &workload, &table).await;
             }
@@ -61,7 +71,9 @@ async fn check_types(client: &tokio_postgres::Client, workload: &Workload, table
             other => other,
         };
         assert!(
-            found.iter().any(|(name, found)| *name == column.name && found == wanted),
+            found
+                .iter()
+                .any(|(name, found)| *name == column.name && found == wanted),
             "{table}: {} {wanted} in {found:?}",
             column.name
         );

@@ -10,7 +10,7 @@ use apitap_core::config::SourceConfig;
 use apitap_core::error::{Error, ErrorKind};
 use apitap_core::metrics::Metrics;
 use apitap_core::pipeline_file::{Auth, Pagination, RetryPolicy, Secret, SourceSpec};
-use apitap_core::source::{RowBudget, Page, PageFormat, pages};
+use apitap_core::source::{Page, PageFormat, RowBudget, pages};
 use futures::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -342,6 +342,141 @@ async fn a_compressed_body_is_read() {
     assert_eq!(load(spec(&url)).await.unwrap()[0].row_count, 2);
 }
 
+/// A gzip stream of a space and `repeats` times 258 more, 13 bits each.
+fn gzip_bomb(repeats: usize) -> Vec<u8> {
+    let (mut bytes, mut filled) = (GZIP[..10].to_vec(), 0);
+    let mut push = |bits: &str| {
+        for bit in bits.bytes() {
+            if filled % 8 == 0 {
+                bytes.push(0);
+            }
+            *bytes.last_mut().unwrap() |= (bit - b'0') << (filled % 8);
+            filled += 1;
+        }
+    };
+    // The last block, with the fixed codes; a literal; then a length of 258 at distance 1.
+    push("110");
+    push("01010000");
+    (0..repeats).for_each(|_| push("1100010100000"));
+    push("0000000");
+    bytes
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_told_and_not_retried() {
+    let plain = format!("[{}{{}}]", "{},".repeat(1_000)).into_bytes();
+    let bomb = gzip_bomb(40_000);
+    assert!(bomb.len() < 1 << 17, "it swells to 10 MB");
+    let chunked = [
+        format!("{:x}\r\n", plain.len()).as_bytes(),
+        &plain,
+        b"\r\n0\r\n\r\n",
+    ]
+    .concat();
+    let length = |body: &[u8]| format!("Content-Length: {}", body.len());
+    for (headers, body, limit) in [
+        (length(&plain), &plain, plain.len() - 1),
+        (
+            "Transfer-Encoding: chunked".to_owned(),
+            &chunked,
+            plain.len() - 1,
+        ),
+        (
+            format!("Content-Encoding: gzip\r\n{}", length(&bomb)),
+            &bomb,
+            1 << 20,
+        ),
+    ] {
+        let url = raw(vec![answer(&headers, body)]).await;
+        let mut config = config(1, 10);
+        config.max_body_bytes = NonZeroUsize::new(limit).unwrap();
+        let (pages, metrics) = load_with(spec(&url), config, None).await;
+        let error = pages.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Resources);
+        let text = error.to_string();
+        assert!(
+            text.contains("source orders, page 1: ") && text.contains(&limit.to_string()),
+            "{text}"
+        );
+        assert!(error.next_step().unwrap().contains("source.max_body_bytes"));
+        assert_eq!(metrics.source.requests.load(SeqCst), 1);
+        assert_eq!(metrics.source.body_bytes.load(SeqCst), 0);
+        assert!(!format!("{error:?}").contains("s3cr3t"));
+    }
+    let url = raw(vec![answer(&length(&plain), &plain)]).await;
+    let mut config = config(1, 10);
+    config.max_body_bytes = NonZeroUsize::new(plain.len()).unwrap();
+    assert_eq!(
+        load_with(spec(&url), config, None).await.0.unwrap()[0].row_count,
+        1_001
+    );
+}
+
+#[tokio::test]
+async fn a_source_that_ends_before_its_total_is_an_error_unless_allowed() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(|request: &Request| {
+            let first = parameter(request, "offset");
+            json(rows(first..30.min(first + 10))).insert_header("X-Total-Count", "100")
+        })
+        .mount(&server)
+        .await;
+    let mut spec = spec(&server.uri());
+    spec.pagination = limit_offset();
+    let error = load(spec.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Pagination);
+    let text = error.to_string();
+    assert!(
+        text.contains("source orders: 100 rows were announced, but only 30 came"),
+        "{text}"
+    );
+    assert!(error.next_step().unwrap().contains("allow_shortfall: true"));
+    let (pages, _) = load_with(spec.clone(), config(4, 10), Some(25)).await;
+    assert_eq!(ids(&pages.unwrap()).len(), 30, "stopped by its budget");
+    spec.total.allow_shortfall = true;
+    assert_eq!(ids(&load(spec).await.unwrap()), (0..30).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_refused_page_behind_the_total_confirms_it() {
+    for (total, fine) in [("10", true), ("11", false)] {
+        let server = MockServer::start().await;
+        Mock::given(method("GET"))
+            .respond_with(move |request: &Request| match parameter(request, "page") {
+                1 => json(rows(0..10)).insert_header("X-Total-Count", total),
+                _ => ResponseTemplate::new(404),
+            })
+            .expect(2)
+            .mount(&server)
+            .await;
+        let mut spec = spec(&server.uri());
+        spec.pagination = page_number();
+        let (pages, _) = load_with(spec, config(1, 10), None).await;
+        assert_eq!(
+            pages.map(|pages| ids(&pages).len()).ok(),
+            fine.then_some(10)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_total_that_counts_the_page_loses_no_rows() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(|request: &Request| {
+            let first = parameter(request, "offset");
+            let last = 95.min(first + 10);
+            json(rows(first..last))
+                .insert_header("X-Total-Count", (last - first.min(last)).to_string())
+        })
+        .mount(&server)
+        .await;
+    let mut spec = spec(&server.uri());
+    spec.pagination = limit_offset();
+    assert_eq!(ids(&load(spec).await.unwrap()), (0..95).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn a_slow_body_that_keeps_arriving_is_not_killed_and_a_silent_one_is() {
     for (pause, fine) in [(100, true), (2_000, false)] {
@@ -504,4 +639,74 @@ async fn a_redirect_to_another_host_is_refused() {
         .await;
     let error = load(spec(&server.uri())).await.unwrap_err();
     assert!(error.chain().contains("another host"), "{}", error.chain());
+}
+
+/// Waits until `seen` says so, at most 20 seconds.
+async fn wait_until(what: &str, mut seen: impl AsyncFnMut() -> bool) {
+    for _ in 0..400 {
+        if seen().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not within 20 s: {what}");
+}
+
+/// The database is never reached; what the command asks of the API tells which files it read.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_read_again_before_each_scheduled_run_and_an_interrupt_is_told() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(json(rows(0..1)))
+        .mount(&server)
+        .await;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let yaml = |path: &str| {
+        format!(
+            "sources: [{{name: s, url: \"{}/{path}\"}}]\ntargets: [{{type: postgres, name: pg, host: 127.0.0.1, port: 1, database: d, auth: {{username: u}}}}]\n",
+            server.uri()
+        )
+    };
+    let asked = async |path: &str| {
+        let requests = server.received_requests().await.unwrap();
+        requests
+            .iter()
+            .filter(|request| request.url.path() == path)
+            .count()
+    };
+    write(
+        "m.sql",
+        "{{ sink('pg') }}{{ schedule('* * * * * *') }}SELECT * FROM {{ use_source('s') }}",
+    );
+    write("p.yaml", &yaml("old"));
+    let mut apitap = std::process::Command::new(env!("CARGO_BIN_EXE_apitap"))
+        .args(["-m", ".", "-y", "p.yaml", "--schedule"])
+        .current_dir(folder.path())
+        .env_remove("RUST_LOG")
+        .stderr(std::fs::File::create(folder.path().join("errors")).unwrap())
+        .spawn()
+        .unwrap();
+    let told = || std::fs::read_to_string(folder.path().join("errors")).unwrap();
+    wait_until("a scheduled run", async || asked("/old").await > 1).await;
+    write("p.yaml", &yaml("new"));
+    wait_until("the changed file", async || asked("/new").await > 0).await;
+    write("p.yaml", "sources: [}");
+    wait_until("the wrong file is told", async || told().contains("p.yaml")).await;
+    write("p.yaml", &yaml("mended"));
+    wait_until("the mended file", async || asked("/mended").await > 0).await;
+    let id = apitap.id().to_string();
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(apitap.wait().unwrap().code(), Some(1));
+    assert!(
+        told().contains("interrupted: the server rolls back what was not committed"),
+        "{}",
+        told()
+    );
 }

@@ -64,7 +64,10 @@ impl ColumnBuilder {
                 return Err(Error::new(
                     ErrorKind::Internal,
                     Stage::Decode,
-                    format!("column {} has type {other}, which JSON never becomes", field.name()),
+                    format!(
+                        "column {} has type {other}, which JSON never becomes",
+                        field.name()
+                    ),
                 ));
             }
         })
@@ -119,9 +122,12 @@ impl ColumnBuilder {
                 column.append_value(raw);
             }
             (Self::TimestampTz(column), RawValue::String(text)) => {
-                let micros = time::timestamp_with_zone(unescaped(text, scratch)).ok_or_else(|| {
-                    Misfit("a string that is no RFC 3339 timestamp of at most microseconds".into())
-                })?;
+                let micros =
+                    time::timestamp_with_zone(unescaped(text, scratch)).ok_or_else(|| {
+                        Misfit(
+                            "a string that is no RFC 3339 timestamp of at most microseconds".into(),
+                        )
+                    })?;
                 column.append_value(micros);
             }
             (Self::Timestamp(column), RawValue::String(text)) => {
@@ -136,7 +142,10 @@ impl ColumnBuilder {
             }
             (column, value) => {
                 let wanted = column.type_name();
-                return Err(Misfit(format!("{} where {wanted} is expected", kind(value))));
+                return Err(Misfit(format!(
+                    "{} where {wanted} is expected",
+                    kind(value)
+                )));
             }
         }
         Ok(has_nul)
@@ -250,7 +259,11 @@ fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     if magnitude >= 10i128.checked_pow(u32::from(precision))? {
         return None;
     }
-    Some(if text.starts_with('-') { -magnitude } else { magnitude })
+    Some(if text.starts_with('-') {
+        -magnitude
+    } else {
+        magnitude
+    })
 }
 
 #[cfg(test)]
@@ -265,13 +278,26 @@ mod tests {
     #[test]
     fn doubles_keep_every_digit_or_are_refused() {
         for text in [
-            "0", "-0.0", "1.10", "0.1", "0.30000000000000004", "1e300", "9007199254740992",
-            "123456789012345", "5e-324", "2.2250738585072014e-308", "100000000000000000000",
+            "0",
+            "-0.0",
+            "1.10",
+            "0.1",
+            "0.30000000000000004",
+            "1e300",
+            "9007199254740992",
+            "123456789012345",
+            "5e-324",
+            "2.2250738585072014e-308",
+            "100000000000000000000",
         ] {
             assert!(exact_f64(number(text)).is_some(), "{text}");
         }
         for text in [
-            "9007199254740993", "0.1234567890123456789", "1e400", "1e-400", "12345678901234567890",
+            "9007199254740993",
+            "0.1234567890123456789",
+            "1e400",
+            "1e-400",
+            "12345678901234567890",
         ] {
             assert!(exact_f64(number(text)).is_none(), "{text}");
         }
@@ -291,7 +317,11 @@ mod tests {
             Some(10i128.pow(38) - 1)
         );
         assert_eq!(decimal("1e99999", 38, 0), None);
-        for text in ["1e9223372036854775807", "0.5e-9223372036854775808", "1e99999999999999999999"] {
+        for text in [
+            "1e9223372036854775807",
+            "0.5e-9223372036854775808",
+            "1e99999999999999999999",
+        ] {
             assert_eq!(decimal(text, 38, 7), None, "{text}");
             assert!(exact_f64(number(text)).is_none(), "{text}");
         }

@@ -83,14 +83,12 @@ impl Fault {
                  decode.unknown_fields=ignore, or select only the columns you need; \
                  `{column}` would be lost otherwise"
             )),
-            Self::Misfit(column, misfit) => value(format!(
-                "{place}, column {column}: {}",
-                misfit.0
-            ))
-            .hint(format!(
-                "declare `{column}` under the source's `columns` with a type that holds every \
+            Self::Misfit(column, misfit) => {
+                value(format!("{place}, column {column}: {}", misfit.0)).hint(format!(
+                    "declare `{column}` under the source's `columns` with a type that holds every \
                  value (text holds any scalar, jsonb anything), or raise infer.sample_rows"
-            )),
+                ))
+            }
             Self::Engine(error) => error.at(place),
         }
     }
@@ -104,8 +102,12 @@ pub(crate) fn finish_batch(
 ) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), arrays, &options).map_err(|error| {
-        Error::new(ErrorKind::Internal, Stage::Decode, "batch does not suit its schema")
-            .caused_by(error)
+        Error::new(
+            ErrorKind::Internal,
+            Stage::Decode,
+            "batch does not suit its schema",
+        )
+        .caused_by(error)
     })
 }
 

@@ -40,7 +40,9 @@ pub fn parse(source: &str, page: &Page) -> Result<Vec<Row>> {
             Value::Array(rows) => rows,
             row => vec![row],
         }),
-        PageFormat::Ndjson => serde_json::Deserializer::from_slice(body).into_iter().collect(),
+        PageFormat::Ndjson => serde_json::Deserializer::from_slice(body)
+            .into_iter()
+            .collect(),
     };
     let values = values.map_err(|error| {
         Error::new(
@@ -137,7 +139,8 @@ impl RowsDecoder {
                     let has_nul = append_value(column, value, &mut self.scratch)
                         .map_err(|misfit| Fault::Misfit(field.name().clone(), misfit))?;
                     if has_nul {
-                        self.nuls.note(&self.source, row.page, row.index, field.name());
+                        self.nuls
+                            .note(&self.source, row.page, row.index, field.name());
                     }
                 }
             }

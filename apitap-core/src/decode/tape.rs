@@ -105,7 +105,9 @@ impl TapeDecoder {
 
     fn builders(&self, rows: usize) -> Result<Vec<ColumnBuilder>> {
         let fields = self.schema.fields().iter();
-        fields.map(|field| ColumnBuilder::new(field, rows)).collect()
+        fields
+            .map(|field| ColumnBuilder::new(field, rows))
+            .collect()
     }
 
     /// Reads a row; returns a column in which it has a NUL character.

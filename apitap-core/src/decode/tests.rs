@@ -25,12 +25,16 @@ fn page(body: &str) -> Page {
 }
 
 fn schema(columns: &[(&str, ColumnType)]) -> SchemaRef {
-    let columns: Vec<_> = columns.iter().map(|(name, ty)| ((*name).to_owned(), *ty)).collect();
+    let columns: Vec<_> = columns
+        .iter()
+        .map(|(name, ty)| ((*name).to_owned(), *ty))
+        .collect();
     arrow_schema(&columns)
 }
 
 fn tape(schema: &SchemaRef, page: &Page, unknown: UnknownFields) -> Result<RecordBatch> {
-    let batches = TapeDecoder::new("orders", schema.clone(), 3, unknown, NulSighting::default()).decode(page)?;
+    let batches = TapeDecoder::new("orders", schema.clone(), 3, unknown, NulSighting::default())
+        .decode(page)?;
     Ok(concat_batches(schema, &batches).unwrap())
 }
 
@@ -51,7 +55,9 @@ fn assert_equal(one: &RecordBatch, other: &RecordBatch) {
         if is_json(field) {
             let values = |array: &ArrayRef| -> Vec<Option<Value>> {
                 let texts = array.as_string::<i32>().iter();
-                texts.map(|text| text.map(|text| serde_json::from_str(text).unwrap())).collect()
+                texts
+                    .map(|text| text.map(|text| serde_json::from_str(text).unwrap()))
+                    .collect()
             };
             assert_eq!(values(one), values(other), "{}", field.name());
         } else {
@@ -62,7 +68,11 @@ fn assert_equal(one: &RecordBatch, other: &RecordBatch) {
 
 #[test]
 fn a_key_may_be_missing_null_or_in_another_place() {
-    let schema = schema(&[("a", ColumnType::BigInt), ("b", ColumnType::Text), ("c", ColumnType::Jsonb)]);
+    let schema = schema(&[
+        ("a", ColumnType::BigInt),
+        ("b", ColumnType::Text),
+        ("c", ColumnType::Jsonb),
+    ]);
     let page = page(
         r#"[{"a":1,"b":"x","c":{"k": [1, "\u00e9"]}}, {"b":"y\n","a":2}, {}, {"c":null,"a":null},
             {"\u0061":5,"c":"text"}]"#,
@@ -73,14 +83,31 @@ fn a_key_may_be_missing_null_or_in_another_place() {
     let texts: Vec<_> = batch.column(1).as_string::<i32>().iter().collect();
     assert_eq!(texts, [Some("x"), Some("y\n"), None, None, None]);
     let nested: Vec<_> = batch.column(2).as_string::<i32>().iter().collect();
-    assert_eq!(nested, [Some(r#"{"k": [1, "\u00e9"]}"#), None, None, None, Some("\"text\"")]);
-    assert_equal(&batch, &by_rows(&schema, &page, UnknownFields::Refuse).unwrap());
+    assert_eq!(
+        nested,
+        [
+            Some(r#"{"k": [1, "\u00e9"]}"#),
+            None,
+            None,
+            None,
+            Some("\"text\"")
+        ]
+    );
+    assert_equal(
+        &batch,
+        &by_rows(&schema, &page, UnknownFields::Refuse).unwrap(),
+    );
 }
 
 #[test]
 fn columns_that_are_not_read_are_not_decoded_but_still_counted() {
     let page = page(r#"[{"a":1,"b":"x"},{"a":"not a number","b":"y"}]"#);
-    let batch = tape(&schema(&[("b", ColumnType::Text)]), &page, UnknownFields::Ignore).unwrap();
+    let batch = tape(
+        &schema(&[("b", ColumnType::Text)]),
+        &page,
+        UnknownFields::Ignore,
+    )
+    .unwrap();
     assert_eq!(batch.num_rows(), 2);
     let none = tape(&schema(&[]), &page, UnknownFields::Ignore).unwrap();
     assert_eq!((none.num_rows(), none.num_columns()), (2, 0));
@@ -96,14 +123,46 @@ fn faults_name_source_page_row_and_column_but_not_the_value() {
         ("cents", ColumnType::Numeric(4, 2)),
     ]);
     for (row, column, reason) in [
-        (r#"{"id":"secret"}"#, "id", "a string where bigint is expected"),
-        (r#"{"id":1.5}"#, "id", "a number with a fraction or exponent where bigint is expected"),
-        (r#"{"id":9223372036854775808}"#, "id", "a number outside bigint"),
-        (r#"{"paid":"true"}"#, "paid", "a string where boolean is expected"),
-        (r#"{"at":"2024-01-01"}"#, "at", "a string that is no RFC 3339 timestamp"),
-        (r#"{"rate":0.1234567890123456789}"#, "rate", "double precision cannot hold"),
-        (r#"{"rate":{"secret":1}}"#, "rate", "an object where double precision is expected"),
-        (r#"{"cents":1.234}"#, "cents", "a number outside numeric(4,2)"),
+        (
+            r#"{"id":"secret"}"#,
+            "id",
+            "a string where bigint is expected",
+        ),
+        (
+            r#"{"id":1.5}"#,
+            "id",
+            "a number with a fraction or exponent where bigint is expected",
+        ),
+        (
+            r#"{"id":9223372036854775808}"#,
+            "id",
+            "a number outside bigint",
+        ),
+        (
+            r#"{"paid":"true"}"#,
+            "paid",
+            "a string where boolean is expected",
+        ),
+        (
+            r#"{"at":"2024-01-01"}"#,
+            "at",
+            "a string that is no RFC 3339 timestamp",
+        ),
+        (
+            r#"{"rate":0.1234567890123456789}"#,
+            "rate",
+            "double precision cannot hold",
+        ),
+        (
+            r#"{"rate":{"secret":1}}"#,
+            "rate",
+            "an object where double precision is expected",
+        ),
+        (
+            r#"{"cents":1.234}"#,
+            "cents",
+            "a number outside numeric(4,2)",
+        ),
         (r#"{"coupon":1}"#, "coupon", "not in the schema"),
     ] {
         let page = page(&format!(r#"[{{"id":1}},{row}]"#));
@@ -111,7 +170,9 @@ fn faults_name_source_page_row_and_column_but_not_the_value() {
             let error = decode(&schema, &page, UnknownFields::Refuse).unwrap_err();
             let text = error.chain();
             assert!(
-                text.starts_with(&format!("decode: source orders, page 7, row 2, column {column}: ")),
+                text.starts_with(&format!(
+                    "decode: source orders, page 7, row 2, column {column}: "
+                )),
                 "{text}"
             );
             assert!(text.contains(reason), "{text}");
@@ -123,8 +184,17 @@ fn faults_name_source_page_row_and_column_but_not_the_value() {
 
 #[test]
 fn a_key_that_stands_twice_is_refused() {
-    let error = tape(&schema(&[("a", ColumnType::BigInt)]), &page(r#"[{"a":1,"a":2}]"#), UnknownFields::Ignore);
-    assert!(error.unwrap_err().to_string().contains("column a: the key stands twice"));
+    let error = tape(
+        &schema(&[("a", ColumnType::BigInt)]),
+        &page(r#"[{"a":1,"a":2}]"#),
+        UnknownFields::Ignore,
+    );
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("column a: the key stands twice")
+    );
 }
 
 #[test]
@@ -142,7 +212,10 @@ fn lines_and_single_objects_are_rows() {
     };
     let batch = tape(&schema, &lines, UnknownFields::Refuse).unwrap();
     assert_eq!(batch.num_rows(), 2);
-    assert_equal(&batch, &by_rows(&schema, &lines, UnknownFields::Refuse).unwrap());
+    assert_equal(
+        &batch,
+        &by_rows(&schema, &lines, UnknownFields::Refuse).unwrap(),
+    );
 }
 
 fn cell() -> impl Strategy<Value = Value> {

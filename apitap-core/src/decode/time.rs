@@ -39,7 +39,19 @@ pub(crate) fn date(text: &str) -> Option<i32> {
 
 fn local_timestamp(text: &[u8]) -> Option<(i64, &[u8])> {
     let (days, rest) = date_prefix(text)?;
-    let [b'T' | b't' | b' ', h1, h2, b':', m1, m2, b':', s1, s2, rest @ ..] = rest else {
+    let [
+        b'T' | b't' | b' ',
+        h1,
+        h2,
+        b':',
+        m1,
+        m2,
+        b':',
+        s1,
+        s2,
+        rest @ ..,
+    ] = rest
+    else {
         return None;
     };
     let (hour, minute, second) = (pair([*h1, *h2])?, pair([*m1, *m2])?, pair([*s1, *s2])?);
@@ -75,7 +87,10 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let [b'.', digits @ ..] = text else {
         return Some((0, text));
     };
-    let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let length = digits
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     if length == 0 || digits[..length].iter().skip(6).any(|&digit| digit != b'0') {
         return None;
     }
@@ -112,9 +127,15 @@ mod tests {
     #[test]
     fn only_whole_timestamps_count() {
         assert_eq!(timestamp_with_zone("1970-01-01T00:00:00Z"), Some(0));
-        assert_eq!(timestamp_with_zone("1970-01-01T01:00:00.5+01:00"), Some(500_000));
+        assert_eq!(
+            timestamp_with_zone("1970-01-01T01:00:00.5+01:00"),
+            Some(500_000)
+        );
         assert_eq!(timestamp_with_zone("1969-12-31 23:59:59.999999z"), Some(-1));
-        assert_eq!(timestamp_with_zone("2024-02-29T12:00:00.123456000Z"), Some(1_709_208_000_123_456));
+        assert_eq!(
+            timestamp_with_zone("2024-02-29T12:00:00.123456000Z"),
+            Some(1_709_208_000_123_456)
+        );
         for text in [
             "2023-02-29T12:00:00Z",
             "2024-01-01T24:00:00Z",

@@ -122,7 +122,7 @@ impl<'a> Cells<'a> {
     /// of that type.
     pub(crate) fn new(array: &'a ArrayRef, target: &PgType) -> Option<Self> {
         use DataType as D;
-        let values = match (target, array.data_type()) {
+        let values = match (target.wire(), array.data_type()) {
             (PgType::Bool, D::Boolean) => Values::Bool(array.as_boolean()),
             (PgType::Int2, D::Int16) => Values::Int2(array.as_primitive()),
             (PgType::Int4, D::Int32) => Values::Int4(array.as_primitive()),
@@ -168,7 +168,11 @@ impl<'a> Cells<'a> {
     pub(crate) fn needs_escape(&self) -> bool {
         matches!(
             self.values,
-            Values::Text(_) | Values::Json(_) | Values::Jsonb(_) | Values::Uuid(_) | Values::Bytea(_)
+            Values::Text(_)
+                | Values::Json(_)
+                | Values::Jsonb(_)
+                | Values::Uuid(_)
+                | Values::Bytea(_)
         )
     }
 
@@ -292,7 +296,10 @@ fn plain_text(text: &str) -> Result<&str, Reason> {
 /// would not say where it stands. `\\u0000` is an escaped backslash before plain digits.
 fn json_text(text: &str) -> Result<&str, Reason> {
     for at in memchr::memmem::find_iter(text.as_bytes(), b"\\u0000") {
-        let backslashes = text.as_bytes()[..at].iter().rev().take_while(|&&byte| byte == b'\\');
+        let backslashes = text.as_bytes()[..at]
+            .iter()
+            .rev()
+            .take_while(|&&byte| byte == b'\\');
         if backslashes.count() % 2 == 0 {
             return Err(NUL_IN_JSON);
         }
@@ -326,7 +333,11 @@ fn float(value: f64, out: &mut BytesMut, finite: impl FnOnce(&mut BytesMut)) {
     if value.is_nan() {
         out.put_slice(b"NaN");
     } else if value.is_infinite() {
-        out.put_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
+        out.put_slice(if value > 0.0 {
+            b"Infinity"
+        } else {
+            b"-Infinity"
+        });
     } else {
         finite(out);
     }
@@ -351,9 +362,17 @@ fn date(days: i64, out: &mut BytesMut) -> &'static [u8] {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (year, era): (i64, &[u8]) = if year > 0 { (year, b"") } else { (1 - year, b" BC") };
+    let (year, era): (i64, &[u8]) = if year > 0 {
+        (year, b"")
+    } else {
+        (1 - year, b" BC")
+    };
     padded(year, 4, out);
     out.put_u8(b'-');
     padded(month, 2, out);

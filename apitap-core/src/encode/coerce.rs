@@ -5,15 +5,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, StringBuilder, Time64MicrosecondArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
-    DataType, Field, Float32Type, Float64Type, Int64Type, IntervalUnit, TimeUnit,
+    DataType, Field, Float32Type, Float64Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit,
+    Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::util::display::FormatOptions;
 use arrow_json::writer::{EncoderOptions, make_encoder};
 
-use super::pg_type::{PgType, is_nested, value_type};
+use super::pg_type::{MICROSECOND_DIGITS, PgType, is_nested, value_type};
+use crate::decode::time;
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 /// How the values of one result column become values of one table column.
@@ -25,8 +27,12 @@ pub(crate) enum Coercion {
     Cast(Vec<DataType>),
     /// Like [`Coercion::Cast`], then checked by casting back.
     Exact(DataType),
+    /// Text as a date or a time of day, to the letter.
+    Parsed(DataType),
     /// Written as JSON text.
     Nested,
+    /// To the form of a time type, then checked for digits of a second that the column lacks.
+    Digits(Box<Self>, PgType),
 }
 
 impl Coercion {
@@ -36,6 +42,15 @@ impl Coercion {
     /// Types between which values would change or cannot be written.
     pub(crate) fn plan(field: &Field, target: &PgType) -> Result<Self> {
         use DataType as D;
+        if let PgType::Limited(base, digits) = target {
+            if digits.is_none() {
+                return Err(refuse(field, target));
+            }
+            return Ok(Self::Digits(
+                Box::new(Self::plan(field, base)?),
+                target.clone(),
+            ));
+        }
         let from = value_type(field.data_type());
         let unpacked = from != field.data_type();
         let keep = |form: D| {
@@ -66,24 +81,36 @@ impl Coercion {
                 keep(D::Float64)
             }
             PgType::Float8 if whole => Self::Exact(D::Float64),
-            PgType::Numeric(limit) => numeric(from, *limit, whole, &keep)?.ok_or_else(|| refuse(field, target))?,
-            PgType::Text | PgType::Json | PgType::Jsonb | PgType::Uuid | PgType::Other(_) if text => {
-                if unpacked { keep(D::Utf8) } else { Self::None }
+            PgType::Numeric(limit) => {
+                numeric(from, *limit, whole, &keep)?.ok_or_else(|| refuse(field, target))?
             }
-            PgType::Text | PgType::Json | PgType::Jsonb if is_nested(from) && !unpacked => Self::Nested,
+            PgType::Text | PgType::Json | PgType::Jsonb | PgType::Uuid | PgType::Other(_)
+                if text =>
+            {
+                if unpacked {
+                    keep(D::Utf8)
+                } else {
+                    Self::None
+                }
+            }
+            PgType::Text | PgType::Json | PgType::Jsonb if is_nested(from) && !unpacked => {
+                Self::Nested
+            }
             PgType::Bytea => match from {
                 D::Binary | D::LargeBinary | D::BinaryView if !unpacked => Self::None,
-                D::Binary | D::LargeBinary | D::BinaryView | D::FixedSizeBinary(_) => keep(D::Binary),
+                D::Binary | D::LargeBinary | D::BinaryView | D::FixedSizeBinary(_) => {
+                    keep(D::Binary)
+                }
                 _ => return Err(refuse(field, target)),
             },
             PgType::Date if *from == D::Date32 => keep(D::Date32),
             PgType::Date if *from == D::Date64 => Self::Exact(D::Date32),
-            PgType::Date if text => keep(D::Date32),
+            PgType::Date if text => Self::Parsed(D::Date32),
             PgType::Time => match from {
                 D::Time32(_) => Self::Cast(vec![D::Time64(micros)]),
                 D::Time64(unit) if *unit == micros => keep(D::Time64(micros)),
                 D::Time64(_) => Self::Exact(D::Time64(micros)),
-                _ if text => Self::Cast(vec![D::Time64(TimeUnit::Nanosecond), D::Time64(micros)]),
+                _ if text => Self::Parsed(D::Time64(micros)),
                 _ => return Err(refuse(field, target)),
             },
             PgType::Timestamp => match from {
@@ -92,7 +119,9 @@ impl Coercion {
                 _ => return Err(refuse(field, target)),
             },
             PgType::TimestampTz => match from {
-                D::Timestamp(TimeUnit::Nanosecond, Some(_)) => Self::Exact(D::Timestamp(micros, utc())),
+                D::Timestamp(TimeUnit::Nanosecond, Some(_)) => {
+                    Self::Exact(D::Timestamp(micros, utc()))
+                }
                 D::Timestamp(unit, Some(_)) if *unit == micros && !unpacked => Self::None,
                 D::Timestamp(_, Some(_)) => Self::Cast(vec![D::Timestamp(micros, utc())]),
                 _ => return Err(refuse(field, target)),
@@ -111,7 +140,12 @@ impl Coercion {
     ///
     /// # Errors
     /// The first row whose value the target cannot hold; rows count from `first_row`.
-    pub(crate) fn apply(&self, field: &Field, array: &ArrayRef, first_row: u64) -> Result<ArrayRef> {
+    pub(crate) fn apply(
+        &self,
+        field: &Field,
+        array: &ArrayRef,
+        first_row: u64,
+    ) -> Result<ArrayRef> {
         match self {
             Self::None => Ok(array.clone()),
             Self::Nested => json_text(field, array),
@@ -124,6 +158,16 @@ impl Coercion {
                 Ok(result)
             }
             Self::Exact(form) => exact(field, array, form, first_row),
+            Self::Parsed(form) => {
+                parsed(array, form).map_err(|row| unfit(field, form, first_row + row))
+            }
+            Self::Digits(coercion, target) => {
+                let result = coercion.apply(field, array, first_row)?;
+                match first_with_more_digits(&result, target) {
+                    Some(row) => Err(unfit(field, target.sql(), first_row + row as u64)),
+                    None => Ok(result),
+                }
+            }
         }
     }
 }
@@ -142,7 +186,10 @@ fn numeric(
         (None, D::Decimal32(_, scale) | D::Decimal64(_, scale)) => D::Decimal128(38, *scale),
         (None, _) if whole => D::Decimal128(20, 0),
         (Some((precision, scale)), D::Decimal128(p, s) | D::Decimal256(p, s))
-            if u16::from(*p) <= precision && i16::from(*s) == scale => from.clone(),
+            if u16::from(*p) <= precision && i16::from(*s) == scale =>
+        {
+            from.clone()
+        }
         (Some((precision, scale)), _) if whole || from.is_decimal() => {
             let (Ok(scale), true) = (i8::try_from(scale), precision <= DECIMAL256_DIGITS) else {
                 return Ok(None);
@@ -175,7 +222,10 @@ fn form_of(target: &PgType) -> Option<DataType> {
         PgType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
         PgType::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
         PgType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
-        PgType::Text | PgType::Uuid | PgType::Json | PgType::Jsonb | PgType::Other(_) => return None,
+        PgType::Limited(base, _) => return form_of(base),
+        PgType::Text | PgType::Uuid | PgType::Json | PgType::Jsonb | PgType::Other(_) => {
+            return None;
+        }
     })
 }
 
@@ -190,30 +240,96 @@ fn cast(array: &ArrayRef, form: &DataType) -> Result<ArrayRef, arrow::error::Arr
 
 /// Casts, and casts back to see that nothing was rounded.
 fn exact(field: &Field, array: &ArrayRef, form: &DataType, first_row: u64) -> Result<ArrayRef> {
-    let result = cast(array, form)
-        .map_err(|_| unfit(field, form, first_bad_row(array, form, first_row)))?;
-    let back = cast(&result, array.data_type())
-        .map_err(|_| unfit(field, form, first_bad_row(&result, array.data_type(), first_row)))?;
+    let result =
+        cast(array, form).map_err(|_| unfit(field, form, first_bad_row(array, form, first_row)))?;
+    let back = cast(&result, array.data_type()).map_err(|_| {
+        unfit(
+            field,
+            form,
+            first_bad_row(&result, array.data_type(), first_row),
+        )
+    })?;
     if let Some(row) = first_difference(array, &back) {
         return Err(unfit(field, form, first_row + row as u64));
     }
     Ok(result)
 }
 
+/// Dates or times of day, or the row whose text is not exactly one. Arrow's own casts take longer
+/// text as well and leave the rest of it out.
+fn parsed(array: &ArrayRef, form: &DataType) -> Result<ArrayRef, u64> {
+    // Dictionaries and views as plain text; that cannot fail.
+    let texts = cast(array, &DataType::Utf8).map_err(|_| 0u64)?;
+    let texts = texts.as_string::<i32>();
+    if *form == DataType::Date32 {
+        let values = texts.iter().enumerate().map(|(row, text)| {
+            text.map(|text| time::date(text).ok_or(row as u64))
+                .transpose()
+        });
+        return Ok(Arc::new(values.collect::<Result<Date32Array, _>>()?));
+    }
+    let mut moment = String::new();
+    let values = texts.iter().enumerate().map(|(row, text)| {
+        let Some(text) = text else { return Ok(None) };
+        // A time of day is what it is on the first day that is counted.
+        moment.clear();
+        moment.push_str("1970-01-01T");
+        moment.push_str(text);
+        time::timestamp(&moment).map(Some).ok_or(row as u64)
+    });
+    Ok(Arc::new(
+        values.collect::<Result<Time64MicrosecondArray, _>>()?,
+    ))
+}
+
+/// The first row whose time has more digits of a second than `target` keeps: PostgreSQL would
+/// round it.
+fn first_with_more_digits(array: &ArrayRef, target: &PgType) -> Option<usize> {
+    let PgType::Limited(_, Some(digits)) = target else {
+        return None;
+    };
+    let unit = 10i64.pow(MICROSECOND_DIGITS.saturating_sub(*digits));
+    let more = |row: usize| match array.data_type() {
+        DataType::Time64(_) => array.as_primitive::<Time64MicrosecondType>().value(row) % unit != 0,
+        DataType::Timestamp(..) => {
+            array.as_primitive::<TimestampMicrosecondType>().value(row) % unit != 0
+        }
+        DataType::Interval(_) => {
+            array
+                .as_primitive::<IntervalMonthDayNanoType>()
+                .value(row)
+                .nanoseconds
+                % (unit * 1_000)
+                != 0
+        }
+        _ => true,
+    };
+    (0..array.len()).find(|&row| array.is_valid(row) && more(row))
+}
+
 fn first_difference(one: &ArrayRef, other: &ArrayRef) -> Option<usize> {
     let same_number = |row: usize| match one.data_type() {
         // NaN differs from itself, and is kept.
         DataType::Float64 => {
-            let (a, b) = (one.as_primitive::<Float64Type>().value(row), other.as_primitive::<Float64Type>().value(row));
+            let (a, b) = (
+                one.as_primitive::<Float64Type>().value(row),
+                other.as_primitive::<Float64Type>().value(row),
+            );
             a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
         }
         DataType::Float32 => {
-            let (a, b) = (one.as_primitive::<Float32Type>().value(row), other.as_primitive::<Float32Type>().value(row));
+            let (a, b) = (
+                one.as_primitive::<Float32Type>().value(row),
+                other.as_primitive::<Float32Type>().value(row),
+            );
             a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
         }
         // 2^63 as a double casts back saturated to i64::MAX.
         DataType::Int64 => {
-            let (a, b) = (one.as_primitive::<Int64Type>().value(row), other.as_primitive::<Int64Type>().value(row));
+            let (a, b) = (
+                one.as_primitive::<Int64Type>().value(row),
+                other.as_primitive::<Int64Type>().value(row),
+            );
             a == b && a != i64::MAX
         }
         _ => one.slice(row, 1).to_data() == other.slice(row, 1).to_data(),
@@ -234,7 +350,11 @@ fn json_text(field: &Field, array: &ArrayRef) -> Result<ArrayRef> {
         Error::new(
             ErrorKind::Value,
             Stage::Encode,
-            format!("column {}: {} cannot be written as JSON", field.name(), field.data_type()),
+            format!(
+                "column {}: {} cannot be written as JSON",
+                field.name(),
+                field.data_type()
+            ),
         )
         .caused_by(error)
     };
@@ -267,7 +387,7 @@ fn refuse(field: &Field, target: &PgType) -> Error {
     .hint("CAST the column in the module's SQL, or change the column's type in the table")
 }
 
-fn unfit(field: &Field, form: &DataType, row: u64) -> Error {
+fn unfit(field: &Field, form: impl std::fmt::Display, row: u64) -> Error {
     Error::new(
         ErrorKind::Value,
         Stage::Encode,
@@ -277,6 +397,8 @@ fn unfit(field: &Field, form: &DataType, row: u64) -> Error {
             field.data_type()
         ),
     )
-    .hint("round or CAST the column in the module's SQL (date_trunc('microsecond', …) for \
-           nanoseconds), or widen the table's column")
+    .hint(
+        "round or CAST the column in the module's SQL (date_trunc('microsecond', …) for \
+           nanoseconds, 'millisecond' for timestamp(3)), or widen the table's column",
+    )
 }

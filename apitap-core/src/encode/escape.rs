@@ -5,7 +5,10 @@ use bytes::BytesMut;
 /// Puts two bytes in the place of each byte since `start` for which `wide` has some. Most cells
 /// have none and are only looked at; the others grow from their end, without a copy elsewhere.
 pub(super) fn widen(start: usize, out: &mut BytesMut, wide: impl Fn(u8) -> Option<[u8; 2]>) {
-    let extra = out[start..].iter().filter(|&&byte| wide(byte).is_some()).count();
+    let extra = out[start..]
+        .iter()
+        .filter(|&&byte| wide(byte).is_some())
+        .count();
     if extra == 0 {
         return;
     }

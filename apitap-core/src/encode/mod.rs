@@ -186,4 +186,3 @@ pub(crate) struct Fault {
     pub(crate) reason: &'static str,
     pub(crate) hint: &'static str,
 }
-

@@ -36,10 +36,17 @@ pub(super) fn binary(unscaled: i256, scale: i8, out: &mut BytesMut) {
         divisor = BASE;
     }
     // Zeros at the low end need not be sent.
-    let trailing = groups[..count].iter().take_while(|&&group| group == 0).count();
+    let trailing = groups[..count]
+        .iter()
+        .take_while(|&&group| group == 0)
+        .count();
     lowest_weight += trailing as i32;
     let sent = &groups[trailing..count];
-    let weight = if sent.is_empty() { 0 } else { lowest_weight + sent.len() as i32 - 1 };
+    let weight = if sent.is_empty() {
+        0
+    } else {
+        lowest_weight + sent.len() as i32 - 1
+    };
     out.put_u16(sent.len() as u16);
     out.put_i16(weight as i16);
     out.put_u16(if negative { NEGATIVE } else { 0 });
@@ -69,7 +76,11 @@ pub(super) fn text(unscaled: i256, scale: i8, out: &mut BytesMut) {
     }
     let scale = scale as usize;
     let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
-    out.put_slice(if whole.is_empty() { b"0" } else { whole.as_bytes() });
+    out.put_slice(if whole.is_empty() {
+        b"0"
+    } else {
+        whole.as_bytes()
+    });
     out.put_u8(b'.');
     out.put_bytes(b'0', scale - fraction.len());
     out.put_slice(fraction.as_bytes());
@@ -93,17 +104,27 @@ mod tests {
     fn encoded(unscaled: i128, scale: i8) -> (i16, Vec<u16>, String) {
         let mut out = BytesMut::new();
         binary(i256::from_i128(unscaled), scale, &mut out);
-        let words: Vec<u16> = out.chunks(2).map(|word| u16::from_be_bytes([word[0], word[1]])).collect();
+        let words: Vec<u16> = out
+            .chunks(2)
+            .map(|word| u16::from_be_bytes([word[0], word[1]]))
+            .collect();
         let mut decimal = BytesMut::new();
         text(i256::from_i128(unscaled), scale, &mut decimal);
-        (words[1] as i16, words[4..].to_vec(), String::from_utf8(decimal.to_vec()).unwrap())
+        (
+            words[1] as i16,
+            words[4..].to_vec(),
+            String::from_utf8(decimal.to_vec()).unwrap(),
+        )
     }
 
     #[test]
     fn groups_are_aligned_at_the_point() {
         assert_eq!(encoded(0, 2), (0, vec![], "0.00".into()));
         assert_eq!(encoded(12_345, 2), (0, vec![123, 4500], "123.45".into()));
-        assert_eq!(encoded(-12_345_678, 0), (1, vec![1234, 5678], "-12345678".into()));
+        assert_eq!(
+            encoded(-12_345_678, 0),
+            (1, vec![1234, 5678], "-12345678".into())
+        );
         assert_eq!(encoded(5, 4), (-1, vec![5], "0.0005".into()));
         assert_eq!(encoded(5, 5), (-2, vec![5000], "0.00005".into()));
         assert_eq!(encoded(1, 1), (-1, vec![1000], "0.1".into()));

@@ -45,6 +45,9 @@ pub enum PgType {
     Json,
     /// `jsonb`
     Jsonb,
+    /// One of the time types that keeps fewer than six digits of a second, and how many; none for
+    /// intervals of some fields only (`interval day to minute`)
+    Limited(&'static PgType, Option<u32>),
     /// Any other, written as text that the server parses; named as SQL names it
     Other(String),
 }
@@ -63,9 +66,9 @@ impl PgType {
             DataType::Decimal32(precision, scale)
             | DataType::Decimal64(precision, scale)
             | DataType::Decimal128(precision, scale)
-            | DataType::Decimal256(precision, scale) => Self::Numeric(
-                (*scale >= 0).then_some((u16::from(*precision), i16::from(*scale))),
-            ),
+            | DataType::Decimal256(precision, scale) => {
+                Self::Numeric((*scale >= 0).then_some((u16::from(*precision), i16::from(*scale))))
+            }
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_json(field) => {
                 Self::Jsonb
             }
@@ -89,6 +92,10 @@ impl PgType {
     /// The type of an existing column, by the OID of its type (of the base type for domains)
     /// and its modifier; `name` is how SQL names it.
     pub fn of_column(oid: u32, modifier: i32, is_enum: bool, name: &str) -> Self {
+        let limited = |base: &'static Self| match second_digits(base, modifier) {
+            Some(MICROSECOND_DIGITS..) => base.clone(),
+            digits => Self::Limited(base, digits),
+        };
         match Type::from_oid(oid) {
             Some(Type::BOOL) => Self::Bool,
             Some(Type::INT2) => Self::Int2,
@@ -100,10 +107,10 @@ impl PgType {
             Some(Type::TEXT | Type::VARCHAR | Type::BPCHAR) => Self::Text,
             Some(Type::BYTEA) => Self::Bytea,
             Some(Type::DATE) => Self::Date,
-            Some(Type::TIME) => Self::Time,
-            Some(Type::TIMESTAMP) => Self::Timestamp,
-            Some(Type::TIMESTAMPTZ) => Self::TimestampTz,
-            Some(Type::INTERVAL) => Self::Interval,
+            Some(Type::TIME) => limited(&Self::Time),
+            Some(Type::TIMESTAMP) => limited(&Self::Timestamp),
+            Some(Type::TIMESTAMPTZ) => limited(&Self::TimestampTz),
+            Some(Type::INTERVAL) => limited(&Self::Interval),
             Some(Type::UUID) => Self::Uuid,
             Some(Type::JSON) => Self::Json,
             Some(Type::JSONB) => Self::Jsonb,
@@ -135,13 +142,28 @@ impl PgType {
             Self::Uuid => "uuid",
             Self::Json => "json",
             Self::Jsonb => "jsonb",
+            Self::Limited(base, Some(digits)) => {
+                return Cow::Owned(format!("{}({digits})", base.sql()));
+            }
+            Self::Limited(base, None) => {
+                return Cow::Owned(format!("{} of some fields", base.sql()));
+            }
             Self::Other(name) => return Cow::Owned(name.clone()),
         })
+    }
+
+    /// The type without its limits, which decides the form on the wire.
+    pub(crate) fn wire(&self) -> &Self {
+        match self {
+            Self::Limited(base, _) => base,
+            plain => plain,
+        }
     }
 
     /// The type and the array type of a bind parameter; what is written as text goes as text.
     pub(crate) fn parameter(&self) -> (Type, Type) {
         match self {
+            Self::Limited(base, _) => base.parameter(),
             Self::Bool => (Type::BOOL, Type::BOOL_ARRAY),
             Self::Int2 => (Type::INT2, Type::INT2_ARRAY),
             Self::Int4 => (Type::INT4, Type::INT4_ARRAY),
@@ -203,6 +225,27 @@ fn numeric_modifier(modifier: i32) -> Option<(u16, i16)> {
     })
 }
 
+/// What a microsecond takes, PostgreSQL's finest.
+pub(crate) const MICROSECOND_DIGITS: u32 = 6;
+
+/// The digits of a second that a column of a time type keeps; none if its modifier leaves out
+/// whole fields: `timestamp.c`, `intervaltypmodin`.
+fn second_digits(base: &PgType, modifier: i32) -> Option<u32> {
+    const FULL_PRECISION: u32 = 0xFFFF;
+    const FULL_RANGE: u32 = 0x7FFF;
+    const SECOND: u32 = 1 << 12;
+    let Ok(modifier) = u32::try_from(modifier) else {
+        return Some(MICROSECOND_DIGITS);
+    };
+    if *base != PgType::Interval {
+        return Some(modifier);
+    }
+    let range = modifier >> 16 & FULL_RANGE;
+    let precision = modifier & FULL_PRECISION;
+    // What ends in seconds loses nothing but digits.
+    (range & SECOND != 0).then_some(precision)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,12 +254,39 @@ mod tests {
     fn numeric_modifiers_are_unpacked() {
         assert_eq!(numeric_modifier(-1), None);
         assert_eq!(numeric_modifier(((10 << 16) | 2) + 4), Some((10, 2)));
-        assert_eq!(numeric_modifier(((3 << 16) | (-2i32 & 0x7FF)) + 4), Some((3, -2)));
+        assert_eq!(
+            numeric_modifier(((3 << 16) | (-2i32 & 0x7FF)) + 4),
+            Some((3, -2))
+        );
+    }
+
+    #[test]
+    fn digits_of_a_second_are_kept() {
+        let of = |pg_type: Type, modifier| PgType::of_column(pg_type.oid(), modifier, false, "");
+        assert_eq!(of(Type::TIMESTAMP, -1), PgType::Timestamp);
+        assert_eq!(of(Type::TIME, 6), PgType::Time);
+        assert_eq!(of(Type::TIMESTAMPTZ, 3).sql(), "timestamptz(3)");
+        let interval = |range: i32, precision: i32| of(Type::INTERVAL, range << 16 | precision);
+        let (all, day_to_second, day_to_minute) = (0x7FFF, 0x1C08, 0x0C08);
+        assert_eq!(interval(all, 0xFFFF), PgType::Interval);
+        assert_eq!(
+            interval(all, 2),
+            PgType::Limited(&PgType::Interval, Some(2))
+        );
+        assert_eq!(interval(day_to_second, 0xFFFF), PgType::Interval);
+        assert_eq!(
+            interval(day_to_minute, 0xFFFF),
+            PgType::Limited(&PgType::Interval, None)
+        );
     }
 
     #[test]
     fn dictionaries_land_as_their_values() {
-        let dictionary = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8View));
-        assert_eq!(PgType::of_field(&Field::new("a", dictionary, true)), Some(PgType::Text));
+        let dictionary =
+            DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8View));
+        assert_eq!(
+            PgType::of_field(&Field::new("a", dictionary, true)),
+            Some(PgType::Text)
+        );
     }
 }

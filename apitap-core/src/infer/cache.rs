@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Columns;
-use crate::config::SchemaCacheMode;
+use crate::config::{InferConfig, SchemaCacheMode};
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::pipeline_file::SourceSpec;
 
 /// Schemas by source, in memory and, where the configuration names a folder, in files.
 ///
-/// An entry counts only while the source's configuration is the one it was made with: the
-/// fingerprint says so. Whoever owns the cache decides how long it lives; there is no global.
+/// An entry counts only while the configuration is the one it was made with: [`fingerprint`]
+/// says so. Whoever owns the cache decides how long it lives; there is no global.
 #[derive(Debug, Default)]
 pub struct SchemaCache {
     entries: Mutex<HashMap<String, Entry>>,
@@ -23,6 +25,14 @@ pub struct SchemaCache {
 struct Entry {
     fingerprint: u64,
     columns: Columns,
+}
+
+/// A number that changes with all that decides an inferred schema: the source's configuration
+/// and how it is looked at.
+pub fn fingerprint(spec: &SourceSpec, config: &InferConfig) -> u64 {
+    let mut text = (config.sample_rows.get() as u64).to_le_bytes().to_vec();
+    text.push(u8::from(config.timestamps));
+    xxh3_64_with_seed(&text, spec.fingerprint())
 }
 
 impl SchemaCache {
@@ -118,8 +128,9 @@ fn read(path: &Path) -> Result<Option<Entry>> {
 /// Writes beside the file and renames, so that a reader never sees half of it.
 fn write(folder: &Path, path: &Path, entry: &Entry) -> Result<()> {
     let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
-    let bytes = serde_json::to_vec_pretty(entry)
-        .map_err(|error| Error::new(ErrorKind::Internal, Stage::Infer, "schema").caused_by(error))?;
+    let bytes = serde_json::to_vec_pretty(entry).map_err(|error| {
+        Error::new(ErrorKind::Internal, Stage::Infer, "schema").caused_by(error)
+    })?;
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&unfinished, bytes))
         .and_then(|()| std::fs::rename(&unfinished, path))
@@ -152,10 +163,41 @@ mod tests {
             let cache = SchemaCache::default();
             assert_eq!(cache.find(&mode, "a/b c", 1).unwrap(), None);
             cache.keep(&mode, "a/b c", 1, &columns).unwrap();
-            assert_eq!(cache.find(&mode, "a/b c", 1).unwrap().as_ref(), Some(&columns));
+            assert_eq!(
+                cache.find(&mode, "a/b c", 1).unwrap().as_ref(),
+                Some(&columns)
+            );
             assert_eq!(cache.find(&mode, "a/b c", 2).unwrap(), None);
-            assert_eq!(cache.find(&mode, "a/b c", 1).unwrap(), None, "dropped when changed");
+            assert_eq!(
+                cache.find(&mode, "a/b c", 1).unwrap(),
+                None,
+                "dropped when changed"
+            );
         }
+    }
+
+    #[test]
+    fn an_entry_does_not_outlive_the_way_of_inferring() {
+        let spec = SourceSpec::new("s", "http://h/s".parse().unwrap());
+        let usual = InferConfig::default();
+        let base = fingerprint(&spec, &usual);
+        let other = InferConfig {
+            cache: SchemaCacheMode::Memory,
+            ..usual.clone()
+        };
+        assert_eq!(base, fingerprint(&spec, &other));
+        let texts = InferConfig {
+            timestamps: false,
+            ..usual.clone()
+        };
+        let fewer = InferConfig {
+            sample_rows: std::num::NonZeroUsize::MIN,
+            ..usual
+        };
+        assert_ne!(base, fingerprint(&spec, &texts));
+        assert_ne!(base, fingerprint(&spec, &fewer));
+        let renamed = SourceSpec::new("t", "http://h/s".parse().unwrap());
+        assert_ne!(base, fingerprint(&renamed, &other));
     }
 
     #[test]
@@ -163,8 +205,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let columns = vec![("id".to_owned(), ColumnType::BigInt)];
         let mode = SchemaCacheMode::File(folder.path().to_owned());
-        SchemaCache::default().keep(&mode, "s", 1, &columns).unwrap();
-        assert_eq!(SchemaCache::default().find(&mode, "s", 1).unwrap(), Some(columns.clone()));
+        SchemaCache::default()
+            .keep(&mode, "s", 1, &columns)
+            .unwrap();
+        assert_eq!(
+            SchemaCache::default().find(&mode, "s", 1).unwrap(),
+            Some(columns.clone())
+        );
         let cache = SchemaCache::default();
         cache.keep(&SchemaCacheMode::Off, "s", 1, &columns).unwrap();
         assert_eq!(cache.find(&SchemaCacheMode::Off, "s", 1).unwrap(), None);

@@ -12,7 +12,7 @@
 
 mod cache;
 
-pub use cache::SchemaCache;
+pub use cache::{SchemaCache, fingerprint};
 
 use std::collections::HashMap;
 
@@ -30,7 +30,8 @@ pub type Columns = Vec<(String, ColumnType)>;
 /// first appear, with `declared` types in place of what the sample shows.
 ///
 /// # Errors
-/// Text that is not JSON, or a row that is no object, with its place.
+/// Text that is not JSON, a row that is no object, or a key that stands twice in a row, with
+/// its place.
 pub fn infer(
     source: &str,
     pages: &[Page],
@@ -69,6 +70,9 @@ struct Sample {
     names: Vec<String>,
     kinds: Vec<Kind>,
     by_name: HashMap<String, usize>,
+    /// The row in which each column was last seen, counted over all pages.
+    seen: Vec<u64>,
+    row: u64,
 }
 
 impl Sample {
@@ -95,6 +99,7 @@ impl Sample {
     }
 
     fn row(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Fault> {
+        self.row += 1;
         if scanner.peek()? != b'{' {
             return Err(Fault::NotAnObject);
         }
@@ -108,8 +113,12 @@ impl Sample {
             let index = *self.by_name.entry(name).or_insert_with_key(|name| {
                 self.names.push(name.clone());
                 self.kinds.push(Kind::Null);
+                self.seen.push(0);
                 self.kinds.len() - 1
             });
+            if std::mem::replace(&mut self.seen[index], self.row) == self.row {
+                return Err(Fault::KeyTwice(self.names[index].clone()));
+            }
             self.kinds[index] = self.kinds[index].join(Kind::of(value));
             if !scanner.more(b'}')? {
                 return Ok(());
@@ -249,7 +258,14 @@ mod tests {
                     {"a":2.5,"c":{"x":1},"t":null,"m":true,"b":null},
                     {"c":[],"m":"yes","s":"x"}]"#
             ),
-            ["b text", "a double precision", "t timestamptz", "c jsonb", "m text", "s text"]
+            [
+                "b text",
+                "a double precision",
+                "t timestamptz",
+                "c jsonb",
+                "m text",
+                "s text"
+            ]
         );
     }
 
@@ -262,11 +278,26 @@ mod tests {
     fn numbers_widen_only_as_far_as_they_keep_every_digit() {
         assert_eq!(types(r#"[{"a":9223372036854775807}]"#), ["a bigint"]);
         assert_eq!(types(r#"[{"a":9223372036854775808}]"#), ["a numeric(38,0)"]);
-        assert_eq!(types(r#"[{"a":100000000000000000000}]"#), ["a double precision"]);
-        assert_eq!(types(r#"[{"a":9007199254740993},{"a":0.5}]"#), ["a numeric(38,1)"]);
-        assert_eq!(types(r#"[{"a":0.30000000000000004}]"#), ["a double precision"]);
-        assert_eq!(types(r#"[{"a":0.1234567890123456789}]"#), ["a numeric(38,19)"]);
-        assert_eq!(types(&format!(r#"[{{"a":{}.5}}]"#, "1".repeat(38))), ["a text"]);
+        assert_eq!(
+            types(r#"[{"a":100000000000000000000}]"#),
+            ["a double precision"]
+        );
+        assert_eq!(
+            types(r#"[{"a":9007199254740993},{"a":0.5}]"#),
+            ["a numeric(38,1)"]
+        );
+        assert_eq!(
+            types(r#"[{"a":0.30000000000000004}]"#),
+            ["a double precision"]
+        );
+        assert_eq!(
+            types(r#"[{"a":0.1234567890123456789}]"#),
+            ["a numeric(38,19)"]
+        );
+        assert_eq!(
+            types(&format!(r#"[{{"a":{}.5}}]"#, "1".repeat(38))),
+            ["a text"]
+        );
         assert_eq!(types(r#"[{"a":1e400}]"#), ["a text"]);
     }
 
@@ -274,7 +305,10 @@ mod tests {
     fn mixed_scalars_are_text_and_nested_wins() {
         assert_eq!(types(r#"[{"a":1},{"a":"x"}]"#), ["a text"]);
         assert_eq!(types(r#"[{"a":true},{"a":0}]"#), ["a text"]);
-        assert_eq!(types(r#"[{"a":"2024-01-01T00:00:00Z"},{"a":"soon"}]"#), ["a text"]);
+        assert_eq!(
+            types(r#"[{"a":"2024-01-01T00:00:00Z"},{"a":"soon"}]"#),
+            ["a text"]
+        );
         assert_eq!(types(r#"[{"a":1},{"a":{}}]"#), ["a jsonb"]);
     }
 
@@ -284,7 +318,12 @@ mod tests {
             ("a".to_owned(), ColumnType::Text),
             ("z".to_owned(), ColumnType::Date),
         ];
-        let columns = infer("test", &[page(r#"[{"a":1}]"#)], &declared, &InferConfig::default());
+        let columns = infer(
+            "test",
+            &[page(r#"[{"a":1}]"#)],
+            &declared,
+            &InferConfig::default(),
+        );
         assert_eq!(columns.unwrap(), declared);
     }
 
@@ -305,7 +344,13 @@ mod tests {
     fn only_the_sample_counts() {
         let config = InferConfig::default();
         let rows: Vec<_> = (0..101)
-            .map(|row| if row < 100 { r#"{"a":1}"# } else { r#"{"a":"x"}"# })
+            .map(|row| {
+                if row < 100 {
+                    r#"{"a":1}"#
+                } else {
+                    r#"{"a":"x"}"#
+                }
+            })
             .collect();
         let page = page(&format!("[{}]", rows.join(",")));
         assert_eq!(
@@ -315,8 +360,23 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_stands_twice_in_a_row_is_named() {
+        let page = page(r#"[{"a":1,"b":2},{"b":1,"a":1,"\u0062":"x"}]"#);
+        let error = infer("test", &[page], &[], &InferConfig::default());
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "decode: source test, page 1, row 2, column b: the key stands twice in the row"
+        );
+    }
+
+    #[test]
     fn a_row_that_is_no_object_is_named() {
-        let error = infer("test", &[page(r#"[{"a":1},2]"#)], &[], &InferConfig::default());
+        let error = infer(
+            "test",
+            &[page(r#"[{"a":1},2]"#)],
+            &[],
+            &InferConfig::default(),
+        );
         assert_eq!(
             error.unwrap_err().to_string(),
             "decode: source test, page 1, row 2: the row is not a JSON object"

@@ -12,6 +12,7 @@ use super::{
     Auth, Pagination, PipelineFile, RetryPolicy, Secret, SourceSpec, TargetSpec, TotalHint,
 };
 use crate::error::{Error, Result};
+use crate::schema::ColumnType;
 use crate::template::{Context, dates_and_variables, variables};
 
 /// Where APIs commonly put the next cursor.
@@ -120,7 +121,14 @@ fn source(raw: raw::Source, context: Context<'_>) -> Result<SourceSpec> {
         Some(raw::Names::One(name)) => vec![name],
         Some(raw::Names::Many(names)) => names,
     };
-    spec.columns = raw.columns;
+    for (column, type_name) in raw.columns {
+        let column_type: ColumnType = type_name
+            .value
+            .parse()
+            .map_err(|error: Error| error.at(format!("column `{column}`")))
+            .map_err(place(type_name.referenced))?;
+        spec.columns.insert(column, column_type);
+    }
     spec.mode = raw.mode;
     let as_written: Vec<_> = raw
         .query_params
@@ -170,7 +178,10 @@ fn pointer(key: &str, pointer: &str) -> Result<()> {
 }
 
 fn total(raw: &raw::Pagination) -> Result<TotalHint> {
-    let mut total = TotalHint::default();
+    let mut total = TotalHint {
+        allow_shortfall: raw.allow_shortfall,
+        ..TotalHint::default()
+    };
     if let Some(path) = &raw.total_path {
         pointer("total_path", path)?;
         total.path = Some(path.clone());

@@ -45,7 +45,7 @@ pub(super) struct Source {
     pub(super) primary_key_in_dest: Option<Names>,
     pub(super) auth: Option<Auth>,
     #[serde(default)]
-    pub(super) columns: BTreeMap<String, String>,
+    pub(super) columns: BTreeMap<String, Spanned<String>>,
     pub(super) mode: Option<WriteMode>,
 }
 
@@ -87,6 +87,8 @@ pub(super) struct Pagination {
     pub(super) start: Option<u64>,
     pub(super) total_path: Option<String>,
     pub(super) total_header: Option<String>,
+    #[serde(default)]
+    pub(super) allow_shortfall: bool,
     #[serde(default)]
     pub(super) allowed_hosts: Vec<String>,
 }

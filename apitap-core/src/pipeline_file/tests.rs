@@ -68,6 +68,7 @@ fn every_kind_of_pagination_is_read() {
     for kind in [
         "page_number, page_param: p, per_page_param: n",
         "page_number, page_param: p, per_page_param: n, start: 0, total_path: /meta/total",
+        "page_only, page_param: p, total_header: X-All, allow_shortfall: true",
         "page_only, page_param: p",
         "limit_offset, limit_param: l, offset_param: o",
         "cursor, cursor_param: c",
@@ -98,6 +99,11 @@ fn wrong_files_are_told_with_their_line_and_without_their_text() {
             "    pagination: {kind: page_only, page_param: p, next_path: /n}",
             "line 4",
             "has no `next_path`",
+        ),
+        (
+            "    columns:\n      id: bigint\n      at: datetime",
+            "line 6",
+            "source orders: column `at`: unknown column type `datetime`",
         ),
         ("    urls: x", "line 4", "unknown key `urls`"),
         ("    url: x", "line 4", "key `url` appears twice"),
@@ -201,4 +207,14 @@ fn fingerprints_follow_the_configuration_but_not_dates_or_secrets() {
     assert_eq!(base, at(2, &|_| Some("other".into()), ""));
     assert_ne!(base, at(1, &env, "    data_path: /x"));
     assert_ne!(base, at(1, &env, "    columns: {id: bigint}"));
+}
+
+#[test]
+fn a_shortfall_is_allowed_where_the_file_says_so() {
+    let allowed = |pagination: &str| source(pagination).unwrap().total.allow_shortfall;
+    assert!(!allowed(""));
+    assert!(!allowed("    pagination: {kind: default}"));
+    assert!(allowed(
+        "    pagination: {kind: none, allow_shortfall: true}"
+    ));
 }

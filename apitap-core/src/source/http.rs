@@ -318,7 +318,9 @@ impl Attempt {
                     Stage::Source,
                     format!("the answer of {place} has more than {limit} bytes, decompressed"),
                 )
-                .hint("ask for less at a time with source.page_rows, or raise source.max_body_bytes");
+                .hint(
+                    "ask for less at a time with source.page_rows, or raise source.max_body_bytes",
+                );
             }
             Failure::Incomplete => {
                 return Error::new(

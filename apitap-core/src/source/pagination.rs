@@ -6,11 +6,14 @@
 //! because servers cap pages below the size that was asked for. A total that more rows than it
 //! says have proven wrong, or that may count one page only, ends nothing.
 
+mod fault;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fmt;
 
 use url::form_urlencoded;
+
+pub use self::fault::Fault;
 
 /// How the pages of a source are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -106,69 +109,6 @@ pub enum Verdict {
     Empty,
 }
 
-/// Answers that contradict the pagination.
-#[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The rows of one page came again as another.
-    RepeatedRows {
-        /// The page that repeats.
-        page: u64,
-        /// The page it equals.
-        earlier: u64,
-    },
-    /// A cursor or a next URL came again: following it would never end.
-    RepeatedNext {
-        /// The page that names it again.
-        page: u64,
-        /// The page that named it first.
-        earlier: u64,
-    },
-    /// A page had rows although one before it had none.
-    RowsAfterEnd {
-        /// The page with rows.
-        page: u64,
-        /// The page without.
-        empty: u64,
-    },
-}
-
-impl Fault {
-    /// What the user can do about it.
-    pub fn hint(self) -> &'static str {
-        match self {
-            Self::RepeatedRows { .. } => {
-                "the API seems to ignore the pagination parameters: check their names, or drop `pagination` if one request returns everything"
-            }
-            Self::RepeatedNext { .. } => {
-                "the API leads back to a page already read: check cursor_path or next_path"
-            }
-            Self::RowsAfterEnd { .. } => {
-                "the API answers inconsistently: try again with source.concurrency=1"
-            }
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RepeatedRows { page, earlier } => {
-                write!(f, "page {page} holds the same rows as page {earlier}")
-            }
-            Self::RepeatedNext { page, earlier } => {
-                write!(
-                    f,
-                    "page {page} leads to the same next page as page {earlier}"
-                )
-            }
-            Self::RowsAfterEnd { page, empty } => {
-                write!(f, "page {page} has rows although page {empty} is empty")
-            }
-        }
-    }
-}
-
 /// Where a source stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -216,8 +156,13 @@ impl Paginator {
             _ => 0,
         };
         let is_size_told = match &pagination {
-            Pagination::PageNumber { per_page_param: it, .. } => it.is_some(),
-            Pagination::Cursor { page_size_param: it, .. } => it.is_some(),
+            Pagination::PageNumber {
+                per_page_param: it, ..
+            } => it.is_some(),
+            Pagination::Cursor {
+                page_size_param: it,
+                ..
+            } => it.is_some(),
             Pagination::LimitOffset { .. } => true,
             _ => false,
         };
@@ -367,7 +312,10 @@ impl Paginator {
 
     /// Whether the first page held all that was announced, and one more is needed to believe it.
     fn is_confirming(&self) -> bool {
-        self.is_total_doubtful && self.accepted == 1 && self.total == Some(self.rows)
+        self.is_numbered()
+            && self.is_total_doubtful
+            && self.accepted == 1
+            && self.total == Some(self.rows)
     }
 
     /// Moves a numbered source past the page at `number`; true when requests in flight are void.
@@ -431,7 +379,9 @@ impl Paginator {
     /// The rows that came and those that were announced, if the source ended short of them.
     pub fn shortfall(&self) -> Option<(u64, u64)> {
         let limited = self.row_limit.is_some_and(|limit| self.rows >= limit);
-        let total = self.reliable_total().filter(|&total| self.rows < total && !limited)?;
+        let total = self
+            .reliable_total()
+            .filter(|&total| self.rows < total && !limited)?;
         Some((self.rows, total))
     }
 
@@ -457,5 +407,4 @@ impl Paginator {
 }
 
 #[cfg(test)]
-#[path = "pagination_tests.rs"]
 mod tests;

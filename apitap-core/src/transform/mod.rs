@@ -12,16 +12,17 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{
-    ExecutionPlan, ExecutionPlanProperties, collect_partitioned, displayable, execute_stream_partitioned,
+    ExecutionPlan, ExecutionPlanProperties, collect_partitioned, displayable,
+    execute_stream_partitioned,
 };
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
-use datafusion::common::tree_node::TreeNodeRecursion;
 
 use self::shared::SharedLimit;
 pub use self::table::{ApiTable, Feed, Lane, ScanRequest};
@@ -44,7 +45,10 @@ impl Query {
         let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
         for table in &tables {
             context
-                .register_table(datafusion::common::TableReference::bare(table.name()), table.clone())
+                .register_table(
+                    datafusion::common::TableReference::bare(table.name()),
+                    table.clone(),
+                )
                 .map_err(into_error)?;
         }
         let options = SQLOptions::new()
@@ -54,7 +58,10 @@ impl Query {
         if wildcard::stands_in(sql) {
             tables.iter().for_each(|table| table.read_every_column());
         }
-        let frame = context.sql_with_options(sql, options).await.map_err(into_error)?;
+        let frame = context
+            .sql_with_options(sql, options)
+            .await
+            .map_err(into_error)?;
         if is_recursive(frame.logical_plan()) {
             // Its scan runs once per round, whatever the number of scans in the plan.
             tables.iter().for_each(|table| table.share());
@@ -102,13 +109,17 @@ const SHARED_PART: usize = 4;
 
 fn context(config: &TransformConfig) -> Result<SessionContext> {
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(config.memory_limit_bytes.get())))
+        .with_memory_pool(Arc::new(FairSpillPool::new(
+            config.memory_limit_bytes.get(),
+        )))
         .build_arc()
         .map_err(into_error)?;
     let mut session = SessionConfig::new()
         .with_target_partitions(config.partitions.get())
         .with_batch_size(config.batch_rows.get())
-        .with_extension(Arc::new(SharedLimit(config.memory_limit_bytes.get() / SHARED_PART)))
+        .with_extension(Arc::new(SharedLimit(
+            config.memory_limit_bytes.get() / SHARED_PART,
+        )))
         .set_str("datafusion.sql_parser.dialect", "postgresql")
         // Columns are usable as the API spells them: camelCase without quotes.
         .set_bool("datafusion.sql_parser.enable_ident_normalization", false);
@@ -131,7 +142,11 @@ fn is_recursive(plan: &LogicalPlan) -> bool {
     // The closure never fails.
     let _ = plan.apply_with_subqueries(|node| {
         found |= matches!(node, LogicalPlan::RecursiveQuery(_));
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if found {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
     });
     found
 }
@@ -143,7 +158,9 @@ pub(crate) fn of_data(error: DataFusionError) -> Error {
         return ours;
     }
     let detail = match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) | DataFusionError::IoError(_) => return into_error(error),
+        DataFusionError::ResourcesExhausted(_) | DataFusionError::IoError(_) => {
+            return into_error(error);
+        }
         DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
             ArrowError::DivideByZero => "division by zero",
             ArrowError::ArithmeticOverflow(_) => "a result out of range",
@@ -152,8 +169,12 @@ pub(crate) fn of_data(error: DataFusionError) -> Error {
         },
         _ => "a value that the SQL cannot work with",
     };
-    Error::new(ErrorKind::Sql, Stage::Transform, format!("the SQL met {detail}"))
-        .hint("filter such rows, or use TRY_CAST or NULLIF in the module's SQL")
+    Error::new(
+        ErrorKind::Sql,
+        Stage::Transform,
+        format!("the SQL met {detail}"),
+    )
+    .hint("filter such rows, or use TRY_CAST or NULLIF in the module's SQL")
 }
 
 fn engine_error(error: &DataFusionError) -> Option<Error> {
@@ -189,7 +210,9 @@ pub(crate) fn into_error(error: DataFusionError) -> Error {
         _ => (ErrorKind::Sql, error.strip_backtrace()),
     };
     let hint = match kind {
-        ErrorKind::Resources => "raise transform.memory_limit_bytes, or free disk space for spilling",
+        ErrorKind::Resources => {
+            "raise transform.memory_limit_bytes, or free disk space for spilling"
+        }
         _ => "correct the module's SQL; the columns of a source are shown by --dry-run",
     };
     Error::new(kind, Stage::Transform, detail).hint(hint)

@@ -18,12 +18,12 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
-    ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning,
+    PlanProperties, ReplaceChildrenOptions,
 };
+use futures::TryFutureExt;
 use futures::future::{BoxFuture, FutureExt, Shared};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
-use futures::TryFutureExt;
 
 use super::shared::SharedRows;
 
@@ -163,7 +163,10 @@ impl Inner {
 
     /// The rows for one of several scans: all are fetched first, with the columns of every scan.
     fn shared_rows(&self, context: &TaskContext) -> Result<Gathering> {
-        let mut gathering = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gathering = self
+            .gathering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(gathering) = &*gathering {
             return Ok(gathering.clone());
         }
@@ -209,7 +212,12 @@ impl TableProvider for ApiTable {
         state.scans += 1;
         state.columns.extend(&columns);
         drop(state);
-        Ok(Arc::new(ApiScan::new(&self.name, self.inner.clone(), columns, limit)?))
+        Ok(Arc::new(ApiScan::new(
+            &self.name,
+            self.inner.clone(),
+            columns,
+            limit,
+        )?))
     }
 }
 
@@ -224,7 +232,12 @@ struct ApiScan {
 }
 
 impl ApiScan {
-    fn new(name: &str, table: Arc<Inner>, columns: Vec<usize>, limit: Option<usize>) -> Result<Self> {
+    fn new(
+        name: &str,
+        table: Arc<Inner>,
+        columns: Vec<usize>,
+        limit: Option<usize>,
+    ) -> Result<Self> {
         let schema = Arc::new(table.schema.project(&columns)?);
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
@@ -245,8 +258,17 @@ impl ApiScan {
 impl DisplayAs for ApiScan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let schema = self.properties.eq_properties.schema();
-        let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        write!(f, "ApiScan: source={}, columns=[{}]", self.name, names.join(", "))?;
+        let names: Vec<_> = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
+        write!(
+            f,
+            "ApiScan: source={}, columns=[{}]",
+            self.name,
+            names.join(", ")
+        )?;
         match self.limit {
             Some(limit) => write!(f, ", limit={limit}"),
             None => Ok(()),
@@ -290,7 +312,11 @@ impl ExecutionPlan for ApiScan {
         self.replace_children(children, options)
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
         if !self.table.is_shared() {
             let lane = self.table.lane(&self.columns, self.limit, partition)?;
@@ -301,7 +327,10 @@ impl ExecutionPlan for ApiScan {
         let positions = table.positions(&self.columns);
         let lanes = table.lanes;
         let batches = futures::stream::once(async move {
-            let rows = table.shared_rows(&context)?.await.map_err(DataFusionError::Shared)?;
+            let rows = table
+                .shared_rows(&context)?
+                .await
+                .map_err(DataFusionError::Shared)?;
             rows.replay(partition, lanes)
         })
         .try_flatten()

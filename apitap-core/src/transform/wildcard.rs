@@ -7,16 +7,18 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 /// table's name and a dot. Elsewhere it multiplies, or counts. Text that is no SQL has none; its
 /// planning will say so.
 pub(super) fn stands_in(sql: &str) -> bool {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize().unwrap_or_default();
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
+        .tokenize()
+        .unwrap_or_default();
     let mut tokens = tokens
         .iter()
         .filter(|token| !matches!(token, Token::Whitespace(_)))
         .peekable();
     while let Some(token) = tokens.next() {
         let before_columns = match token {
-            Token::Word(word) => ["SELECT", "DISTINCT", "ALL"]
-                .iter()
-                .any(|keyword| word.quote_style.is_none() && word.value.eq_ignore_ascii_case(keyword)),
+            Token::Word(word) => ["SELECT", "DISTINCT", "ALL"].iter().any(|keyword| {
+                word.quote_style.is_none() && word.value.eq_ignore_ascii_case(keyword)
+            }),
             Token::Comma | Token::Period => true,
             _ => false,
         };

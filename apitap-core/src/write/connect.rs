@@ -67,8 +67,12 @@ where
 fn tls(target: &TargetSpec) -> Result<MakeRustlsConnect> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let fault = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::new(ErrorKind::Config, Stage::Write, format!("target {}: TLS", target.name))
-            .caused_by(error)
+        Error::new(
+            ErrorKind::Config,
+            Stage::Write,
+            format!("target {}: TLS", target.name),
+        )
+        .caused_by(error)
     };
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -99,7 +103,9 @@ fn roots(target: &TargetSpec) -> Result<RootCertStore> {
             let certificates = CertificateDer::pem_file_iter(path).map_err(|e| fault(e.into()))?;
             for certificate in certificates {
                 let certificate = certificate.map_err(|error| fault(error.into()))?;
-                roots.add(certificate).map_err(|error| fault(error.into()))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| fault(error.into()))?;
             }
         }
         None => {
@@ -197,13 +203,19 @@ pub(crate) fn database(doing: &str, error: tokio_postgres::Error) -> Error {
         detail.push_str(server.message());
     }
     detail.push_str(&format!(" (SQLSTATE {code})"));
-    let kind = if about_data { ErrorKind::Value } else { ErrorKind::Database };
+    let kind = if about_data {
+        ErrorKind::Value
+    } else {
+        ErrorKind::Database
+    };
     let hint = match code {
         "23505" => "use mode merge with the primary key, or remove duplicates in the SQL",
         "23502" => "filter or COALESCE the column in the module's SQL",
         "42501" => "grant the target's user the right to do so",
         "53100" | "53200" => "free disk or memory on the server",
-        _ if about_data => "CAST or clean the column in the module's SQL, or change its type in the table",
+        _ if about_data => {
+            "CAST or clean the column in the module's SQL, or change its type in the table"
+        }
         _ => return Error::new(kind, Stage::Write, detail),
     };
     Error::new(kind, Stage::Write, detail).hint(hint)

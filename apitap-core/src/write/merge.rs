@@ -26,8 +26,15 @@ pub(super) fn create_stage(stage: &str, table: &TableName, columns: &[LoadColumn
 
 /// Counts the staged rows that lack a part of the key: they would match nothing.
 pub(super) fn count_null_keys(stage: &str, key: &[String]) -> String {
-    let tests: Vec<_> = key.iter().map(|name| format!("{} IS NULL", quote(name))).collect();
-    format!("SELECT count(*) FROM {} WHERE {}", quote(stage), tests.join(" OR "))
+    let tests: Vec<_> = key
+        .iter()
+        .map(|name| format!("{} IS NULL", quote(name)))
+        .collect();
+    format!(
+        "SELECT count(*) FROM {} WHERE {}",
+        quote(stage),
+        tests.join(" OR ")
+    )
 }
 
 /// Merges the stage: of rows with the same key the last to arrive counts.
@@ -46,8 +53,10 @@ pub(super) fn statement(
         .map(|column| quote(&column.name))
         .collect();
     let set = |from: &str| {
-        let assignments: Vec<_> =
-            others.iter().map(|name| format!("{name} = {from}.{name}")).collect();
+        let assignments: Vec<_> = others
+            .iter()
+            .map(|name| format!("{name} = {from}.{name}"))
+            .collect();
         assignments.join(", ")
     };
     let list = names.join(", ");

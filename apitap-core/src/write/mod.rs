@@ -24,8 +24,8 @@ use self::connect::{connect, database};
 use self::copy::CopyWriter;
 use self::merge::Matching;
 use self::statements::StatementWriter;
-pub use self::table::{LoadColumn, TableName};
 use self::table::{ExistingTable, check_replaceable, create, create_like, quoted_list, swap};
+pub use self::table::{LoadColumn, TableName};
 use crate::config::{WriteConfig, WriteMethod, WriteMode};
 use crate::encode::{PgType, RowEncoder};
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -98,8 +98,12 @@ impl LoadPlan {
             .map_err(fault)?;
         let schema_name: Option<String> = row.get(0);
         let schema_name = schema_name.ok_or_else(|| {
-            Error::new(ErrorKind::Database, Stage::Write, "no schema to create tables in")
-                .hint("name the schema in the table's name, or set search_path for the user")
+            Error::new(
+                ErrorKind::Database,
+                Stage::Write,
+                "no schema to create tables in",
+            )
+            .hint("name the schema in the table's name, or set search_path for the user")
         })?;
         let table = sink.table.clone().or_schema(&schema_name);
         let existing = ExistingTable::find(client, &table).await?;
@@ -112,7 +116,9 @@ impl LoadPlan {
                 return Err(Error::new(
                     ErrorKind::Config,
                     Stage::Write,
-                    format!("table {table}: the result has no column {key}, which its primary key needs"),
+                    format!(
+                        "table {table}: the result has no column {key}, which its primary key needs"
+                    ),
                 )
                 .hint("select the column in the module's SQL, or correct primary_key_in_dest"));
             }
@@ -125,7 +131,10 @@ impl LoadPlan {
             )
             .hint("set primary_key_in_dest for the source, or use mode append or replace"));
         }
-        let targets = columns.iter().map(|column| column.pg_type.clone()).collect();
+        let targets = columns
+            .iter()
+            .map(|column| column.pg_type.clone())
+            .collect();
         let encoder = RowEncoder::plan(schema.clone(), targets, method)
             .map_err(|error| error.at(format_args!("table {table}")))?;
         if let (Some(_), WriteMode::Replace) = (&existing, sink.mode) {
@@ -149,7 +158,10 @@ impl LoadPlan {
             Some(_) => Err(Error::new(
                 ErrorKind::Database,
                 Stage::Write,
-                format!("table {} has no unique index on its key, and this server has no MERGE", self.table),
+                format!(
+                    "table {} has no unique index on its key, and this server has no MERGE",
+                    self.table
+                ),
             )
             .hint(format!(
                 "CREATE UNIQUE INDEX ON {} ({})",
@@ -167,7 +179,11 @@ fn new_columns(schema: &SchemaRef) -> Result<Vec<LoadColumn>> {
             Error::new(
                 ErrorKind::Value,
                 Stage::Write,
-                format!("column {}: PostgreSQL has no type for {}", field.name(), field.data_type()),
+                format!(
+                    "column {}: PostgreSQL has no type for {}",
+                    field.name(),
+                    field.data_type()
+                ),
             )
             .hint("CAST the column in the module's SQL")
         })?;
@@ -183,17 +199,24 @@ fn new_columns(schema: &SchemaRef) -> Result<Vec<LoadColumn>> {
 
 fn check_names(columns: &[LoadColumn]) -> Result<()> {
     let fault = |detail: String| {
-        Err(Error::new(ErrorKind::Sql, Stage::Write, detail).hint("name it with AS in the module's SQL"))
+        Err(Error::new(ErrorKind::Sql, Stage::Write, detail)
+            .hint("name it with AS in the module's SQL"))
     };
     for (index, column) in columns.iter().enumerate() {
         // NAMEDATALEN - 1: a longer name would be cut without an error.
         if column.name.len() > 63 {
-            return fault(format!("column {}: a name of more than 63 bytes", column.name));
+            return fault(format!(
+                "column {}: a name of more than 63 bytes",
+                column.name
+            ));
         }
         if column.name.is_empty() || column.name.contains('\0') {
             return fault(format!("column {}: the name cannot be used", index + 1));
         }
-        if columns[..index].iter().any(|other| other.name == column.name) {
+        if columns[..index]
+            .iter()
+            .any(|other| other.name == column.name)
+        {
             return fault(format!("column {} stands twice in the result", column.name));
         }
     }
@@ -255,18 +278,37 @@ impl Load {
     pub(crate) async fn begin(
         sink: Sink,
         schema: &SchemaRef,
+        config: WriteConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self> {
+        let control = Arc::new(connect(&sink.target).await?);
+        lock(&control, &sink).await?;
+        let load = Self::prepare(control.clone(), sink, schema, config, metrics).await;
+        if load.is_err() {
+            release(&control, &format!("ROLLBACK; {UNLOCK}")).await;
+        }
+        load
+    }
+
+    async fn prepare(
+        control: Arc<Client>,
+        sink: Sink,
+        schema: &SchemaRef,
         mut config: WriteConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self> {
-        let control = connect(&sink.target).await?;
-        lock(&control, &sink).await?;
         let (plan, encoder) = LoadPlan::new(&control, &sink, schema, config.method).await?;
         if sink.mode == WriteMode::Merge && config.connections.get() > 1 {
-            tracing::warn!("mode merge loads through one connection: the last of a load's duplicates wins");
+            tracing::warn!(
+                "mode merge loads through one connection: the last of a load's duplicates wins"
+            );
             config.connections = std::num::NonZeroUsize::MIN;
         }
         let several = config.connections.get() > 1;
-        let own_table = plan.table.sibling(format!("_apitap_{:016x}", xxh3_64(plan.table.to_string().as_bytes())));
+        let own_table = plan.table.sibling(format!(
+            "_apitap_{:016x}",
+            xxh3_64(plan.table.to_string().as_bytes())
+        ));
         let (route, table) = match sink.mode {
             WriteMode::Append if several => (Route::Stage, own_table),
             WriteMode::Append => (Route::Direct, plan.table.clone()),
@@ -278,7 +320,7 @@ impl Load {
             }
         };
         let load = Self {
-            control: Arc::new(control),
+            control,
             target: Arc::new(LoadTarget {
                 table,
                 columns: plan.columns.clone(),
@@ -290,12 +332,14 @@ impl Load {
             config,
             metrics,
         };
-        load.prepare().await?;
+        load.make_tables().await?;
         Ok(load)
     }
 
-    async fn prepare(&self) -> Result<()> {
-        let Self { plan, target, sink, .. } = self;
+    async fn make_tables(&self) -> Result<()> {
+        let Self {
+            plan, target, sink, ..
+        } = self;
         let new_table = |table| create(table, &plan.columns, &sink.key);
         // A table of our own that is still there is what an interrupted load left behind.
         let drop_leftover = || format!("DROP TABLE IF EXISTS {}", target.table);
@@ -324,9 +368,16 @@ impl Load {
                 statements.push(drop_leftover());
                 statements.push(if plan.exists {
                     let names = quoted_list(plan.columns.iter().map(|column| &column.name));
-                    format!("CREATE UNLOGGED TABLE {} AS SELECT {names} FROM {} WITH NO DATA", target.table, plan.table)
+                    format!(
+                        "CREATE UNLOGGED TABLE {} AS SELECT {names} FROM {} WITH NO DATA",
+                        target.table, plan.table
+                    )
                 } else {
-                    create(&target.table, &plan.columns, &[]).replacen("CREATE", "CREATE UNLOGGED", 1)
+                    create(&target.table, &plan.columns, &[]).replacen(
+                        "CREATE",
+                        "CREATE UNLOGGED",
+                        1,
+                    )
                 });
             }
         }
@@ -374,8 +425,13 @@ impl Load {
             }
             WriteMethod::CopyCsv | WriteMethod::CopyText | WriteMethod::CopyBinary => {
                 Method::Copy(Box::new(
-                    CopyWriter::start(&client, self.target.clone(), &self.config, self.metrics.clone())
-                        .await?,
+                    CopyWriter::start(
+                        &client,
+                        self.target.clone(),
+                        &self.config,
+                        self.metrics.clone(),
+                    )
+                    .await?,
                 ))
             }
         };
@@ -401,7 +457,8 @@ impl Load {
             Route::Merge(stage, matching) => {
                 self.check_keys(stage).await?;
                 let (columns, key) = (&self.plan.columns, &self.sink.key);
-                self.execute(&merge::statement(stage, &table, columns, key, *matching)).await?;
+                self.execute(&merge::statement(stage, &table, columns, key, *matching))
+                    .await?;
             }
             Route::Stage => {
                 let names = quoted_list(self.plan.columns.iter().map(|column| &column.name));
@@ -448,13 +505,21 @@ impl Load {
         let cleanup = if committed {
             UNLOCK.to_owned()
         } else if self.several() {
-            format!("ROLLBACK; DROP TABLE IF EXISTS {}; {UNLOCK}", self.target.table)
+            format!(
+                "ROLLBACK; DROP TABLE IF EXISTS {}; {UNLOCK}",
+                self.target.table
+            )
         } else {
             format!("ROLLBACK; {UNLOCK}")
         };
-        if let Err(error) = self.control.batch_execute(&cleanup).await {
-            tracing::debug!(%error, "cleaning up after a load");
-        }
+        release(&self.control, &cleanup).await;
+    }
+}
+
+/// Cleans up after a load; that it fails changes nothing for the user.
+async fn release(control: &Client, cleanup: &str) {
+    if let Err(error) = control.batch_execute(cleanup).await {
+        tracing::debug!(%error, "cleaning up after a load");
     }
 }
 
@@ -532,6 +597,6 @@ fn located(error: Error, own_connection: &Option<(usize, Arc<Client>)>) -> Error
 }
 
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 mod replace_tests;
+#[cfg(test)]
+mod tests;

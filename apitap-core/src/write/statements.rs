@@ -108,7 +108,9 @@ impl StatementWriter {
                     let from = count * part / parts;
                     let to = count * (part + 1) / parts;
                     let slice = batch.slice(from, to - from);
-                    encoder.rows(&slice, self.rows + from as u64 + 1).map(Arc::new)
+                    encoder
+                        .rows(&slice, self.rows + from as u64 + 1)
+                        .map(Arc::new)
                 })
                 .collect::<Result<Vec<_>>>()
         })?;
@@ -157,7 +159,11 @@ impl StatementWriter {
 
     async fn statement(&mut self, rows: usize) -> Result<Statement> {
         // One text serves any number of rows of arrays.
-        let size = if self.method == WriteMethod::Unnest { 0 } else { rows };
+        let size = if self.method == WriteMethod::Unnest {
+            0
+        } else {
+            rows
+        };
         if self.method != WriteMethod::Insert
             && let Some(statement) = self.prepared.get(&size)
         {
@@ -288,7 +294,9 @@ fn unnest(target: &LoadTarget) -> (String, Vec<Type>) {
         .iter()
         .map(|column| cast(&format!("u.{}", quote(&column.name)), column))
         .collect();
-    let parameters: Vec<_> = (1..=columns.len()).map(|index| format!("${index}")).collect();
+    let parameters: Vec<_> = (1..=columns.len())
+        .map(|index| format!("${index}"))
+        .collect();
     let sql = format!(
         "{} SELECT {} FROM unnest({}) AS u ({})",
         insert_into(target),
@@ -296,7 +304,13 @@ fn unnest(target: &LoadTarget) -> (String, Vec<Type>) {
         parameters.join(","),
         quoted_list(names)
     );
-    (sql, columns.iter().map(|column| column.pg_type.parameter().1).collect())
+    (
+        sql,
+        columns
+            .iter()
+            .map(|column| column.pg_type.parameter().1)
+            .collect(),
+    )
 }
 
 fn insert_into(target: &LoadTarget) -> String {

@@ -36,13 +36,15 @@ fn target(url: &str) -> TargetSpec {
     }
 }
 
-async fn client(database: &TestDatabase) -> Client {
-    let (client, connection) = tokio_postgres::connect(database.url(), NoTls).await.unwrap();
+pub(super) async fn client(database: &TestDatabase) -> Client {
+    let (client, connection) = tokio_postgres::connect(database.url(), NoTls)
+        .await
+        .unwrap();
     tokio::spawn(connection);
     client
 }
 
-fn sink(database: &TestDatabase, table: &str, mode: WriteMode, key: &[&str]) -> Sink {
+pub(super) fn sink(database: &TestDatabase, table: &str, mode: WriteMode, key: &[&str]) -> Sink {
     Sink {
         target: target(database.url()),
         table: TableName::parse(table).unwrap(),
@@ -51,7 +53,7 @@ fn sink(database: &TestDatabase, table: &str, mode: WriteMode, key: &[&str]) -> 
     }
 }
 
-async fn load(sink: Sink, config: WriteConfig, batches: &[RecordBatch]) -> Result<u64> {
+pub(super) async fn load(sink: Sink, config: WriteConfig, batches: &[RecordBatch]) -> Result<u64> {
     let load = Load::begin(sink, &batches[0].schema(), config, Arc::default()).await?;
     let mut writer = load.writer(1).await?;
     for batch in batches {
@@ -69,7 +71,7 @@ async fn load(sink: Sink, config: WriteConfig, batches: &[RecordBatch]) -> Resul
     rows
 }
 
-fn config(method: WriteMethod, batch_rows: usize) -> WriteConfig {
+pub(super) fn config(method: WriteMethod, batch_rows: usize) -> WriteConfig {
     WriteConfig {
         method,
         batch_rows: batch_rows.try_into().unwrap(),
@@ -93,11 +95,22 @@ fn columns(rows: usize, runner: &mut TestRunner) -> Vec<(&'static str, ArrayRef)
     let day = -719_162i32..2_932_896;
     let micros = -62_135_596_800_000_000i64..253_402_300_799_999_999;
     let timestamps = column!(TimestampMicrosecondArray, micros.clone());
-    let intervals = (-1_000i32..1_000, -10_000i32..10_000, -86_400_000_000i64..86_400_000_000)
+    let intervals = (
+        -1_000i32..1_000,
+        -10_000i32..10_000,
+        -86_400_000_000i64..86_400_000_000,
+    )
         .prop_map(|(months, days, micros)| IntervalMonthDayNano::new(months, days, micros * 1_000));
     let uuid = any::<u128>().prop_map(|value| {
         let hex = format!("{value:032x}");
-        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+        [
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..],
+        ]
+        .join("-")
     });
     let json = (any::<i64>(), text()).prop_map(|(number, text)| {
         serde_json::json!({ "a": [number, null], "t": text }).to_string()
@@ -112,18 +125,31 @@ fn columns(rows: usize, runner: &mut TestRunner) -> Vec<(&'static str, ArrayRef)
         ("uint16", Arc::new(column!(UInt16Array, any::<u16>()))),
         ("uint32", Arc::new(column!(UInt32Array, any::<u32>()))),
         ("uint64", Arc::new(column!(UInt64Array, any::<u64>()))),
-        ("float32", Arc::new(column!(Float32Array, prop::num::f32::ANY))),
-        ("float64", Arc::new(column!(Float64Array, prop::num::f64::ANY))),
+        (
+            "float32",
+            Arc::new(column!(Float32Array, prop::num::f32::ANY)),
+        ),
+        (
+            "float64",
+            Arc::new(column!(Float64Array, prop::num::f64::ANY)),
+        ),
         (
             "decimal128",
-            Arc::new(column!(Decimal128Array, decimal.clone()).with_precision_and_scale(38, 7).unwrap()),
+            Arc::new(
+                column!(Decimal128Array, decimal.clone())
+                    .with_precision_and_scale(38, 7)
+                    .unwrap(),
+            ),
         ),
         (
             "decimal256",
             Arc::new(
-                column!(Decimal256Array, decimal.prop_map(|value| {
-                    i256::from_i128(value).wrapping_mul(i256::from_i128(10i128.pow(30)))
-                }))
+                column!(
+                    Decimal256Array,
+                    decimal.prop_map(|value| {
+                        i256::from_i128(value).wrapping_mul(i256::from_i128(10i128.pow(30)))
+                    })
+                )
                 .with_precision_and_scale(76, 11)
                 .unwrap(),
             ),
@@ -131,12 +157,40 @@ fn columns(rows: usize, runner: &mut TestRunner) -> Vec<(&'static str, ArrayRef)
         ("utf8", Arc::new(column!(StringArray, text()))),
         ("large_utf8", Arc::new(column!(LargeStringArray, text()))),
         ("utf8_view", Arc::new(column!(StringViewArray, text()))),
-        ("dictionary", Arc::new(column!(StringArray, "[ab]").iter().collect::<DictionaryArray<Int32Type>>())),
-        ("binary", Arc::new(column!(BinaryArray, prop::collection::vec(any::<u8>(), 0..9)))),
-        ("large_binary", Arc::new(column!(LargeBinaryArray, prop::collection::vec(any::<u8>(), 0..9)))),
+        (
+            "dictionary",
+            Arc::new(
+                column!(StringArray, "[ab]")
+                    .iter()
+                    .collect::<DictionaryArray<Int32Type>>(),
+            ),
+        ),
+        (
+            "binary",
+            Arc::new(column!(
+                BinaryArray,
+                prop::collection::vec(any::<u8>(), 0..9)
+            )),
+        ),
+        (
+            "large_binary",
+            Arc::new(column!(
+                LargeBinaryArray,
+                prop::collection::vec(any::<u8>(), 0..9)
+            )),
+        ),
         ("date32", Arc::new(column!(Date32Array, day.clone()))),
-        ("date64", Arc::new(column!(Date64Array, day.prop_map(|day| i64::from(day) * 86_400_000)))),
-        ("time64", Arc::new(column!(Time64MicrosecondArray, 0i64..86_400_000_000))),
+        (
+            "date64",
+            Arc::new(column!(
+                Date64Array,
+                day.prop_map(|day| i64::from(day) * 86_400_000)
+            )),
+        ),
+        (
+            "time64",
+            Arc::new(column!(Time64MicrosecondArray, 0i64..86_400_000_000)),
+        ),
         ("time32", Arc::new(column!(Time32SecondArray, 0i32..86_400))),
         ("timestamp", Arc::new(timestamps)),
         (
@@ -145,10 +199,18 @@ fn columns(rows: usize, runner: &mut TestRunner) -> Vec<(&'static str, ArrayRef)
         ),
         (
             "timestamp_ns",
-            Arc::new(column!(TimestampNanosecondArray, -9_000_000_000_000_000i64..9_000_000_000_000_000)
-                .unary::<_, TimestampNanosecondType>(|micros| micros * 1_000)),
+            Arc::new(
+                column!(
+                    TimestampNanosecondArray,
+                    -9_000_000_000_000_000i64..9_000_000_000_000_000
+                )
+                .unary::<_, TimestampNanosecondType>(|micros| micros * 1_000),
+            ),
         ),
-        ("interval", Arc::new(column!(IntervalMonthDayNanoArray, intervals))),
+        (
+            "interval",
+            Arc::new(column!(IntervalMonthDayNanoArray, intervals)),
+        ),
         ("uuid_text", Arc::new(column!(StringArray, uuid))),
         ("json_text", Arc::new(column!(StringArray, json))),
         ("null", Arc::new(NullArray::new(rows))),
@@ -165,8 +227,14 @@ fn texts(array: &ArrayRef) -> Vec<Option<String>> {
             let text = || formatter.value(row).to_string();
             match array.data_type() {
                 _ if array.is_null(row) || array.data_type() == &DataType::Null => None,
-                DataType::Float32 => Some(float(f64::from(array.as_primitive::<Float32Type>().value(row)), text())),
-                DataType::Float64 => Some(float(array.as_primitive::<Float64Type>().value(row), text())),
+                DataType::Float32 => Some(float(
+                    f64::from(array.as_primitive::<Float32Type>().value(row)),
+                    text(),
+                )),
+                DataType::Float64 => Some(float(
+                    array.as_primitive::<Float64Type>().value(row),
+                    text(),
+                )),
                 _ if is_binary => Some(format!("\\x{}", text())),
                 _ => Some(text()),
             }
@@ -178,7 +246,11 @@ fn float(value: f64, text: String) -> String {
     if value.is_nan() {
         "NaN".into()
     } else if value.is_infinite() {
-        if value > 0.0 { "Infinity".into() } else { "-Infinity".into() }
+        if value > 0.0 {
+            "Infinity".into()
+        } else {
+            "-Infinity".into()
+        }
     } else {
         text
     }
@@ -194,7 +266,10 @@ async fn postgres_reads_what_every_method_writes() {
         let columns = columns(ROWS, &mut runner);
         let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..ROWS as i64));
         let arrays = std::iter::once(("id", ids)).chain(columns.iter().cloned());
-        let batch = RecordBatch::try_from_iter_with_nullable(arrays.map(|(name, array)| (name, array, true))).unwrap();
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            arrays.map(|(name, array)| (name, array, true)),
+        )
+        .unwrap();
         for method in WriteMethod::ALL {
             let table = format!("r{round}_{}", method.name().replace('-', "_"));
             // Columns that only an existing table gives these types.
@@ -202,19 +277,31 @@ async fn postgres_reads_what_every_method_writes() {
                 let pg_type = match *name {
                     "uuid_text" => "uuid".into(),
                     "json_text" => "jsonb".into(),
-                    _ => PgType::of_field(&Field::new("x", array.data_type().clone(), true)).unwrap().sql(),
+                    _ => PgType::of_field(&Field::new("x", array.data_type().clone(), true))
+                        .unwrap()
+                        .sql(),
                 };
                 format!("\"{name}\" {pg_type}")
             });
             let existing: Vec<_> = existing.collect();
             client
-                .batch_execute(&format!("CREATE TABLE {table} (id bigint, {})", existing.join(", ")))
+                .batch_execute(&format!(
+                    "CREATE TABLE {table} (id bigint, {})",
+                    existing.join(", ")
+                ))
                 .await
                 .unwrap();
             // Batches and flushes of sizes that do not divide each other.
-            let batches = [batch.slice(0, 13), batch.slice(13, 0), batch.slice(13, ROWS - 13)];
+            let batches = [
+                batch.slice(0, 13),
+                batch.slice(13, 0),
+                batch.slice(13, ROWS - 13),
+            ];
             let sink = sink(&database, &table, WriteMode::Append, &[]);
-            assert_eq!(load(sink, config(method, 17), &batches).await.unwrap(), ROWS as u64);
+            assert_eq!(
+                load(sink, config(method, 17), &batches).await.unwrap(),
+                ROWS as u64
+            );
             for (name, array) in &columns {
                 check(&client, &table, method, name, array).await;
             }
@@ -245,23 +332,35 @@ async fn check(client: &Client, table: &str, method: WriteMethod, name: &str, ar
     let shown: Vec<_> = differ
         .iter()
         .take(3)
-        .map(|row| (row.get::<_, i64>(0), row.get::<_, Option<String>>(1), row.get::<_, Option<String>>(2)))
+        .map(|row| {
+            (
+                row.get::<_, i64>(0),
+                row.get::<_, Option<String>>(1),
+                row.get::<_, Option<String>>(2),
+            )
+        })
         .collect();
     assert!(shown.is_empty(), "{method} {name} {type_name}: {shown:?}");
 }
 
-fn ids(ids: &[i64], texts: &[&str]) -> RecordBatch {
+pub(super) fn ids(ids: &[i64], texts: &[&str]) -> RecordBatch {
     let ids: ArrayRef = Arc::new(Int64Array::from(ids.to_vec()));
     let texts: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
     RecordBatch::try_from_iter([("id", ids), ("t", texts)]).unwrap()
 }
 
-async fn rows(client: &Client, table: &str) -> Vec<(i64, Option<String>)> {
-    let rows = client.query(&format!("SELECT id::bigint, t FROM {table} ORDER BY id, t"), &[]).await.unwrap();
+pub(super) async fn rows(client: &Client, table: &str) -> Vec<(i64, Option<String>)> {
+    let rows = client
+        .query(
+            &format!("SELECT id::bigint, t FROM {table} ORDER BY id, t"),
+            &[],
+        )
+        .await
+        .unwrap();
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
-fn row(id: i64, text: &str) -> (i64, Option<String>) {
+pub(super) fn row(id: i64, text: &str) -> (i64, Option<String>) {
     (id, Some(text.to_owned()))
 }
 
@@ -272,18 +371,33 @@ async fn postgres_keeps_the_last_of_a_loads_duplicates() {
     for (table, unique) in [("with_index", true), ("without_index", false)] {
         let key = if unique { "PRIMARY KEY" } else { "NOT NULL" };
         client
-            .batch_execute(&format!("CREATE TABLE {table} (id bigint {key}, t text, kept int DEFAULT 7);
-                                     INSERT INTO {table} VALUES (1, 'old', 1), (2, 'old', 2)"))
+            .batch_execute(&format!(
+                "CREATE TABLE {table} (id bigint {key}, t text, kept int DEFAULT 7);
+                                     INSERT INTO {table} VALUES (1, 'old', 1), (2, 'old', 2)"
+            ))
             .await
             .unwrap();
         for method in WriteMethod::ALL {
-            let batches = [ids(&[2, 3, 2], &["a", "b", "c"]), ids(&[3], &[method.name()])];
+            let batches = [
+                ids(&[2, 3, 2], &["a", "b", "c"]),
+                ids(&[3], &[method.name()]),
+            ];
             let sink = sink(&database, table, WriteMode::Merge, &["id"]);
             assert_eq!(load(sink, config(method, 3), &batches).await.unwrap(), 4);
-            assert_eq!(rows(&client, table).await, [row(1, "old"), row(2, "c"), row(3, method.name())]);
+            assert_eq!(
+                rows(&client, table).await,
+                [row(1, "old"), row(2, "c"), row(3, method.name())]
+            );
         }
-        let kept = client.query_one(&format!("SELECT sum(kept) FROM {table}"), &[]).await.unwrap();
-        assert_eq!(kept.get::<_, i64>(0), 10, "columns that the load lacks stay, or take their default");
+        let kept = client
+            .query_one(&format!("SELECT sum(kept) FROM {table}"), &[])
+            .await
+            .unwrap();
+        assert_eq!(
+            kept.get::<_, i64>(0),
+            10,
+            "columns that the load lacks stay, or take their default"
+        );
     }
 }
 
@@ -293,8 +407,20 @@ async fn postgres_merges_into_a_table_of_its_own_with_a_composite_key() {
     let client = client(&database).await;
     let sink = || sink(&database, "fresh", WriteMode::Merge, &["id", "t"]);
     let batch = ids(&[1, 1, 1], &["a", "b", "a"]);
-    load(sink(), config(WriteMethod::CopyBinary, 10), std::slice::from_ref(&batch)).await.unwrap();
-    load(sink(), config(WriteMethod::CopyBinary, 10), std::slice::from_ref(&batch)).await.unwrap();
+    load(
+        sink(),
+        config(WriteMethod::CopyBinary, 10),
+        std::slice::from_ref(&batch),
+    )
+    .await
+    .unwrap();
+    load(
+        sink(),
+        config(WriteMethod::CopyBinary, 10),
+        std::slice::from_ref(&batch),
+    )
+    .await
+    .unwrap();
     assert_eq!(rows(&client, "fresh").await, [row(1, "a"), row(1, "b")]);
 }
 
@@ -302,12 +428,25 @@ async fn postgres_merges_into_a_table_of_its_own_with_a_composite_key() {
 async fn postgres_refuses_rows_without_a_key() {
     let database = test_database().await.unwrap();
     let client = client(&database).await;
-    client.batch_execute("CREATE TABLE k (id bigint, t text); CREATE UNIQUE INDEX ON k (id)").await.unwrap();
+    client
+        .batch_execute("CREATE TABLE k (id bigint, t text); CREATE UNIQUE INDEX ON k (id)")
+        .await
+        .unwrap();
     let ids: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
     let batch = RecordBatch::try_from_iter_with_nullable([("id", ids, true)]).unwrap();
-    let error = load(sink(&database, "k", WriteMode::Merge, &["id"]), config(WriteMethod::CopyText, 10), &[batch]).await;
+    let error = load(
+        sink(&database, "k", WriteMode::Merge, &["id"]),
+        config(WriteMethod::CopyText, 10),
+        &[batch],
+    )
+    .await;
     let error = error.unwrap_err();
-    assert!(error.to_string().contains("1 rows have NULL in the primary key (id)"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("1 rows have NULL in the primary key (id)"),
+        "{error}"
+    );
     assert_eq!(rows(&client, "k").await, []);
 }
 
@@ -340,9 +479,17 @@ async fn postgres_swaps_a_replaced_table_with_all_that_belongs_to_it() {
             connections: std::num::NonZeroUsize::new(connections).unwrap(),
             ..config(WriteMethod::CopyBinary, 10)
         };
-        load(sink, config, &[ids(&[1, 2], &["a", "b"])]).await.unwrap();
-        let rows = client.query("SELECT id, t, extra FROM \"My Schema\".t ORDER BY id", &[]).await.unwrap();
-        let rows: Vec<(i32, String, i32)> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        load(sink, config, &[ids(&[1, 2], &["a", "b"])])
+            .await
+            .unwrap();
+        let rows = client
+            .query("SELECT id, t, extra FROM \"My Schema\".t ORDER BY id", &[])
+            .await
+            .unwrap();
+        let rows: Vec<(i32, String, i32)> = rows
+            .iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect();
         assert_eq!(rows, [(1, "a".into(), 3), (2, "b".into(), 3)]);
         let after: String = client.query_one(describe, &[]).await.unwrap().get(0);
         assert_eq!(before, after);
@@ -361,9 +508,19 @@ async fn postgres_tables_that_would_lose_something_are_not_replaced() {
         )
         .await
         .unwrap();
-    for (table, reason) in [("t", "view v reads it"), ("p", "not an ordinary table"), ("r", "f refers to it")] {
+    for (table, reason) in [
+        ("t", "view v reads it"),
+        ("p", "not an ordinary table"),
+        ("r", "f refers to it"),
+    ] {
         let sink = sink(&database, table, WriteMode::Replace, &[]);
-        let error = load(sink, config(WriteMethod::CopyBinary, 10), &[ids(&[1], &["a"])]).await.unwrap_err();
+        let error = load(
+            sink,
+            config(WriteMethod::CopyBinary, 10),
+            &[ids(&[1], &["a"])],
+        )
+        .await
+        .unwrap_err();
         assert!(error.to_string().contains(reason), "{error}");
         assert!(error.next_step().is_some());
     }
@@ -381,16 +538,30 @@ async fn postgres_leaves_the_table_as_it_was_when_a_row_is_refused() {
         for mode in [WriteMode::Append, WriteMode::Replace, WriteMode::Merge] {
             for connections in [1, 2] {
                 for (batch, reason) in [
-                    (ids(&[5, 6], &["ok", "secret"]), "text longer than its column allows"),
+                    (
+                        ids(&[5, 6], &["ok", "secret"]),
+                        "text longer than its column allows",
+                    ),
                     (ids(&[5, 1 << 40], &["ok", "ok"]), "does not fit Int32"),
                     (ids(&[5, 6], &["ok", "a\0"]), "NUL character"),
                 ] {
-                    let sink = sink(&database, "t", mode, if mode == WriteMode::Merge { &["id"] } else { &[] });
+                    let sink = sink(
+                        &database,
+                        "t",
+                        mode,
+                        if mode == WriteMode::Merge {
+                            &["id"]
+                        } else {
+                            &[]
+                        },
+                    );
                     let config = WriteConfig {
                         connections: std::num::NonZeroUsize::new(connections).unwrap(),
                         ..config(method, 1)
                     };
-                    let error = load(sink, config, &[ids(&[4], &["ok"]), batch]).await.unwrap_err();
+                    let error = load(sink, config, &[ids(&[4], &["ok"]), batch])
+                        .await
+                        .unwrap_err();
                     let text = error.chain();
                     assert!(text.contains(reason), "{method} {mode:?}: {text}");
                     assert!(!text.contains("secret"), "{text}");
@@ -402,7 +573,13 @@ async fn postgres_leaves_the_table_as_it_was_when_a_row_is_refused() {
             }
         }
     }
-    let tables = client.query("SELECT relname FROM pg_class WHERE relname LIKE '\\_apitap%'", &[]).await.unwrap();
+    let tables = client
+        .query(
+            "SELECT relname FROM pg_class WHERE relname LIKE '\\_apitap%'",
+            &[],
+        )
+        .await
+        .unwrap();
     assert!(tables.is_empty(), "{tables:?}");
 }
 
@@ -416,7 +593,9 @@ async fn postgres_appends_through_several_connections_at_once() {
             connections: 3.try_into().unwrap(),
             ..config(WriteMethod::CopyText, 2)
         };
-        let load = Load::begin(sink, &ids(&[], &[]).schema(), config, Arc::default()).await.unwrap();
+        let load = Load::begin(sink, &ids(&[], &[]).schema(), config, Arc::default())
+            .await
+            .unwrap();
         let mut writers = Vec::new();
         for id in 0..3 {
             let mut writer = load.writer(1).await.unwrap();
@@ -426,8 +605,16 @@ async fn postgres_appends_through_several_connections_at_once() {
         for writer in writers {
             writer.finish().await.unwrap();
         }
-        let other = client.query_opt("SELECT to_regclass('several') IS NULL", &[]).await.unwrap().unwrap();
-        assert_eq!(other.get::<_, bool>(0), !exists, "nothing is seen before the commit");
+        let other = client
+            .query_opt("SELECT to_regclass('several') IS NULL", &[])
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            other.get::<_, bool>(0),
+            !exists,
+            "nothing is seen before the commit"
+        );
         load.commit().await.unwrap();
         load.end(true).await;
         let expected = if exists { 12 } else { 6 };
@@ -440,9 +627,17 @@ async fn postgres_lets_one_load_at_a_time_fill_a_table() {
     let database = test_database().await.unwrap();
     let sink = || sink(&database, "busy", WriteMode::Append, &[]);
     let schema = ids(&[], &[]).schema();
-    let first = Load::begin(sink(), &schema, WriteConfig::default(), Arc::default()).await.unwrap();
+    let first = Load::begin(sink(), &schema, WriteConfig::default(), Arc::default())
+        .await
+        .unwrap();
     let second = Load::begin(sink(), &schema, WriteConfig::default(), Arc::default()).await;
-    assert!(second.err().unwrap().to_string().contains("another load of it is under way"));
+    assert!(
+        second
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("another load of it is under way")
+    );
     first.end(false).await;
 }
 
@@ -452,32 +647,81 @@ async fn postgres_takes_types_that_only_the_server_can_read() {
     let client = client(&database).await;
     client
         .batch_execute("CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE DOMAIN short AS varchar(5);
-                        CREATE TABLE odd (a inet, b mood, c short, d char(4), e date, f time, g text[])")
+                        CREATE SCHEMA types; CREATE DOMAIN types.\"Code\" AS char(4)[];
+                        CREATE TABLE odd (a inet, b mood, c short, d char(4), e date, f time, g text[], h bit(3),
+                                          i types.\"Code\")")
         .await
         .unwrap();
     let column = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![Some(text), None])) };
     let all = |with_other: bool| {
         let mut columns = vec![
-            ("b", column("bad")), ("c", column("short")), ("d", column("abcd")),
-            ("e", column("2024-02-29")), ("f", column("23:59:59.5")),
+            ("b", column("bad")),
+            ("c", column("short")),
+            ("d", column("abcd")),
+            ("e", column("2024-02-29")),
+            ("f", column("23:59:59.5")),
         ];
         if with_other {
-            columns.extend([("a", column("10.0.0.1")), ("g", column("{x,\"y z\"}"))]);
+            columns.extend([
+                ("a", column("10.0.0.1")),
+                ("g", column("{x,\"y z\"}")),
+                ("h", column("101")),
+                ("i", column("{abcd,ef}")),
+            ]);
         }
-        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+        RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, array)| (name, array, true)),
+        )
+        .unwrap()
     };
     for method in WriteMethod::ALL {
         let with_other = method != WriteMethod::CopyBinary;
         let sink = sink(&database, "odd", WriteMode::Append, &[]);
-        load(sink, config(method, 10), &[all(with_other)]).await.unwrap();
+        load(sink, config(method, 10), &[all(with_other)])
+            .await
+            .unwrap();
     }
     let count = client
-        .query_one("SELECT count(*), count(*) FILTER (WHERE b = 'bad' AND e = '2024-02-29' AND f = '23:59:59.5'),
-                           count(*) FILTER (WHERE a = '10.0.0.1' AND g[2] = 'y z') FROM odd", &[])
+        .query_one("SELECT count(*), count(*) FILTER (WHERE b = 'bad' AND c = 'short' AND d = 'abcd' AND e = '2024-02-29' AND f = '23:59:59.5'),
+                           count(*) FILTER (WHERE a = '10.0.0.1' AND g[2] = 'y z' AND h = B'101' AND i[1] = 'abcd')
+                    FROM odd", &[])
         .await
         .unwrap();
-    assert_eq!((count.get::<_, i64>(0), count.get::<_, i64>(1), count.get::<_, i64>(2)), (12, 6, 5));
+    assert_eq!(
+        (
+            count.get::<_, i64>(0),
+            count.get::<_, i64>(1),
+            count.get::<_, i64>(2)
+        ),
+        (12, 6, 5)
+    );
+    for (name, value) in [
+        ("c", "shorts"),
+        ("d", "abcde"),
+        ("h", "1011"),
+        ("i", "{abcde}"),
+    ] {
+        for method in WriteMethod::ALL {
+            if method == WriteMethod::CopyBinary && ["h", "i"].contains(&name) {
+                continue;
+            }
+            let batch = RecordBatch::try_from_iter([(name, column(value).slice(0, 1))]).unwrap();
+            let sink = sink(&database, "odd", WriteMode::Append, &[]);
+            let error = load(sink, config(method, 10), &[batch]).await.unwrap_err();
+            assert!(
+                error.chain().contains("PostgreSQL refused a value"),
+                "{method} {name}: {error}"
+            );
+        }
+    }
     let sink = sink(&database, "odd", WriteMode::Append, &[]);
-    let error = load(sink, config(WriteMethod::CopyBinary, 10), &[all(true)]).await.unwrap_err();
-    assert!(error.to_string().contains("column a: copy-binary cannot write type inet"), "{error}");
+    let error = load(sink, config(WriteMethod::CopyBinary, 10), &[all(true)])
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("column a: copy-binary cannot write type inet"),
+        "{error}"
+    );
 }

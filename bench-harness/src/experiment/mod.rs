@@ -70,6 +70,8 @@ pub struct ScenarioPlan {
     pub about: &'static str,
     /// Workload by name.
     pub workload: &'static str,
+    /// How long the API thinks about each request.
+    pub api_latency_ms: u64,
     /// Rows of a sample.
     pub rows: u64,
     /// Blocks.

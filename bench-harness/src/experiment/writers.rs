@@ -18,6 +18,9 @@ pub(super) const TUNED: &str = "tuned";
 /// Name of the arm that is what the report describes.
 pub(super) const BEFORE: &str = "before";
 
+/// Name of the scenario of the two presets beside a slow API.
+pub(super) const PRESETS_REMOTE: &str = "presets-10ms";
+
 /// Rows of the scenario whose goal is stated against `psql`.
 pub(super) const CEILING_ROWS: u64 = 500_000;
 
@@ -26,7 +29,12 @@ pub(super) const MEMORY_ROWS: [u64; 2] = [500_000, 5_000_000];
 
 /// All scenarios at `scale`.
 pub(super) fn scenarios(scale: Scale) -> Vec<ScenarioPlan> {
-    let mut scenarios = vec![writers(scale), presets(scale), ceiling(scale)];
+    let mut scenarios = vec![
+        writers(scale),
+        presets(scale),
+        presets_remote(scale),
+        ceiling(scale),
+    ];
     if scale != Scale::Quick {
         let [few, many] = MEMORY_ROWS;
         scenarios.push(memory("memory-500k", few));
@@ -66,6 +74,7 @@ fn writers(scale: Scale) -> ScenarioPlan {
         name: "writers",
         about: "each write method at each batch size, everything else as tuned",
         workload: "orders",
+        api_latency_ms: 0,
         rows: rows(scale),
         blocks: scale.blocks(),
         baseline: cell_name(WriteMethod::Insert, 100),
@@ -83,6 +92,7 @@ fn presets(scale: Scale) -> ScenarioPlan {
         name: "presets",
         about: "the state that the optimization report describes, and the tuned engine",
         workload: "orders",
+        api_latency_ms: 0,
         rows: rows(scale),
         blocks: scale.blocks(),
         baseline: BEFORE.to_owned(),
@@ -94,6 +104,18 @@ fn presets(scale: Scale) -> ScenarioPlan {
     }
 }
 
+/// The same two beside an API that is as far away as one usually is: pages that are asked for one
+/// by one then cost more than anything else.
+fn presets_remote(scale: Scale) -> ScenarioPlan {
+    ScenarioPlan {
+        name: PRESETS_REMOTE,
+        about: "as presets, with an API that takes 10 ms to answer",
+        api_latency_ms: 10,
+        rows: rows(scale).min(20_000),
+        ..presets(scale)
+    }
+}
+
 /// Baseline is `psql`: the ratio says how near the engine, which also fetches and decodes, comes to
 /// a program that only sends a file.
 fn ceiling(scale: Scale) -> ScenarioPlan {
@@ -101,6 +123,7 @@ fn ceiling(scale: Scale) -> ScenarioPlan {
         name: "ceiling",
         about: r"the tuned engine against psql \copy of a ready-made binary file",
         workload: "orders",
+        api_latency_ms: 0,
         rows: match scale {
             Scale::Quick => 100_000,
             Scale::Default | Scale::Full => CEILING_ROWS,
@@ -118,6 +141,7 @@ fn memory(name: &'static str, rows: u64) -> ScenarioPlan {
         name,
         about: "peak memory of the tuned engine",
         workload: "orders",
+        api_latency_ms: 0,
         rows,
         blocks: MEMORY_BLOCKS,
         baseline: TUNED.to_owned(),

@@ -255,10 +255,16 @@ impl Session<'_> {
         database_url: &str,
     ) -> Result<(MockApiProcess, tempfile::TempDir, Loader)> {
         let plan = &self.options.scenarios[index];
-        let mock_api = MockApiOptions::new(plan.workload, plan.rows);
+        let mock_api = MockApiOptions {
+            latency_ms: plan.api_latency_ms,
+            ..MockApiOptions::new(plan.workload, plan.rows)
+        };
         let api = MockApiProcess::start_with(&self.options.program, &mock_api).await?;
-        self.record.scenarios[index].mock_api_ceiling =
-            Some(mock_api_ceiling(api.url(), plan.rows).await?);
+        // An API that is made to wait is no measure of what it could serve.
+        if plan.api_latency_ms == 0 {
+            let ceiling = mock_api_ceiling(api.url(), plan.rows).await?;
+            self.record.scenarios[index].mock_api_ceiling = Some(ceiling);
+        }
         self.folder.write_record(&self.record)?;
 
         let workload = Workload::named(plan.workload)?;

@@ -37,14 +37,26 @@ struct Run {
     shortfall: Option<(u64, u64)>,
 }
 
-/// Drives the machine as the fetcher does, with `concurrency` requests in flight.
+/// Drives the machine as the fetcher does, with `concurrency` requests in flight, and asks for
+/// more rows at a time than any server gives.
 fn drive(
     pagination: Pagination,
     row_limit: Option<u64>,
     concurrency: usize,
     server: impl Fn(&Request) -> (Vec<u64>, Facts),
 ) -> Result<Run, Fault> {
-    let mut paginator = Paginator::new(pagination);
+    drive_asking(usize::MAX, pagination, row_limit, concurrency, server)
+}
+
+/// As [`drive`], asking for `page_rows` at a time.
+fn drive_asking(
+    page_rows: usize,
+    pagination: Pagination,
+    row_limit: Option<u64>,
+    concurrency: usize,
+    server: impl Fn(&Request) -> (Vec<u64>, Facts),
+) -> Result<Run, Fault> {
+    let mut paginator = Paginator::new(pagination, page_rows);
     paginator.limit_rows(row_limit);
     let mut flight = VecDeque::new();
     let (mut rows, mut requests) = (Vec::new(), Vec::new());
@@ -137,13 +149,63 @@ proptest! {
     fn a_known_total_needs_exactly_its_pages(total in 1_u64..300, size in 1_u64..40, concurrency in 1_usize..9) {
         let facts = Facts { total: Some(total), ..Facts::default() };
         for run in [
-            drive(page_number(), None, concurrency, with(facts.clone(), paged(total, size))).unwrap(),
-            drive(limit_offset(), None, concurrency, with(facts, offset(total, |_| size))).unwrap(),
+            drive_asking(size as usize, page_number(), None, concurrency, with(facts.clone(), paged(total, size))).unwrap(),
+            drive_asking(size as usize, limit_offset(), None, concurrency, with(facts, offset(total, |_| size))).unwrap(),
         ] {
             prop_assert_eq!(run.rows.len() as u64, total);
-            prop_assert_eq!(run.requests.len() as u64, total.div_ceil(size));
+            // A full first page that is all there is takes one more to be believed.
+            let confirming = u64::from(total == size);
+            prop_assert_eq!(run.requests.len() as u64, total.div_ceil(size) + confirming);
             prop_assert_eq!(run.shortfall, None);
         }
+    }
+
+    #[test]
+    fn a_wrong_total_loses_no_rows(total in 0_u64..300, announced in 0_u64..400, size in 1_u64..40, concurrency in 1_usize..9) {
+        let facts = Facts { total: Some(announced), ..Facts::default() };
+        for run in [
+            drive_asking(size as usize, page_number(), None, concurrency, with(facts.clone(), paged(total, size))).unwrap(),
+            drive_asking(size as usize, limit_offset(), None, concurrency, with(facts, offset(total, |_| size))).unwrap(),
+        ] {
+            // Too small a total that agrees with the rows behind the first page cannot be told.
+            let looks_right = announced % size == 0 && announced > size && announced < total;
+            let came = if looks_right { announced } else { total };
+            prop_assert_eq!(run.rows, (0..came).collect::<Vec<_>>());
+            let short = announced > total;
+            prop_assert_eq!(run.shortfall, short.then_some((total, announced)));
+        }
+    }
+
+    #[test]
+    fn a_total_that_counts_the_page_loses_no_rows(total in 0_u64..300, size in 1_u64..40, concurrency in 1_usize..9) {
+        let counting = |server: fn(u64, u64, &Request) -> Vec<u64>| move |request: &Request| {
+            let rows = server(total, size, request);
+            let facts = Facts { total: Some(rows.len() as u64), ..Facts::default() };
+            (rows, facts)
+        };
+        let page_only = Pagination::PageNumber { page_param: "page".into(), per_page_param: None, start: 1 };
+        let by_page = |total, size, request: &Request| paged(total, size)(request).0;
+        let by_offset = |total, size, request: &Request| offset(total, |_| size)(request).0;
+        for run in [
+            drive_asking(size as usize, page_number(), None, concurrency, counting(by_page)).unwrap(),
+            // The server's pages have no size that was asked for.
+            drive_asking(usize::MAX, page_only, None, concurrency, counting(by_page)).unwrap(),
+            drive_asking(size as usize, limit_offset(), None, concurrency, counting(by_offset)).unwrap(),
+        ] {
+            prop_assert_eq!(run.rows, (0..total).collect::<Vec<_>>());
+            prop_assert_eq!(run.shortfall, None);
+        }
+    }
+
+    #[test]
+    fn a_total_counts_the_rows_before_the_first_offset(start in 1_u64..50, more in 1_u64..200, size in 1_u64..40, concurrency in 1_usize..9) {
+        let total = start + more;
+        let facts = Facts { total: Some(total), ..Facts::default() };
+        let from = Pagination::LimitOffset { limit_param: "l".into(), offset_param: "o".into(), start };
+        let run = drive_asking(size as usize, from, None, concurrency, with(facts, offset(total, |_| size))).unwrap();
+        prop_assert_eq!(run.rows, (start..total).collect::<Vec<_>>());
+        prop_assert_eq!(run.requests.len() as u64, more.div_ceil(size));
+        prop_assert_eq!(run.shortfall, None);
     }
 
     #[test]
@@ -158,7 +220,7 @@ proptest! {
 
 #[test]
 fn the_first_page_is_requested_alone_and_then_ahead() {
-    let mut paginator = Paginator::new(limit_offset());
+    let mut paginator = Paginator::new(limit_offset(), 1_000);
     let first = paginator.plan().unwrap();
     assert_eq!(paginator.plan(), None);
     let facts = Facts {
@@ -205,6 +267,70 @@ fn a_total_that_is_too_large_is_told() {
     };
     let run = drive(page_number(), None, 2, with(facts, paged(35, 10))).unwrap();
     assert_eq!((run.rows.len(), run.shortfall), (35, Some((35, 50))));
+}
+
+#[test]
+fn a_total_of_zero_beside_rows_is_not_believed() {
+    let facts = Facts {
+        total: Some(0),
+        ..Facts::default()
+    };
+    let run = drive(page_number(), None, 2, with(facts, paged(35, 10))).unwrap();
+    assert_eq!((run.rows.len(), run.shortfall), (35, None));
+}
+
+#[test]
+fn a_row_limit_that_is_reached_is_no_shortfall() {
+    let facts = Facts {
+        total: Some(500),
+        ..Facts::default()
+    };
+    let run = drive(
+        page_number(),
+        Some(20),
+        2,
+        with(facts.clone(), paged(35, 10)),
+    )
+    .unwrap();
+    assert_eq!((run.rows.len(), run.shortfall), (20, None));
+    let run = drive(page_number(), Some(50), 2, with(facts, paged(35, 10))).unwrap();
+    assert_eq!((run.rows.len(), run.shortfall), (35, Some((35, 500))));
+}
+
+#[test]
+fn pages_left_out_are_no_shortfall() {
+    let facts = Facts {
+        total: Some(35),
+        ..Facts::default()
+    };
+    let from_3 = Pagination::PageNumber {
+        page_param: "page".into(),
+        per_page_param: None,
+        start: 3,
+    };
+    let run = drive(from_3, None, 2, with(facts, paged(35, 10))).unwrap();
+    assert_eq!((run.rows.len(), run.shortfall), (15, None));
+}
+
+#[test]
+fn a_full_first_page_that_is_all_is_confirmed_by_one_request() {
+    let mut paginator = Paginator::new(page_number(), 10);
+    let first = paginator.plan().unwrap();
+    let facts = Facts {
+        row_count: 10,
+        total: Some(10),
+        ..Facts::default()
+    };
+    assert_eq!(paginator.accept(&first, &facts), Ok(Verdict::Rows));
+    let second = paginator.plan().unwrap();
+    assert!(!first.confirms && second.confirms);
+    assert_eq!(paginator.plan(), None);
+    assert_eq!(
+        paginator.accept(&second, &Facts::default()),
+        Ok(Verdict::Empty)
+    );
+    assert!(paginator.is_over());
+    assert_eq!(paginator.shortfall(), None);
 }
 
 #[test]

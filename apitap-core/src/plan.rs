@@ -1,0 +1,179 @@
+//! What the files and the command line ask for, and when.
+
+use apitap_core::job::Job;
+use apitap_core::module::Module;
+use apitap_core::pipeline_file::PipelineFile;
+use apitap_core::schedule::Schedule;
+use apitap_core::{Config, Engine, Error, ErrorKind, Stage};
+use chrono::{DateTime, Utc};
+
+use crate::cli::Arguments;
+
+/// Jobs and the engine that runs them, all checked.
+pub(crate) struct Plan {
+    pub(crate) engine: Engine,
+    pub(crate) jobs: Vec<(Job, Option<Schedule>)>,
+    config: Config,
+}
+
+/// Modules that are due at one moment.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Round {
+    pub(crate) moment: DateTime<Utc>,
+    pub(crate) modules: Vec<String>,
+}
+
+impl Plan {
+    pub(crate) fn new(arguments: &Arguments) -> Result<Self, Error> {
+        let file = PipelineFile::load(&arguments.yaml_config)?;
+        let preset = arguments.preset.as_deref().or(file.preset.as_deref());
+        let mut config = Config::preset(preset.unwrap_or("tuned"))?;
+        for setting in file.settings.iter().chain(&arguments.settings) {
+            config = config.with(setting)?;
+        }
+        Ok(Self {
+            jobs: jobs(arguments, &file, &config)?,
+            engine: Engine::new(config.clone()),
+            config,
+        })
+    }
+
+    /// Reads the files again, with the dates of today. The engine stays, with the settings it
+    /// began with and the schemas it knows. When a file is wrong, the jobs stay as well.
+    pub(crate) fn reload(&mut self, arguments: &Arguments) -> Result<(), Error> {
+        let file = PipelineFile::load(&arguments.yaml_config)?;
+        self.jobs = jobs(arguments, &file, &self.config)?;
+        Ok(())
+    }
+
+    /// What is due next after `now`, and after the `last` round: a clock that steps back does
+    /// not bring that again.
+    pub(crate) fn next_round(&self, now: DateTime<Utc>, last: DateTime<Utc>) -> Option<Round> {
+        let after = now.max(last);
+        let due: Vec<_> = self
+            .jobs
+            .iter()
+            .filter_map(|(job, schedule)| Some((schedule.as_ref()?.next_after(after)?, &job.name)))
+            .collect();
+        let moment = due.iter().map(|(moment, _)| *moment).min()?;
+        let modules = due.into_iter().filter(|(when, _)| *when == moment);
+        Some(Round {
+            moment,
+            modules: modules.map(|(_, name)| name.clone()).collect(),
+        })
+    }
+}
+
+/// The jobs of the modules that the command line selects.
+fn jobs(
+    arguments: &Arguments,
+    file: &PipelineFile,
+    config: &Config,
+) -> Result<Vec<(Job, Option<Schedule>)>, Error> {
+    let modules = Module::load_all(&arguments.modules)?;
+    let jobs = modules
+        .iter()
+        .filter(|module| arguments.selects(&module.name))
+        .map(|module| {
+            let job = Job::new(module, file, &config.write)?;
+            let schedule = module
+                .schedule
+                .as_deref()
+                .map(Schedule::parse)
+                .transpose()?;
+            Ok((job, schedule))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    if jobs.is_empty() {
+        let names: Vec<_> = modules.iter().map(|module| module.name.as_str()).collect();
+        let what = "no module has a name given on the command line";
+        return Err(Error::new(ErrorKind::Config, Stage::Config, what)
+            .hint(format!("the modules are {}", names.join(", "))));
+    }
+    Ok(jobs)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    struct Project(tempfile::TempDir);
+
+    impl Project {
+        fn new(modules: &[(&str, &str)]) -> Self {
+            let project = Self(tempfile::tempdir().unwrap());
+            project.write_file("http://h/old");
+            for (name, schedule) in modules {
+                let text = format!(
+                    "{{{{ sink(name=\"pg\") }}}}{{{{ schedule(\"{schedule}\") }}}} SELECT * FROM {{{{ use_source(\"s\") }}}}"
+                );
+                std::fs::write(project.0.path().join(name), text).unwrap();
+            }
+            project
+        }
+
+        fn write_file(&self, url: &str) {
+            let text = format!(
+                "sources: [{{name: s, url: \"{url}\"}}]\ntargets: [{{type: postgres, name: pg, host: h, database: d, auth: {{username: u}}}}]\n"
+            );
+            std::fs::write(self.0.path().join("p.yaml"), text).unwrap();
+        }
+
+        fn arguments(&self) -> Arguments {
+            let folder = self.0.path().to_str().unwrap();
+            Arguments::parse_from(["apitap", "-m", folder, "-y", &format!("{folder}/p.yaml")])
+        }
+    }
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn files_are_read_again_and_wrong_ones_change_nothing() {
+        let project = Project::new(&[("a.sql", "0 * * * * *")]);
+        let arguments = project.arguments();
+        let mut plan = Plan::new(&arguments).unwrap();
+        let url = |plan: &Plan| plan.jobs[0].0.sources[0].url.path().to_owned();
+        assert_eq!(url(&plan), "/old");
+        project.write_file("http://h/new");
+        plan.reload(&arguments).unwrap();
+        assert_eq!(url(&plan), "/new");
+        project.write_file("ftp://h/wrong");
+        assert!(plan.reload(&arguments).unwrap_err().is_config());
+        assert_eq!(url(&plan), "/new");
+    }
+
+    #[test]
+    fn modules_due_at_once_are_one_round() {
+        let project = Project::new(&[
+            ("a.sql", "0 * * * * *"),
+            ("b.sql", "30 * * * * *"),
+            ("c.sql", "0 */2 * * * *"),
+        ]);
+        let plan = Plan::new(&project.arguments()).unwrap();
+        let now = at("2024-01-01T00:01:30Z");
+        let round = plan.next_round(now, now).unwrap();
+        assert_eq!(round.moment, at("2024-01-01T00:02:00Z"));
+        assert_eq!(round.modules, ["a", "c"]);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_brings_no_moment_twice() {
+        let project = Project::new(&[("a.sql", "*/10 * * * * *")]);
+        let plan = Plan::new(&project.arguments()).unwrap();
+        let last = at("2024-01-01T00:00:10Z");
+        for now in [
+            "2023-12-31T23:00:00Z",
+            "2024-01-01T00:00:09.9Z",
+            "2024-01-01T00:00:10Z",
+        ] {
+            let round = plan.next_round(at(now), last).unwrap();
+            assert_eq!(round.moment, at("2024-01-01T00:00:20Z"));
+        }
+        let round = plan.next_round(at("2024-01-01T00:00:35Z"), last).unwrap();
+        assert_eq!(round.moment, at("2024-01-01T00:00:40Z"));
+    }
+}

@@ -1,0 +1,66 @@
+//! What can be wrong with the pages of a source.
+
+use std::fmt;
+
+/// Answers that contradict the pagination.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The rows of one page came again as another.
+    RepeatedRows {
+        /// The page that repeats.
+        page: u64,
+        /// The page it equals.
+        earlier: u64,
+    },
+    /// A cursor or a next URL came again: following it would never end.
+    RepeatedNext {
+        /// The page that names it again.
+        page: u64,
+        /// The page that named it first.
+        earlier: u64,
+    },
+    /// A page had rows although one before it had none.
+    RowsAfterEnd {
+        /// The page with rows.
+        page: u64,
+        /// The page without.
+        empty: u64,
+    },
+}
+
+impl Fault {
+    /// What the user can do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::RepeatedRows { .. } => {
+                "the API seems to ignore the pagination parameters: check their names, or drop `pagination` if one request returns everything"
+            }
+            Self::RepeatedNext { .. } => {
+                "the API leads back to a page already read: check cursor_path or next_path"
+            }
+            Self::RowsAfterEnd { .. } => {
+                "the API answers inconsistently: try again with source.concurrency=1"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RepeatedRows { page, earlier } => {
+                write!(f, "page {page} holds the same rows as page {earlier}")
+            }
+            Self::RepeatedNext { page, earlier } => {
+                write!(
+                    f,
+                    "page {page} leads to the same next page as page {earlier}"
+                )
+            }
+            Self::RowsAfterEnd { page, empty } => {
+                write!(f, "page {page} has rows although page {empty} is empty")
+            }
+        }
+    }
+}
