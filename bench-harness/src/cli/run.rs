@@ -188,7 +188,7 @@ mod tests {
         let arguments = parsed(&["writers", "--quick", "--blocks=2", "--rows=500"]);
         let scenarios = arguments.scenarios();
         let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
-        assert_eq!(names, ["writers", "presets", "ceiling"]);
+        assert_eq!(names, ["writers", "presets", "presets-10ms", "ceiling"]);
         assert!(
             scenarios
                 .iter()
