@@ -227,6 +227,49 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) 
     .hint(hint)
 }
 
+impl TargetSpec {
+    /// The target of a `postgres://` URL with host and user; TLS as its `sslmode` says.
+    ///
+    /// # Errors
+    /// What is no such URL. The URL, which may hold a password, is never quoted.
+    pub fn from_url(name: &str, url: &str) -> Result<Self> {
+        use tokio_postgres::config::{Host, SslMode as UrlSslMode};
+        let invalid = |what: &str| {
+            let detail = format!("target {name}: {what}");
+            Error::new(ErrorKind::Config, Stage::Config, detail)
+        };
+        let config: tokio_postgres::Config = url
+            .parse()
+            .map_err(|cause| invalid("the database URL is not valid").caused_by(cause))?;
+        let host = match config.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            Some(Host::Unix(folder)) => folder.to_string_lossy().into_owned(),
+            None => return Err(invalid("the database URL names no host")),
+        };
+        let username = config
+            .get_user()
+            .ok_or_else(|| invalid("the database URL names no user"))?;
+        let password = config.get_password().unwrap_or_default().to_vec();
+        let password =
+            String::from_utf8(password).map_err(|_| invalid("the password is not UTF-8"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            host,
+            port: config.get_ports().first().copied().unwrap_or(5432),
+            database: config.get_dbname().unwrap_or(username).to_owned(),
+            username: username.to_owned(),
+            password: Secret(password),
+            sslmode: match config.get_ssl_mode() {
+                UrlSslMode::Disable => SslMode::Disable,
+                UrlSslMode::Require => SslMode::Require,
+                _ => SslMode::Prefer,
+            },
+            sslrootcert: None,
+            schema: None,
+        })
+    }
+}
+
 impl SourceSpec {
     /// A source with everything but name and URL at its default.
     pub fn new(name: impl Into<String>, url: Url) -> Self {

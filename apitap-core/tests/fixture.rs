@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use apitap_core::config::{Config, WriteMode};
-use apitap_core::pipeline_file::{
-    Pagination, RetryPolicy, Secret, SourceSpec, SslMode, TargetSpec,
-};
+use apitap_core::pipeline_file::{Pagination, RetryPolicy, SourceSpec, SslMode, TargetSpec};
 use apitap_core::write::{Sink, TableName};
 use apitap_core::{Engine, Job, Result, RunReport};
 use bench_harness::environment::test_database::{TestDatabase, test_database};
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls};
-use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers};
 
 pub(crate) struct Fixture {
     pub(crate) database: TestDatabase,
@@ -99,21 +97,9 @@ pub(crate) fn source(name: &str, url: &str) -> SourceSpec {
 
 /// The target of a URL that the harness made.
 pub(crate) fn target(url: &str) -> TargetSpec {
-    let config: tokio_postgres::Config = url.parse().unwrap();
-    let host = match &config.get_hosts()[0] {
-        tokio_postgres::config::Host::Tcp(host) => host.clone(),
-        other => panic!("{other:?}"),
-    };
     TargetSpec {
-        name: "pg".into(),
-        host,
-        port: config.get_ports()[0],
-        database: config.get_dbname().unwrap().into(),
-        username: config.get_user().unwrap().into(),
-        password: Secret(String::from_utf8(config.get_password().unwrap().into()).unwrap()),
         sslmode: SslMode::Disable,
-        sslrootcert: None,
-        schema: None,
+        ..TargetSpec::from_url("pg", url).unwrap()
     }
 }
 
@@ -136,12 +122,7 @@ pub(crate) async fn api(rows: Value) -> MockServer {
         let page: Vec<_> = rows.iter().skip((page - 1) * size).take(size).collect();
         ResponseTemplate::new(200).set_body_json(page)
     };
-    let server = MockServer::start().await;
-    Mock::given(matchers::any())
-        .respond_with(pages)
-        .mount(&server)
-        .await;
-    server
+    serve(pages).await
 }
 
 /// An API with exactly these bodies as its pages, and empty ones after them.
@@ -157,6 +138,10 @@ pub(crate) async fn bodies(bodies: Vec<String>) -> MockServer {
         let body = bodies.get(page - 1).map_or("[]", String::as_str);
         ResponseTemplate::new(200).set_body_raw(body, "application/json")
     };
+    serve(pages).await
+}
+
+async fn serve(pages: impl Respond + 'static) -> MockServer {
     let server = MockServer::start().await;
     Mock::given(matchers::any())
         .respond_with(pages)

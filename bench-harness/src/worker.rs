@@ -12,13 +12,12 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use apitap_core::config::WriteMode;
-use apitap_core::pipeline_file::{Pagination, Secret, SourceSpec, SslMode, TargetSpec};
+use apitap_core::pipeline_file::{Pagination, SourceSpec, TargetSpec};
 use apitap_core::write::{Sink, TableName};
 use apitap_core::{Config, Engine, Job};
 use serde::{Deserialize, Serialize};
-use tokio_postgres::config::Host;
 use url::Url;
 
 /// One run of the engine. Holds a password, and so has no `Debug`.
@@ -147,7 +146,8 @@ impl WorkerJob {
             sources: vec![Arc::new(source)],
             sql: self.sql.clone(),
             sink: Sink {
-                target: target(&self.database_url)?,
+                target: TargetSpec::from_url("bench", &self.database_url)
+                    .map_err(|error| told(&error))?,
                 table: TableName::parse(&self.table).map_err(|error| told(&error))?,
                 mode: self.mode,
                 key: self.key.clone(),
@@ -162,37 +162,6 @@ fn told(error: &apitap_core::Error) -> anyhow::Error {
         Some(hint) => anyhow!("{}\nhint: {hint}", error.chain()),
         None => anyhow!("{}", error.chain()),
     }
-}
-
-fn target(database_url: &str) -> Result<TargetSpec> {
-    // The parser's error quotes nothing, so that no password shows.
-    let config: tokio_postgres::Config = database_url
-        .parse()
-        .context("the database URL is not valid")?;
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
-        Some(Host::Unix(folder)) => folder.to_string_lossy().into_owned(),
-        None => bail!("the database URL names no host"),
-    };
-    let username = config
-        .get_user()
-        .context("the database URL names no user")?;
-    let password = config.get_password().unwrap_or_default().to_vec();
-    Ok(TargetSpec {
-        name: "bench".to_owned(),
-        host,
-        port: config.get_ports().first().copied().unwrap_or(5432),
-        database: config.get_dbname().unwrap_or(username).to_owned(),
-        username: username.to_owned(),
-        password: Secret(String::from_utf8(password).context("the password is not UTF-8")?),
-        sslmode: match config.get_ssl_mode() {
-            tokio_postgres::config::SslMode::Disable => SslMode::Disable,
-            tokio_postgres::config::SslMode::Require => SslMode::Require,
-            _ => SslMode::Prefer,
-        },
-        sslrootcert: None,
-        schema: None,
-    })
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 pub(crate) enum Coercion {
     /// They already have the form.
     None,
-    /// Casts that keep every value or fail, one after the other.
-    Cast(Vec<DataType>),
+    /// A cast that keeps every value or fails.
+    Cast(DataType),
     /// Like [`Coercion::Cast`], then checked by casting back.
     Exact(DataType),
     /// Text as a date or a time of day, to the letter.
@@ -57,7 +57,7 @@ impl Coercion {
             if *field.data_type() == form {
                 Self::None
             } else {
-                Self::Cast(vec![form])
+                Self::Cast(form)
             }
         };
         let text = matches!(from, D::Utf8 | D::LargeUtf8 | D::Utf8View);
@@ -68,8 +68,8 @@ impl Coercion {
         let utc = || Some("+00:00".into());
         let plan = match target {
             _ if *from == D::Null => match form_of(target) {
-                Some(form) => Self::Cast(vec![form]),
-                None => Self::Cast(vec![D::Utf8]),
+                Some(form) => Self::Cast(form),
+                None => Self::Cast(D::Utf8),
             },
             PgType::Bool if *from == D::Boolean => keep(D::Boolean),
             PgType::Int2 if whole => keep(D::Int16),
@@ -107,7 +107,7 @@ impl Coercion {
             PgType::Date if *from == D::Date64 => Self::Exact(D::Date32),
             PgType::Date if text => Self::Parsed(D::Date32),
             PgType::Time => match from {
-                D::Time32(_) => Self::Cast(vec![D::Time64(micros)]),
+                D::Time32(_) => Self::Cast(D::Time64(micros)),
                 D::Time64(unit) if *unit == micros => keep(D::Time64(micros)),
                 D::Time64(_) => Self::Exact(D::Time64(micros)),
                 _ if text => Self::Parsed(D::Time64(micros)),
@@ -123,12 +123,12 @@ impl Coercion {
                     Self::Exact(D::Timestamp(micros, utc()))
                 }
                 D::Timestamp(unit, Some(_)) if *unit == micros && !unpacked => Self::None,
-                D::Timestamp(_, Some(_)) => Self::Cast(vec![D::Timestamp(micros, utc())]),
+                D::Timestamp(_, Some(_)) => Self::Cast(D::Timestamp(micros, utc())),
                 _ => return Err(refuse(field, target)),
             },
             PgType::Interval => match from {
                 D::Interval(_) => keep(D::Interval(IntervalUnit::MonthDayNano)),
-                D::Duration(_) => Self::Cast(vec![D::Interval(IntervalUnit::MonthDayNano)]),
+                D::Duration(_) => Self::Cast(D::Interval(IntervalUnit::MonthDayNano)),
                 _ => return Err(refuse(field, target)),
             },
             _ => return Err(refuse(field, target)),
@@ -149,14 +149,8 @@ impl Coercion {
         match self {
             Self::None => Ok(array.clone()),
             Self::Nested => json_text(field, array),
-            Self::Cast(forms) => {
-                let mut result = array.clone();
-                for form in forms {
-                    result = cast(&result, form)
-                        .map_err(|_| unfit(field, form, first_bad_row(&result, form, first_row)))?;
-                }
-                Ok(result)
-            }
+            Self::Cast(form) => cast(array, form)
+                .map_err(|_| unfit(field, form, first_bad_row(array, form, first_row))),
             Self::Exact(form) => exact(field, array, form, first_row),
             Self::Parsed(form) => {
                 parsed(array, form).map_err(|row| unfit(field, form, first_row + row))

@@ -14,25 +14,13 @@ use tokio_postgres::{Client, NoTls};
 
 use super::*;
 use crate::config::WriteConfig;
-use crate::pipeline_file::{Secret, SslMode};
+use crate::pipeline_file::SslMode;
 
 /// The target of a URL that the harness made.
 fn target(url: &str) -> TargetSpec {
-    let config: tokio_postgres::Config = url.parse().unwrap();
-    let host = match &config.get_hosts()[0] {
-        tokio_postgres::config::Host::Tcp(host) => host.clone(),
-        other => panic!("{other:?}"),
-    };
     TargetSpec {
-        name: "test".into(),
-        host,
-        port: config.get_ports()[0],
-        database: config.get_dbname().unwrap().into(),
-        username: config.get_user().unwrap().into(),
-        password: Secret(String::from_utf8(config.get_password().unwrap().into()).unwrap()),
         sslmode: SslMode::Disable,
-        sslrootcert: None,
-        schema: None,
+        ..TargetSpec::from_url("test", url).unwrap()
     }
 }
 
