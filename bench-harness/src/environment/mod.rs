@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod doctor;
 pub mod fingerprint;
 pub mod mock_api;
+pub mod network;
 pub mod postgres;
 pub mod test_database;
 pub mod with_postgres;
