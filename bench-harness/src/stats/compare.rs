@@ -9,12 +9,13 @@
 //! section 3.1 (signed ranks), 3.2 (the Hodges–Lehmann estimator) and 3.3 (the interval of Tukey);
 //! R's `wilcox.test(conf.int = TRUE)` computes the same.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sample::median;
 
 /// A range of ratios, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// Lower end.
     pub low: f64,
@@ -31,7 +32,7 @@ impl Interval {
 }
 
 /// How much a candidate's quantity is of the baseline's, with what certainty.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// Candidate ÷ baseline, the Hodges–Lehmann estimate. Of times: below 1 is faster.
     pub ratio: f64,
@@ -110,7 +111,7 @@ pub fn blocks_needed(confidence: f64) -> usize {
 
 /// All averages of two values, each value with itself included, sorted. Their median is the
 /// Hodges–Lehmann estimate.
-fn walsh_averages(values: &[f64]) -> Vec<f64> {
+pub(super) fn walsh_averages(values: &[f64]) -> Vec<f64> {
     let mut averages = Vec::with_capacity(values.len() * (values.len() + 1) / 2);
     for (index, first) in values.iter().enumerate() {
         averages.extend(
@@ -128,7 +129,7 @@ fn walsh_averages(values: &[f64]) -> Vec<f64> {
 ///
 /// The level is 1 - 2 P(W ≤ r-1), W being the signed-rank statistic of `blocks` blocks; the r taken
 /// is the largest (so the interval is the shortest) that keeps it, else 1.
-fn interval_rank(blocks: usize, confidence: f64) -> (usize, f64) {
+pub(super) fn interval_rank(blocks: usize, confidence: f64) -> (usize, f64) {
     let ranks: Vec<usize> = (1..=blocks).collect();
     let mut missed = 0.0;
     let mut chosen = None;

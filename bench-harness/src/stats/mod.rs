@@ -1,13 +1,37 @@
-//! Pure statistics of a run: what one arm's samples look like ([`sample`]) and how two arms differ
-//! ([`mod@compare`]).
+//! Pure statistics of a run: what one arm's samples look like ([`sample`]), how two arms differ
+//! ([`mod@compare`]), and what that amounts to ([`mod@verdict`]).
 //!
-//! Nothing here reads a clock, a file or a random number, so every result can be checked against
-//! published tables. Everything is non-parametric: run times on shared machines have heavy right
-//! tails, and a method that trusts a mean or a normal distribution reports differences between
-//! identical programs.
+//! | module | what it decides |
+//! |---|---|
+//! | [`mod@verdict`], [`claim`] | whether a difference matters; whether a gain is what was claimed |
+//! | [`mod@holm`], [`family`] | how sure one must be when many comparisons are made at once |
+//! | [`noise`] | how large a difference must be to matter on this machine |
+//! | [`power`] | how small an effect so many blocks can find |
+//! | [`unpaired`] | how two arms differ that did not run block by block |
+//!
+//! Nothing here reads a clock, a file or a random number that a fixed seed does not give, so every
+//! result can be checked against published tables. Everything is non-parametric: run times on
+//! shared machines have heavy right tails, and a method that trusts a mean or a normal distribution
+//! reports differences between identical programs.
 
+pub mod claim;
 pub mod compare;
+pub mod family;
+pub mod holm;
+pub mod noise;
+pub mod power;
 pub mod sample;
+pub mod unpaired;
+pub mod verdict;
 
+#[cfg(test)]
+mod simulation;
+
+pub use claim::{ClaimVerdict, Expected, claim_verdict};
 pub use compare::{Comparison, Interval, blocks_needed, compare, log_ratio};
+pub use family::{Correction, Judged, judge_family};
+pub use noise::{learned_threshold, threshold};
+pub use power::{blocks_for, smallest_detectable};
 pub use sample::Summary;
+pub use unpaired::{Unpaired, UnpairedJudged, compare_unpaired, judge_unpaired};
+pub use verdict::{FLOOR, Threshold, UNCALIBRATED, Verdict, is_beyond, verdict};

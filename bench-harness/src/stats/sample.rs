@@ -1,5 +1,6 @@
 //! One arm's samples of one quantity: order statistics, and which samples lie far out.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How far beyond the quartiles, in interquartile ranges, a sample counts as an outlier.
@@ -17,7 +18,7 @@ const OUTER_FENCE_IQR: f64 = 3.0;
 const OUTLIER_MIN_SAMPLES: usize = 5;
 
 /// Order statistics of a set of samples, in the unit of the samples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Number of samples.
     pub count: usize,
@@ -84,7 +85,7 @@ fn sorted_finite(values: &[f64]) -> Option<Vec<f64>> {
 /// Quantile by linear interpolation between order statistics: type 7 of Hyndman and Fan, "Sample
 /// Quantiles in Statistical Packages", The American Statistician 50 (1996), the default of R and
 /// NumPy.
-fn quantile(sorted: &[f64], probability: f64) -> Option<f64> {
+pub(super) fn quantile(sorted: &[f64], probability: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let rank = probability * last as f64;
     let below = rank.floor() as usize;
