@@ -20,7 +20,8 @@ Knobs for --set (defaults are those of the preset `tuned`):
   decode.path (tape, rows), decode.batch_rows, decode.unknown_fields (refuse, ignore)
   infer.sample_rows, infer.cache (off, memory, file:FOLDER), infer.timestamps
   channel.capacity, counter (mutex, atomic)
-  transform.partitions, transform.batch_rows, transform.memory_limit_bytes, transform.streaming
+  transform.partitions, transform.batch_rows, transform.memory_limit_bytes, transform.streaming,
+  transform.table_names (source, unique)
   write.method (insert, prepared, unnest, copy-csv, copy-text, copy-binary), write.batch_rows,
   write.in_flight, write.connections, write.mode (append, replace, merge)
 

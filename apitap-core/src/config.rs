@@ -43,7 +43,8 @@ pub struct SourceConfig {
     pub page_rows: NonZeroUsize,
     /// Whether requests share one client and its connections. Default true.
     pub reuse_connections: bool,
-    /// Idle connections kept per host. Default 10.
+    /// Idle connections kept per host; others are closed. Default 10. What is asked next does not
+    /// wait for a connection that is about to be idle, so up to `concurrency` + 1 are in use.
     pub pool_idle_per_host: usize,
     /// Limit for setting up a connection. Default 10 s.
     #[serde(with = "seconds")]
@@ -190,11 +191,15 @@ pub struct TransformConfig {
     pub partitions: NonZeroUsize,
     /// Rows in a batch that the plan makes itself. Default 8,192.
     pub batch_rows: NonZeroUsize,
-    /// Memory for sorts, joins, aggregates and shared sources; what does not fit spills
-    /// to disk. Default 64 MiB.
+    /// Memory for sorts, joins, aggregates and shared sources, divided between lanes; at least
+    /// 1 MiB. Default 64 MiB. Sorts, groups and shared sources spill to disk what does not fit. One
+    /// side of a join and what is gathered within a group, as for `count(DISTINCT …)`, must fit.
     pub memory_limit_bytes: NonZeroUsize,
     /// Whether results are written while the plan still runs. Default true.
     pub streaming: bool,
+    /// Under which names the sources stand in the query's context. Default `source`: a run has a
+    /// context of its own, in which nothing else could have their names.
+    pub table_names: TableNames,
 }
 
 impl Default for TransformConfig {
@@ -204,8 +209,19 @@ impl Default for TransformConfig {
             batch_rows: rows(8_192),
             memory_limit_bytes: rows(64 << 20),
             streaming: true,
+            table_names: TableNames::Source,
         }
     }
+}
+
+/// Under which names the sources' tables are registered for a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TableNames {
+    /// Those of the sources.
+    Source,
+    /// Random ones, new in every run; the query's names lead to them: the "before" way.
+    Unique,
 }
 
 /// How rows reach PostgreSQL.
@@ -349,7 +365,10 @@ impl Config {
                 capacity: rows(256),
             },
             counter: Counter::Mutex,
-            transform: TransformConfig::default(),
+            transform: TransformConfig {
+                table_names: TableNames::Unique,
+                ..TransformConfig::default()
+            },
             write: WriteConfig {
                 method: WriteMethod::Insert,
                 batch_rows: rows(100),
@@ -498,6 +517,8 @@ mod tests {
             .with("source.total_timeout=1.5")
             .unwrap()
             .with("infer.cache=file:/tmp/schemas")
+            .unwrap()
+            .with("transform.table_names=unique")
             .unwrap();
         assert_eq!(config.write.batch_rows.get(), 50_000);
         assert_eq!(config.decode.path, DecodePath::Rows);
@@ -509,6 +530,7 @@ mod tests {
             config.infer.cache,
             SchemaCacheMode::File("/tmp/schemas".into())
         );
+        assert_eq!(config.transform.table_names, TableNames::Unique);
         assert_eq!(
             config.with("infer.cache=off").unwrap().infer.cache,
             SchemaCacheMode::Off
@@ -524,6 +546,7 @@ mod tests {
             ("write.methods=insert", "unknown knob `write.methods`"),
             ("write=insert", "unknown knob `write`"),
             ("write.method=upsert", "write.method"),
+            ("transform.table_names=random", "transform.table_names"),
             ("write.method", "no `=`"),
         ] {
             let error = Config::default().with(setting).unwrap_err();
@@ -537,6 +560,7 @@ mod tests {
         let before = Config::preset("before").unwrap();
         assert_eq!(before.write.batch_rows.get(), 100);
         assert_eq!(before.counter, Counter::Mutex);
+        assert_eq!(before.transform.table_names, TableNames::Unique);
         assert_eq!(Config::preset("tuned").unwrap(), Config::default());
         assert!(Config::preset("fast").is_err());
     }

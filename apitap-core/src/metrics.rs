@@ -4,8 +4,8 @@
 //! the row counter, whose cost is itself one of the things measured.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -64,7 +64,7 @@ impl StageMetrics {
     /// Runs `work` on the clock of this stage. Not for work that awaits.
     pub fn time<T>(&self, work: impl FnOnce() -> T) -> T {
         let cpu = thread_cpu();
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let result = work();
         self.busy_ns
             .fetch_add(nanoseconds(start.elapsed()), Relaxed);
@@ -125,8 +125,17 @@ pub struct WriteMetrics {
     pub latency: Latency,
     /// Rows handed to PostgreSQL.
     pub rows: AtomicU64,
+    /// When the first of them were: set by the first flush that holds rows.
+    pub first_rows: OnceLock<Instant>,
     /// Waiting for the server, and for rows.
     pub stage: StageMetrics,
+}
+
+impl WriteMetrics {
+    /// Notes that a flush with rows was handed over.
+    pub fn handed_over(&self) {
+        self.first_rows.get_or_init(Instant::now);
+    }
 }
 
 /// A latency distribution, 1 µs to an hour at three digits.

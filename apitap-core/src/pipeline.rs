@@ -82,7 +82,7 @@ impl Engine {
             &job.name,
             job.sink.table.to_string(),
             rows_read,
-            start.elapsed(),
+            start,
             &metrics,
             &self.config,
         ))

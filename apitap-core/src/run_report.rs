@@ -1,7 +1,7 @@
 //! What a run did, how long each stage took, and the configuration that did it.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,9 @@ pub struct RunReport {
     pub rows_written: u64,
     /// From the start of the run to its commit.
     pub wall_seconds: f64,
+    /// From the start of the run until its first rows were handed to PostgreSQL: the first piece
+    /// of a COPY, or the first statement with rows. None if there was no row.
+    pub first_row_seconds: Option<f64>,
     /// Rows written per second of wall time.
     pub rows_per_second: f64,
     /// Bytes of pages, after decompression.
@@ -91,10 +94,12 @@ impl RunReport {
         module: &str,
         table: String,
         rows_read: u64,
-        wall: Duration,
+        start: Instant,
         metrics: &Metrics,
         config: &Config,
     ) -> Self {
+        let wall = start.elapsed().as_secs_f64();
+        let first_rows = metrics.write.first_rows.get();
         let rows_written = metrics.write.rows.load(Relaxed);
         let capacity = config.channel.capacity.get();
         Self {
@@ -102,8 +107,9 @@ impl RunReport {
             table,
             rows_read,
             rows_written,
-            wall_seconds: wall.as_secs_f64(),
-            rows_per_second: rows_written as f64 / wall.as_secs_f64(),
+            wall_seconds: wall,
+            first_row_seconds: first_rows.map(|at| at.duration_since(start).as_secs_f64()),
+            rows_per_second: rows_written as f64 / wall,
             source_bytes: metrics.source.body_bytes.load(Relaxed),
             write_bytes: metrics.write.bytes.load(Relaxed),
             http: HttpReport {
@@ -147,5 +153,40 @@ fn stages(metrics: &Metrics) -> StagesReport {
         },
         encode: metrics.encode.report(),
         write: metrics.write.stage.report(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_the_same_after_its_way_through_json() {
+        let start = Instant::now();
+        let (empty, loaded) = (Metrics::default(), Metrics::default());
+        loaded.write.handed_over();
+        let report = |metrics| {
+            let config = Config::default();
+            RunReport {
+                // Whole numbers, because JSON may round the last digit of others.
+                wall_seconds: 2.0,
+                rows_per_second: 0.0,
+                process: ProcessUsage::default(),
+                ..RunReport::new("m", "t".into(), 0, start, metrics, &config)
+            }
+        };
+        let (empty, mut loaded) = (report(&empty), report(&loaded));
+        assert_eq!(empty.first_row_seconds, None);
+        assert!(loaded.first_row_seconds.is_some());
+        loaded.first_row_seconds = Some(0.5);
+        for report in [empty, loaded] {
+            let json = serde_json::to_string(&report).unwrap();
+            assert_eq!(serde_json::from_str::<RunReport>(&json).unwrap(), report);
+            // As it was written before the field was there.
+            let mut older: serde_json::Value = serde_json::from_str(&json).unwrap();
+            older.as_object_mut().unwrap().remove("first_row_seconds");
+            let older: RunReport = serde_json::from_value(older).unwrap();
+            assert_eq!(older.first_row_seconds, None);
+        }
     }
 }

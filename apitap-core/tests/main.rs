@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
+mod connections;
 mod fixture;
 mod postgres_command;
 mod postgres_faults;
+mod postgres_knobs;
 mod postgres_sql;
 mod postgres_tls;
 mod postgres_writers;

@@ -306,8 +306,13 @@ async fn a_source_without_rows_says_that_its_columns_are_unknown() {
     // With its columns declared, nothing is a result like any other.
     let spec = std::sync::Arc::make_mut(&mut job.sources[0]);
     spec.columns = [("id".to_owned(), ColumnType::BigInt)].into();
-    assert_eq!(run(&job, Config::default()).await.unwrap().rows_written, 0);
-    assert_eq!(fixture.rows("t").await, json!([]));
+    for method in WriteMethod::ALL {
+        let config = Config::default().with(&format!("write.method={method}"));
+        let report = run(&job, config.unwrap()).await.unwrap();
+        let written = (report.rows_written, report.first_row_seconds);
+        assert_eq!(written, (0, None), "{method}");
+        assert_eq!(fixture.rows("t").await, json!([]));
+    }
 }
 
 /// The server turns from numbers to texts between two runs.

@@ -44,6 +44,8 @@ async fn load_all(url: &str, jobs: &Fixture) {
                     (ROWS, ROWS),
                     "{table}"
                 );
+                let first = report.first_row_seconds.unwrap();
+                assert!(first > 0.0 && first <= report.wall_seconds, "{table}");
                 let landed = Expectation::landed(&client, &workload, &table)
                     .await
                     .unwrap();

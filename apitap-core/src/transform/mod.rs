@@ -4,6 +4,7 @@
 //! Feed (source → decode) ──lanes──▶ ApiTable ──▶ plan ──▶ batches
 //! ```
 
+mod names;
 mod shared;
 mod table;
 mod wildcard;
@@ -43,14 +44,9 @@ impl Query {
     pub async fn plan(sql: &str, tables: Vec<ApiTable>, config: &TransformConfig) -> Result<Self> {
         let context = context(config)?;
         let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
-        for table in &tables {
-            context
-                .register_table(
-                    datafusion::common::TableReference::bare(table.name()),
-                    table.clone(),
-                )
-                .map_err(into_error)?;
-        }
+        names::register(&context, &tables, config.table_names)
+            .await
+            .map_err(into_error)?;
         let options = SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
@@ -211,7 +207,7 @@ pub(crate) fn into_error(error: DataFusionError) -> Error {
     };
     let hint = match kind {
         ErrorKind::Resources => {
-            "raise transform.memory_limit_bytes, or free disk space for spilling"
+            "raise transform.memory_limit_bytes, lower transform.partitions, which share it, or free disk space for spilling"
         }
         _ => "correct the module's SQL; the columns of a source are shown by --dry-run",
     };

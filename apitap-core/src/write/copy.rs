@@ -104,7 +104,12 @@ impl CopyWriter {
         self.metrics.write.stage.waited(start.elapsed());
         self.metrics.write.flushes.fetch_add(1, Relaxed);
         self.metrics.write.bytes.fetch_add(size as u64, Relaxed);
-        sent.map_err(|error| database(&self.target.doing(), error))
+        sent.map_err(|error| database(&self.target.doing(), error))?;
+        // Without rows it was the header or the trailer.
+        if self.rows > 0 {
+            self.metrics.write.handed_over();
+        }
+        Ok(())
     }
 
     pub(super) async fn finish(mut self) -> Result<u64> {

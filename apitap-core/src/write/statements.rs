@@ -144,6 +144,7 @@ impl StatementWriter {
             } else {
                 self.under_way.push_back(execution);
             }
+            self.metrics.write.handed_over();
         }
         Ok(())
     }
