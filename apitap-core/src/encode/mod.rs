@@ -18,7 +18,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use bytes::BytesMut;
 
-use self::cell::Cells;
+pub(crate) use self::cell::Cells;
 use self::coerce::Coercion;
 pub use self::pg_type::PgType;
 use crate::config::WriteMethod;

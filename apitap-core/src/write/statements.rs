@@ -10,6 +10,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::future::BoxFuture;
+use futures::TryStreamExt;
 use futures::stream::{FuturesOrdered, StreamExt};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Statement};
@@ -18,7 +19,7 @@ use super::LoadTarget;
 use super::connect::database;
 use super::table::{LoadColumn, quote, quoted_list};
 use crate::config::{WriteConfig, WriteMethod};
-use crate::encode::Rows;
+use crate::encode::{Cells, Rows};
 use crate::encode::params::{ArrayParameter, CellFault, CellParameter};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::{Metrics, StageMetrics};
@@ -120,8 +121,8 @@ impl StatementWriter {
             while self.under_way.len() >= self.in_flight {
                 self.settle_one().await?;
             }
-            let statement = match self.statement(rows.len()).await {
-                Ok(statement) => statement,
+            let command = match self.command(rows.len()).await {
+                Ok(command) => command,
                 Err(error) => {
                     // Rather the statement that failed before than what it did to this one.
                     while !self.under_way.is_empty() {
@@ -137,7 +138,7 @@ impl StatementWriter {
                 unnest: self.method == WriteMethod::Unnest,
                 rows,
             };
-            let mut execution = Box::pin(execution.run(statement));
+            let mut execution = Box::pin(execution.run(command));
             // The first poll sends the statement; its answer is awaited when room is needed.
             if let std::task::Poll::Ready(done) = futures::poll!(execution.as_mut()) {
                 self.under_way.push_back(Box::pin(async move { done }));
@@ -158,19 +159,22 @@ impl StatementWriter {
         }
     }
 
-    async fn statement(&mut self, rows: usize) -> Result<Statement> {
+    async fn command(&mut self, rows: usize) -> Result<Command> {
+        let encode = &self.metrics.encode;
+        if self.method == WriteMethod::Insert {
+            let (sql, types) = encode.time(|| insert(&self.target, rows));
+            return Ok(Command::Text(sql, types));
+        }
         // One text serves any number of rows of arrays.
         let size = if self.method == WriteMethod::Unnest {
             0
         } else {
             rows
         };
-        if self.method != WriteMethod::Insert
-            && let Some(statement) = self.prepared.get(&size)
-        {
-            return Ok(statement.clone());
+        if let Some(statement) = self.prepared.get(&size) {
+            return Ok(Command::Prepared(statement.clone()));
         }
-        let (sql, types) = self.metrics.encode.time(|| match self.method {
+        let (sql, types) = encode.time(|| match self.method {
             WriteMethod::Unnest => unnest(&self.target),
             _ => insert(&self.target, rows),
         });
@@ -180,10 +184,8 @@ impl StatementWriter {
             .prepare_typed(&sql, &types)
             .await
             .map_err(|error| database(&self.target.doing(), error))?;
-        if self.method != WriteMethod::Insert {
-            self.prepared.insert(size, statement.clone());
-        }
-        Ok(statement)
+        self.prepared.insert(size, statement.clone());
+        Ok(Command::Prepared(statement))
     }
 
     async fn settle_one(&mut self) -> Result<()> {
@@ -196,6 +198,15 @@ impl StatementWriter {
     }
 }
 
+/// What the server is asked to run.
+enum Command {
+    /// A statement that it knows.
+    Prepared(Statement),
+    /// A text with the types of its parameters, to be parsed for this once. It goes with the
+    /// parameters in one round trip.
+    Text(String, Vec<Type>),
+}
+
 struct Execution {
     client: Arc<Client>,
     target: Arc<LoadTarget>,
@@ -205,7 +216,7 @@ struct Execution {
 }
 
 impl Execution {
-    async fn run(self, statement: Statement) -> Result<u64> {
+    async fn run(self, command: Command) -> Result<u64> {
         let Self {
             client,
             target,
@@ -216,27 +227,29 @@ impl Execution {
         let start = Instant::now();
         let cells = target.encoder.cells(&rows)?;
         let encode = &metrics.encode;
-        let result = if unnest {
-            let parameters: Vec<_> = cells
-                .iter()
-                .zip(&target.columns)
-                .enumerate()
-                .map(|(column, (cells, load_column))| ArrayParameter {
-                    cells,
-                    rows: 0..rows.len(),
-                    column,
-                    element: load_column.pg_type.parameter().0,
-                })
-                .collect();
-            timed_first_poll(encode, client.execute_raw(&statement, parameters)).await
-        } else {
-            let parameters: Vec<_> = (0..rows.len())
-                .flat_map(|row| {
-                    let columns = cells.iter().enumerate();
-                    columns.map(move |(column, cells)| CellParameter { cells, row, column })
-                })
-                .collect();
-            timed_first_poll(encode, client.execute_raw(&statement, parameters)).await
+        let result = match command {
+            Command::Prepared(statement) if unnest => {
+                let parameters: Vec<_> = cells
+                    .iter()
+                    .zip(&target.columns)
+                    .enumerate()
+                    .map(|(column, (cells, load_column))| ArrayParameter {
+                        cells,
+                        rows: 0..rows.len(),
+                        column,
+                        element: load_column.pg_type.parameter().0,
+                    })
+                    .collect();
+                timed_first_poll(encode, client.execute_raw(&statement, parameters)).await
+            }
+            Command::Prepared(statement) => {
+                let parameters = cell_parameters(&cells, rows.len());
+                timed_first_poll(encode, client.execute_raw(&statement, parameters)).await
+            }
+            Command::Text(sql, types) => {
+                let parameters = cell_parameters(&cells, rows.len()).into_iter().zip(types);
+                timed_first_poll(encode, execute_text(&client, &sql, parameters)).await
+            }
         };
         metrics.write.latency.record(start.elapsed());
         metrics.write.bytes.fetch_add(rows.bytes() as u64, Relaxed);
@@ -247,6 +260,27 @@ impl Execution {
             None => database(&target.doing(), error),
         })
     }
+}
+
+/// The cells of `rows` rows, row by row.
+fn cell_parameters<'a>(cells: &'a [Cells<'a>], rows: usize) -> Vec<CellParameter<'a>> {
+    (0..rows)
+        .flat_map(|row| {
+            let columns = cells.iter().enumerate();
+            columns.map(move |(column, cells)| CellParameter { cells, row, column })
+        })
+        .collect()
+}
+
+/// Parses and executes in one round trip, leaving no statement behind.
+async fn execute_text<'a>(
+    client: &Client,
+    sql: &str,
+    parameters: impl IntoIterator<Item = (CellParameter<'a>, Type)>,
+) -> Result<u64, tokio_postgres::Error> {
+    let mut answer = pin!(client.query_typed_raw(sql, parameters).await?);
+    while answer.try_next().await?.is_some() {}
+    Ok(answer.rows_affected().unwrap_or(0))
 }
 
 /// Counts the first poll, in which `tokio_postgres` encodes and queues the parameters, as
