@@ -1,5 +1,7 @@
 //! The command line of `apitap-bench`.
 
+mod calibrate;
+mod compare;
 mod run;
 mod server;
 
@@ -14,15 +16,19 @@ use crate::environment::doctor::{self, Outcome};
 use crate::environment::mock_api::{self, MockApiOptions};
 use crate::environment::with_postgres;
 use crate::experiment::{Experiment, Scale};
-use crate::report::units::{Count, Whole};
+use crate::report::units::{Count, Promise};
 use crate::runner::output::RunFolder;
 use crate::worker;
 use crate::workload::Workload;
+use calibrate::CalibrateArgs;
 use run::RunArgs;
 use server::ServerArgs;
 
 /// The harness failed, or a sample did not finish.
 const FAILED: u8 = 1;
+
+/// Results of another place, program or data: no figure could compare.
+const INCOMPARABLE: u8 = 5;
 
 /// A sample loaded wrong data.
 const WRONG_DATA: u8 = 6;
@@ -33,15 +39,20 @@ const INTERRUPTED: u8 = 130;
 const EXAMPLES: &str = "\
 Examples:
   apitap-bench doctor                              what to mend before measuring
-  apitap-bench run writers --quick                 six writers, some minutes
-  apitap-bench run writers --scenario ceiling      one scenario alone
-  apitap-bench run --postgres docker --full        against a container, for a claim
+  apitap-bench list                                every claim that can be put to the test
+  apitap-bench run --quick                         all of them, in minutes
+  apitap-bench run prepared pipelining             just these
+  apitap-bench run --full --postgres docker        against a container, for a claim
+  apitap-bench run --resume reports/runs/RUN       go on with an interrupted run
+  apitap-bench calibrate                           learn the noise of this machine
   apitap-bench report reports/runs/RUN             the report of stored samples again
+  apitap-bench compare RUN_A RUN_B                 two stored runs side by side
 
 Exit codes:
   0    all is well
   1    the harness failed, or a sample did not finish
   2    wrong usage
+  5    incomparable: another machine, server, program or data
   6    a sample loaded wrong data
   130  interrupted; the report holds what was measured";
 
@@ -55,14 +66,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List experiments, their scenarios and the workloads
-    List,
+    /// List experiments with their claims, and the workloads
+    List {
+        /// Folder of experiments [default: fixtures/experiments]
+        #[arg(long, value_name = "DIR", env = "APITAP_EXPERIMENTS")]
+        experiments: Option<PathBuf>,
+    },
     /// Run experiments and write a report
     Run(Box<RunArgs>),
+    /// Measure the noise of this machine with identical arms, for the thresholds of later runs
+    Calibrate(Box<CalibrateArgs>),
     /// Render the report of a run again, from its stored samples
     Report {
         /// Folder of the run, such as reports/runs/20260101T000000Z-0123abcd
         run_dir: PathBuf,
+    },
+    /// Show two stored runs side by side, or why they do not compare
+    ///
+    /// It is no gate: it succeeds also where something regressed.
+    Compare {
+        /// Folder of the run that ratios are against
+        run_a: PathBuf,
+        /// Folder of the other one
+        run_b: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Check whether this machine can measure, and say what to mend
     Doctor {
@@ -112,11 +141,13 @@ pub fn main() -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<u8> {
     match command {
-        Command::List => list(),
+        Command::List { experiments } => list(experiments)?,
         Command::Run(arguments) => return Box::pin(run::run(*arguments)).await,
+        Command::Calibrate(arguments) => return Box::pin(calibrate::run(*arguments)).await,
         Command::Report { run_dir } => {
             run::show(&RunFolder::existing(run_dir).report()?);
         }
+        Command::Compare { run_a, run_b, json } => return compare::run(run_a, run_b, json),
         Command::Doctor { json } => {
             let checks = doctor::checks().await;
             if json {
@@ -147,19 +178,42 @@ fn wrong_usage(message: impl std::fmt::Display) -> ! {
         .exit()
 }
 
-fn list() {
-    for experiment in Experiment::ALL {
-        println!("{}: {}", experiment.name, experiment.about);
-        for scenario in experiment.scenarios(Scale::Default) {
-            println!(
-                "  {:<12} {} ({}, {} {} rows)",
-                scenario.name,
-                scenario.about,
-                Count::of(scenario.arms.len(), "arm"),
-                Whole(scenario.rows),
-                scenario.workload
-            );
+fn list(experiments: Option<PathBuf>) -> Result<()> {
+    for experiment in Experiment::all(&Experiment::folder(experiments)?)? {
+        let definition = &experiment.definition;
+        println!("{}: {}", definition.id, definition.title);
+        println!("  claim     {} ({})", definition.claim, definition.section);
+        println!(
+            "  expected  {} in {}",
+            Promise(definition.expected),
+            definition.metric
+        );
+        let arms: Vec<&str> = definition.arms().map(|arm| arm.name.as_str()).collect();
+        println!("  arms      {}", arms.join(", "));
+        let scenarios = experiment.scenarios(Scale::Default);
+        let cells = scenarios
+            .iter()
+            .filter(|plan| !plan.cell.is_empty())
+            .count();
+        let on: Vec<&str> = definition.on.keys().map(String::as_str).collect();
+        let mut places = vec![if on.is_empty() {
+            "presets of their own".to_owned()
+        } else {
+            format!("on {}", on.join(" and "))
+        }];
+        if let Some(vary) = &definition.vary {
+            let names: Vec<&str> = vary
+                .parameters
+                .iter()
+                .map(|one| one.name.as_str())
+                .collect();
+            places.push(format!(
+                "{} of {}",
+                Count::of(cells, "cell"),
+                names.join(" × ")
+            ));
         }
+        println!("  runs      {}", places.join(", "));
     }
     println!("\nworkloads:");
     for name in Workload::names() {
@@ -167,6 +221,7 @@ fn list() {
             println!("  {name:<12} {}", workload.description());
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -11,9 +11,13 @@
 //! | [`workload`] | seeded rows, and the checksum of what must land |
 //! | [`runner`] | one fresh process per sample, in a seeded order, verified after each |
 //! | [`measurement`], [`run_record`] | what a run leaves behind: raw samples and their setting |
-//! | [`stats`], [`results`], [`report`] | pure: samples in, intervals and text out |
+//! | [`stats`], [`results`], [`report`] | pure: samples in, verdicts and text out |
+//! | [`across`] | two stored runs side by side, or why they do not compare |
+//! | [`calibration`] | the noise of a machine, and the thresholds that follow |
 //! | [`cli`], [`worker`] | the `apitap-bench` command, and the process that a sample runs in |
 
+pub mod across;
+pub mod calibration;
 pub mod cli;
 pub mod environment;
 pub mod experiment;

@@ -11,14 +11,19 @@ use std::path::Path;
 
 use anyhow::Context;
 use chrono::{DateTime, SecondsFormat, Utc};
+use flate2::read::GzDecoder;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Name of the journal in the folder of a run.
 pub const SAMPLES_FILE: &str = "samples.ndjson";
 
 /// A moment in UTC, written as RFC 3339 to the millisecond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Timestamp(DateTime<Utc>);
 
 impl Timestamp {
@@ -114,6 +119,9 @@ pub struct Measurements {
     pub process_wall_seconds: f64,
     /// Rows that landed, as verified in the table.
     pub rows: u64,
+    /// From the start of the run to the first rows that leave for the server; absent for an arm that
+    /// does not tell.
+    pub first_row_seconds: Option<f64>,
     /// User and system time of the process, from its start to its exit.
     pub client_cpu_seconds: f64,
     /// User and system time of the PostgreSQL server; absent where it cannot be seen, as with a
@@ -131,8 +139,59 @@ pub struct Measurements {
     pub bytes_to_server: u64,
     /// SQL statements executed.
     pub statements: u64,
-    /// The engine's own report, as it wrote it; null for an arm that has none.
+    /// The engine's own report, without the configuration; null for an arm that has none.
     pub extra: serde_json::Value,
+}
+
+/// A quantity that arms are compared by. Of each, less is better.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// [`Measurements::wall_seconds`]
+    WallSeconds,
+    /// [`Measurements::client_cpu_seconds`]
+    ClientCpuSeconds,
+    /// [`Measurements::server_cpu_seconds`]
+    ServerCpuSeconds,
+    /// [`Measurements::first_row_seconds`]
+    FirstRowSeconds,
+    /// [`Measurements::peak_memory_bytes`]
+    PeakMemoryBytes,
+}
+
+impl Metric {
+    /// Those that every comparison is judged by, whatever its claim is about.
+    pub const ALWAYS: [Self; 3] = [
+        Self::WallSeconds,
+        Self::ClientCpuSeconds,
+        Self::ServerCpuSeconds,
+    ];
+
+    /// Its value in a sample; absent where the sample does not have it.
+    #[must_use]
+    pub fn of(self, sample: &Measurements) -> Option<f64> {
+        match self {
+            Self::WallSeconds => Some(sample.wall_seconds),
+            Self::ClientCpuSeconds => Some(sample.client_cpu_seconds),
+            Self::ServerCpuSeconds => sample.server_cpu_seconds,
+            Self::FirstRowSeconds => sample.first_row_seconds,
+            Self::PeakMemoryBytes => sample.peak_memory_bytes.map(|bytes| bytes as f64),
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WallSeconds => "time",
+            Self::ClientCpuSeconds => "client processor time",
+            Self::ServerCpuSeconds => "server processor time",
+            Self::FirstRowSeconds => "time to the first row",
+            Self::PeakMemoryBytes => "peak memory",
+        })
+    }
 }
 
 /// Writes `samples.ndjson`, one complete line at a time.
@@ -194,13 +253,23 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Reads the journal at `path`.
+    /// Reads the journal at `path`, or, where there is none, the same compressed by gzip at
+    /// `path.gz`, as runs are published.
     ///
     /// # Errors
     /// If the file cannot be read, or a complete line is not a sample; the message names the line.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let bytes = std::fs::read(path)
-            .with_context(|| format!("cannot read the samples file {}", path.display()))?;
+        let compressed = path.with_added_extension("gz");
+        let read = || -> std::io::Result<Vec<u8>> {
+            if path.exists() || !compressed.exists() {
+                return std::fs::read(path);
+            }
+            let mut bytes = Vec::new();
+            GzDecoder::new(File::open(&compressed)?).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes =
+            read().with_context(|| format!("cannot read the samples file {}", path.display()))?;
         Self::parse(&bytes).with_context(|| format!("in the samples file {}", path.display()))
     }
 
@@ -256,6 +325,7 @@ mod tests {
             wall_seconds: 0.6125,
             process_wall_seconds: 0.75,
             rows: 200_000,
+            first_row_seconds: Some(0.0125),
             client_cpu_seconds: 0.5,
             server_cpu_seconds: None,
             peak_memory_bytes: Some(61_400_000),
@@ -311,8 +381,23 @@ mod tests {
     }
 
     #[test]
+    fn a_compressed_journal_is_read_where_there_is_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SAMPLES_FILE);
+        let mut line = serde_json::to_vec(&sample(0, measured())).unwrap();
+        line.push(b'\n');
+        let compressed = File::create(path.with_added_extension("gz")).unwrap();
+        let mut encoder = flate2::write::GzEncoder::new(compressed, flate2::Compression::fast());
+        encoder.write_all(&line).unwrap();
+        encoder.finish().unwrap();
+        assert_eq!(Samples::read(&path).unwrap().samples.len(), 1);
+        std::fs::write(&path, "").unwrap();
+        assert!(Samples::read(&path).unwrap().samples.is_empty());
+    }
+
+    #[test]
     fn the_line_is_what_readers_of_the_file_rely_on() {
-        insta::assert_snapshot!(serde_json::to_string(&sample(0, measured())).unwrap(), @r#"{"scenario":"orders","arm":"copy-binary @ 10,000","block":0,"position":1,"warm_up":false,"started_at":"2026-01-01T00:00:00.250Z","outcome":{"measured":{"wall_seconds":0.6125,"process_wall_seconds":0.75,"rows":200000,"client_cpu_seconds":0.5,"server_cpu_seconds":null,"peak_memory_bytes":61400000,"steal_share":0.001,"involuntary_switches":12,"bytes_from_api":70000000,"bytes_to_server":50000000,"statements":3,"extra":{"p99_ms":1.2345678901234567890123,"stages":[1,2]}}}}"#);
+        insta::assert_snapshot!(serde_json::to_string(&sample(0, measured())).unwrap(), @r#"{"scenario":"orders","arm":"copy-binary @ 10,000","block":0,"position":1,"warm_up":false,"started_at":"2026-01-01T00:00:00.250Z","outcome":{"measured":{"wall_seconds":0.6125,"process_wall_seconds":0.75,"rows":200000,"first_row_seconds":0.0125,"client_cpu_seconds":0.5,"server_cpu_seconds":null,"peak_memory_bytes":61400000,"steal_share":0.001,"involuntary_switches":12,"bytes_from_api":70000000,"bytes_to_server":50000000,"statements":3,"extra":{"p99_ms":1.2345678901234567890123,"stages":[1,2]}}}}"#);
     }
 
     #[test]

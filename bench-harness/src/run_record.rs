@@ -1,24 +1,29 @@
 //! What was to be measured, where and how: `run.json`, written before the first sample, and again
-//! as each scenario begins, when its mock API has been measured.
+//! as each scenario begins, when its surroundings have been measured.
 //!
-//! Together with `samples.ndjson` it holds all that a report is made of.
+//! Together with `samples.ndjson` it holds all that a report is made of, and all that an
+//! interrupted run needs to go on.
 
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::measurement::Timestamp;
+use crate::experiment::{Definition, Scale, ScenarioPlan};
+use crate::measurement::{Metric, Timestamp};
+use crate::stats::{Threshold, UNCALIBRATED};
 
 /// Name of the record in the folder of a run.
 pub const RUN_FILE: &str = "run.json";
 
 /// Version of the layout of `run.json`, `samples.ndjson` and `results.json`; raised when a field
 /// changes its meaning or goes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
-/// A run: its question, its order and its surroundings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A run: its questions, its order and its surroundings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RunRecord {
     /// [`SCHEMA_VERSION`] of the program that wrote it.
     pub schema_version: u32,
@@ -31,50 +36,87 @@ pub struct RunRecord {
     pub command: Vec<String>,
     /// Cargo profile that the engine was built with: `release`, `profiling` or `dev`.
     pub build_profile: String,
-    /// Confidence asked of every interval, such as 0.95.
+    /// How much time the run was given.
+    pub scale: Scale,
+    /// Confidence asked of every family of intervals, such as 0.95.
     pub confidence_level: f64,
-    /// What is compared, in the order of reports.
+    /// Whether flagged comparisons are measured once more on restarted servers.
+    pub confirms: bool,
+    /// When the noise of this machine was measured; absent where no calibration fits.
+    pub calibrated_at: Option<Timestamp>,
+    /// What is claimed, in the order of reports.
+    pub experiments: Vec<Definition>,
+    /// What is compared, in the order in which it runs.
     pub scenarios: Vec<Scenario>,
     /// Machine, server and versions, as `environment::fingerprint` found them.
     pub fingerprint: serde_json::Value,
 }
 
-/// One workload loaded by several arms.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A scenario, and what was found out about it before its first sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// Name, unique in the run.
-    pub name: String,
-    /// Workload that is loaded.
-    pub workload: String,
-    /// Name of the arm that every ratio is against.
-    pub baseline: String,
-    /// Name of the arm that is the ceiling, such as `psql \copy`.
-    pub reference: Option<String>,
-    /// Blocks planned.
-    pub blocks: usize,
-    /// The arms, in the order in which schedules number them.
-    pub arms: Vec<Arm>,
+    /// What is run.
+    pub plan: ScenarioPlan,
+    /// What each arm must load to count, in the order of the arms.
+    pub verification: Vec<Verification>,
+    /// Practical thresholds that were learned on this machine; the others are uncalibrated.
+    pub thresholds: Vec<LearnedThreshold>,
     /// What the mock API can do without a pipeline behind it; absent if it was not measured.
     pub mock_api_ceiling: Option<MockApiCeiling>,
-    /// What every sample had to load to count.
-    pub verification: Verification,
+    /// To PostgreSQL through the relay; absent without one.
+    pub postgres_round_trip: Option<RoundTrip>,
+    /// To the API through the relay; absent without one.
+    pub api_round_trip: Option<RoundTrip>,
 }
 
-/// One configuration that is measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Arm {
-    /// Name, unique in the scenario.
-    pub name: String,
-    /// Write method, for arms that belong into the table of methods by batch sizes.
-    pub method: Option<String>,
-    /// Rows per batch, likewise.
-    pub batch_rows: Option<u64>,
-    /// Everything that was set, as the worker received it.
-    pub settings: serde_json::Value,
+impl Scenario {
+    /// A scenario of which nothing was found out yet.
+    #[must_use]
+    pub fn planned(plan: ScenarioPlan) -> Self {
+        Self {
+            plan,
+            verification: Vec::new(),
+            thresholds: Vec::new(),
+            mock_api_ceiling: None,
+            postgres_round_trip: None,
+            api_round_trip: None,
+        }
+    }
+
+    /// Below what difference of `metric` nobody needs to care.
+    #[must_use]
+    pub fn threshold(&self, metric: Metric) -> Threshold {
+        self.thresholds
+            .iter()
+            .find(|learned| learned.metric == metric)
+            .map_or(UNCALIBRATED, |learned| learned.threshold)
+    }
+}
+
+/// A practical threshold from the noise of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LearnedThreshold {
+    /// Of which quantity.
+    pub metric: Metric,
+    /// The threshold.
+    pub threshold: Threshold,
+}
+
+/// A round trip to a server, as measured: the median of some small requests.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoundTrip {
+    /// Without the relay, milliseconds.
+    pub direct_ms: f64,
+    /// Through the relay, milliseconds.
+    pub relayed_ms: f64,
 }
 
 /// How fast the mock API serves a workload to a client that throws it away.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct MockApiCeiling {
     /// Rows served per second.
     pub rows_per_second: f64,
@@ -83,7 +125,8 @@ pub struct MockApiCeiling {
 }
 
 /// What must stand in the table after each sample.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Verification {
     /// Number of rows.
     pub rows: u64,
@@ -148,11 +191,11 @@ mod tests {
 
     #[test]
     fn another_schema_version_is_refused_before_anything_else_is_read() {
-        let error = RunRecord::parse(r#"{"schema_version": 2, "arms": 7}"#).unwrap_err();
+        let error = RunRecord::parse(r#"{"schema_version": 1, "arms": 7}"#).unwrap_err();
         assert!(
             error
                 .to_string()
-                .starts_with("schema version 2 is not the 1"),
+                .starts_with("schema version 1 is not the 2"),
             "{error}"
         );
         assert_eq!(

@@ -3,5 +3,7 @@
 // Clippy allows it in test functions alone, not in what these share.
 #![allow(clippy::unwrap_used)]
 
+mod compare;
 mod mock_api;
 mod postgres_run;
+mod report_html;

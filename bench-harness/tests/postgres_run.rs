@@ -1,36 +1,30 @@
-//! `apitap-bench run writers`, small, on a real server.
+//! `apitap-bench run`, small, on a real server.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::Duration;
 
 use bench_harness::environment::test_database::{TestDatabase, test_database};
-use bench_harness::measurement::{Outcome, SAMPLES_FILE, Samples};
+use bench_harness::measurement::{Outcome, SAMPLES_FILE, Sample, Samples};
 use bench_harness::results::Results;
 use tokio::process::Command;
 
-const METHODS: [&str; 6] = [
-    "insert",
-    "prepared",
-    "unnest",
-    "copy-csv",
-    "copy-text",
-    "copy-binary",
-];
-
-async fn apitap_bench(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_apitap-bench"))
-        .args(arguments)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap()
+fn apitap_bench(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_apitap-bench"));
+    command.args(arguments).kill_on_drop(true);
+    command
 }
 
-async fn run(database: &TestDatabase, out: &Path, more: &[&str]) -> Output {
-    let mut arguments = vec!["run", "writers", "--blocks=2", "--rows=500"];
-    arguments.extend(["--postgres", database.url(), "--out", out.to_str().unwrap()]);
-    arguments.extend(more);
-    apitap_bench(&arguments).await
+/// A run of `more` with few rows, on `database`, into `out`.
+fn run(database: &TestDatabase, out: &Path, more: &[&str]) -> Command {
+    let out = out.to_str().unwrap();
+    let mut command = apitap_bench(&["run", "--postgres", database.url(), "--out", out]);
+    command.args(["--calibration", "no such file"]).args(more);
+    command
+}
+
+async fn output(command: &mut Command) -> Output {
+    command.output().await.unwrap()
 }
 
 fn only_folder(out: &Path) -> PathBuf {
@@ -40,82 +34,223 @@ fn only_folder(out: &Path) -> PathBuf {
     folder
 }
 
+fn samples(folder: &Path) -> Vec<Sample> {
+    Samples::read(&folder.join(SAMPLES_FILE)).unwrap().samples
+}
+
+fn results(folder: &Path) -> Results {
+    let text = std::fs::read_to_string(folder.join("results.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Between them: a query with PostgreSQL's own answer, an arm of psql, arms with a folder of their
+/// own, arms of different rows, and a relay.
+const MECHANISMS: [&str; 5] = [
+    "aggregate-memory",
+    "memory-growth",
+    "pipelining",
+    "psql-ceiling",
+    "schema-cache",
+];
+
 #[tokio::test]
-async fn every_method_is_measured_verified_and_reported() {
+async fn every_kind_of_experiment_runs_on_postgres_verified_and_reported() {
     let database = test_database().await.unwrap();
     let out = tempfile::tempdir().unwrap();
-    let narrowed = ["--scenario=writers", "--arm=@ 100", "--seed=7"];
-    let output = run(&database, out.path(), &narrowed).await;
+    // One block of few rows: whether everything runs, and not how fast.
+    let mut command = run(&database, out.path(), &MECHANISMS);
+    command.args(["--quick", "--blocks=1", "--rows=300", "--seed=7"]);
+    let output = output(&mut command).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 
     let folder = only_folder(out.path());
-    let samples = Samples::read(&folder.join(SAMPLES_FILE)).unwrap().samples;
-    for method in METHODS {
-        let measured = samples.iter().filter(|sample| {
-            let rows = match &sample.outcome {
-                Outcome::Measured(figures) => figures.rows,
-                _ => 0,
-            };
-            !sample.warm_up && rows == 500 && sample.arm == format!("{method} @ 100")
-        });
-        assert_eq!(measured.count(), 2, "{method}");
+    let measured = |sample: &Sample| match &sample.outcome {
+        Outcome::Measured(figures) => figures.rows == 300,
+        _ => false,
+    };
+    // Steal may void a sample, but none may fail or be wrong.
+    for sample in samples(&folder) {
+        let is_void = matches!(sample.outcome, Outcome::Void { .. });
+        assert!(measured(&sample) || is_void, "{sample:?}");
     }
-    let text = std::fs::read_to_string(folder.join("results.json")).unwrap();
-    let results: Results = serde_json::from_str(&text).unwrap();
-    let scenario = &results.scenarios[0];
-    assert_eq!(scenario.arms.len(), 7);
-    for arm in &scenario.arms {
-        assert!(arm.wall_seconds.is_some(), "{}", arm.name);
+    let results = results(&folder);
+    assert_eq!(results.experiments.len(), 1 + MECHANISMS.len());
+    for experiment in &results.experiments {
         assert!(
-            arm.name == scenario.baseline || arm.to_baseline.is_some(),
+            !experiment.findings.is_empty(),
             "{}",
-            arm.name
+            experiment.definition.id
         );
     }
-    assert!(scenario.mock_api.is_some());
-
-    let record = std::fs::read_to_string(folder.join("run.json")).unwrap();
-    let password = url::Url::parse(database.url()).unwrap();
-    assert!(!record.contains(password.password().unwrap_or("no password at all")));
-
-    let page = folder.join("report.md");
-    let first = std::fs::read_to_string(&page).unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
+    for id in MECHANISMS {
+        assert!(stdout.contains(id), "{stdout}");
+    }
+    let page = folder.join("report.html");
     assert!(
         stdout.ends_with(&format!("Report: {}\n", page.display())),
         "{stdout}"
     );
-    std::fs::remove_file(&page).unwrap();
-    let again = apitap_bench(&["report", folder.to_str().unwrap()]).await;
-    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
-    assert_eq!(std::fs::read_to_string(&page).unwrap(), first);
+
+    let record = std::fs::read_to_string(folder.join("run.json")).unwrap();
+    let password = url::Url::parse(database.url()).unwrap();
+    assert!(!record.contains(password.password().unwrap_or("no password at all")));
 }
 
 #[tokio::test]
-async fn wrong_data_is_named_and_no_figure() {
+async fn a_report_is_rendered_again_from_what_a_run_on_postgres_left() {
     let database = test_database().await.unwrap();
     let out = tempfile::tempdir().unwrap();
-    let narrowed = ["--scenario=ceiling", "--expect-seed=1"];
-    let output = run(&database, out.path(), &narrowed).await;
+    let small = ["counter", "--scenario=before", "--blocks=2", "--rows=200"];
+    let first = output(&mut run(&database, out.path(), &small)).await;
+    assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
+    let folder = only_folder(out.path());
+    let files = ["report.html", "report.md", "results.json"].map(|name| folder.join(name));
+    let read = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
+    let before: Vec<String> = files.iter().map(read).collect();
+    for file in &files {
+        std::fs::remove_file(file).unwrap();
+    }
+    let again = output(&mut apitap_bench(&["report", folder.to_str().unwrap()])).await;
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    assert_eq!(files.iter().map(read).collect::<Vec<_>>(), before);
+}
+
+#[tokio::test]
+async fn one_wrong_cell_in_postgres_is_an_error_that_names_the_sample() {
+    let database = test_database().await.unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let small = [
+        "counter",
+        "--scenario=counter on tuned",
+        "--blocks=2",
+        "--rows=500",
+    ];
+    let mut command = run(&database, out.path(), &small);
+    let output = output(command.arg("--tamper=counter on tuned/1/1")).await;
     let stderr = stderr(&output);
     assert_eq!(output.status.code(), Some(6), "{stderr}");
     assert!(
-        stderr.contains("ceiling, tuned, warm-up: the table holds 500 rows as it must"),
+        stderr.contains(
+            "1 sample loaded wrong data; the first: counter on tuned, atomic, block 2: \
+             the table holds 500 rows as it must, but their checksum is"
+        ),
         "{stderr}"
     );
+    let samples = samples(&only_folder(out.path()));
+    let wrong = |one: &&Sample| matches!(one.outcome, Outcome::WrongData { .. });
+    assert_eq!(samples.iter().filter(wrong).count(), 1);
+}
 
-    let samples = Samples::read(&only_folder(out.path()).join(SAMPLES_FILE)).unwrap();
-    let is_wrong = |outcome: &Outcome| matches!(outcome, Outcome::WrongData { .. });
-    assert!(
-        samples
-            .samples
+#[tokio::test]
+async fn an_interrupted_run_on_postgres_goes_on_where_it_was() {
+    let database = test_database().await.unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let small = [
+        "counter",
+        "--scenario=on tuned",
+        "--blocks=4",
+        "--rows=2000",
+    ];
+    let mut child = run(&database, out.path(), &small)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let taken = || {
+        let folder = std::fs::read_dir(out.path()).ok()?.next()?.ok()?.path();
+        Some(
+            Samples::read(&folder.join(SAMPLES_FILE))
+                .ok()?
+                .samples
+                .len(),
+        )
+    };
+    // In the middle of the first scenario: after its warm-ups and some blocks.
+    while taken().unwrap_or(0) < 6 {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it could be interrupted"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let id = child.id().unwrap().try_into().unwrap();
+    let pid = rustix::process::Pid::from_raw(id).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(130));
+    let folder = only_folder(out.path());
+    let before = samples(&folder);
+
+    let path = folder.to_str().unwrap();
+    let resumed = ["run", "--resume", path, "--postgres", database.url()];
+    let resumed = output(&mut apitap_bench(&resumed)).await;
+    assert_eq!(resumed.status.code(), Some(0), "{}", stderr(&resumed));
+    let after = samples(&folder);
+    assert_eq!(after[..before.len()], before[..]);
+    let results = results(&folder);
+    for scenario in &results.scenarios {
+        for arm in &scenario.arms {
+            let void = scenario.excluded.len();
+            let count = arm.wall_seconds.map_or(0, |wall| wall.count);
+            assert!(count + void >= 4, "{} {}", scenario.plan.name, arm.name);
+        }
+    }
+    let complete = |block: usize| {
+        let of_block = before
             .iter()
-            .all(|sample| is_wrong(&sample.outcome))
+            .filter(|one| one.scenario == "a-a on tuned" && one.block == block && !one.warm_up);
+        of_block.count() >= 2
+    };
+    assert!(complete(0));
+    let taken_again = after[before.len()..]
+        .iter()
+        .any(|one| one.scenario == "a-a on tuned" && one.block == 0 && !one.warm_up);
+    assert!(!taken_again);
+}
+
+#[tokio::test]
+async fn noise_that_was_measured_on_postgres_sets_the_thresholds_of_later_runs() {
+    let database = test_database().await.unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("calibration.json");
+    let file = file.to_str().unwrap();
+    let small = [
+        "counter",
+        "--scenario=on tuned",
+        "--rows=300",
+        "--postgres",
+        database.url(),
+    ];
+    let runs = out.path().join("runs");
+    let runs = runs.to_str().unwrap();
+    let mut calibrate = apitap_bench(&["calibrate", "--blocks=12", "--calibration", file]);
+    let output = output(calibrate.args(small).args(["--out", runs])).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        stdout.contains("counter on tuned: differences of time below"),
+        "{stdout}"
     );
+
+    let runs = out.path().join("later");
+    let mut later = apitap_bench(&[
+        "run",
+        "--blocks=2",
+        "--no-confirmation",
+        "--calibration",
+        file,
+    ]);
+    let later = self::output(later.args(small).args(["--out", runs.to_str().unwrap()])).await;
+    assert_eq!(later.status.code(), Some(0), "{}", stderr(&later));
+    let results = results(&only_folder(&runs));
+    assert!(results.calibrated_at.is_some());
+    let counter = results.experiment("counter").unwrap();
+    let learned = counter.findings[0].measures[0].threshold;
+    assert_ne!(learned, bench_harness::stats::UNCALIBRATED);
 }
 
 #[tokio::test]
@@ -123,7 +258,8 @@ async fn an_unreachable_postgres_is_an_error_without_its_password() {
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().to_str().unwrap();
     let url = "postgres://u:secret@127.0.0.1:1/d";
-    let output = apitap_bench(&["run", "--quick", "--postgres", url, "--out", folder]).await;
+    let unreachable = ["run", "--quick", "--postgres", url, "--out", folder];
+    let output = output(&mut apitap_bench(&unreachable)).await;
     let stderr = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(
@@ -131,7 +267,12 @@ async fn an_unreachable_postgres_is_an_error_without_its_password() {
         "{stderr}"
     );
 
-    let output = apitap_bench(&["run", "--postgres", "mysql://u:secret@h"]).await;
+    let output = self::output(&mut apitap_bench(&[
+        "run",
+        "--postgres",
+        "mysql://u:secret@h",
+    ]))
+    .await;
     assert_eq!(output.status.code(), Some(2));
     assert!(!self::stderr(&output).contains("secret"));
 }

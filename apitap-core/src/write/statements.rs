@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use futures::future::BoxFuture;
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Statement};
@@ -19,8 +19,8 @@ use super::LoadTarget;
 use super::connect::database;
 use super::table::{LoadColumn, quote, quoted_list};
 use crate::config::{WriteConfig, WriteMethod};
-use crate::encode::{Cells, Rows};
 use crate::encode::params::{ArrayParameter, CellFault, CellParameter};
+use crate::encode::{Cells, Rows};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::{Metrics, StageMetrics};
 

@@ -7,28 +7,52 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::server::ServerArgs;
-use super::{FAILED, INTERRUPTED, WRONG_DATA, wrong_usage};
-use crate::environment::postgres::without_password;
-use crate::experiment::{Experiment, Scale, ScenarioPlan};
+use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, wrong_usage};
+use crate::calibration;
+use crate::environment::postgres::{PostgresOptions, without_password};
+use crate::experiment::{Experiment, IDENTICAL, Scale, ScenarioPlan};
 use crate::report::terminal::{self, Colour};
 use crate::report::units::Count;
+use crate::runner::load::Tampering;
 use crate::runner::output::Report;
-use crate::runner::session::{self, EndedBy, RunOptions};
+use crate::runner::session::{self, EndedBy, Finished, Incomparable, RunOptions};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
-    /// Experiments whose name holds one of these [default: all]
-    #[arg(value_name = "FILTER")]
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    /// Do not measure differences of the claims once more on a restarted server
+    #[arg(long)]
+    no_confirmation: bool,
+    /// Go on with an interrupted run; takes no other selection than the run's own
+    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["filters", "quick", "full", "blocks", "rows", "scenario", "seed"])]
+    resume: Option<PathBuf>,
+    /// Noise of this machine, as `apitap-bench calibrate` left it
+    #[arg(long, value_name = "FILE", default_value = calibration::FILE)]
+    calibration: PathBuf,
+    /// Expect the rows of another seed, so that every sample is wrong: a test of the verification
+    #[arg(long, hide = true)]
+    expect_seed: Option<u64>,
+    /// `SCENARIO/ARM/BLOCK`, counted from 0: change a cell after that sample, likewise a test
+    #[arg(long, hide = true, value_parser = tampering)]
+    tamper: Option<(String, Tampering)>,
+}
+
+/// Which experiments, how large, and where the results go.
+#[derive(Debug, clap::Args)]
+pub(super) struct Selection {
+    /// Experiments by id or part of it; identical arms are always among them [default: all]
+    #[arg(value_name = "EXPERIMENT")]
     filters: Vec<String>,
-    /// Fewer rows and blocks: minutes instead of an hour
+    /// A tenth of the rows and 6 blocks: minutes, and verdicts that are not to be quoted
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// More rows and blocks, for a claim
+    /// 16 blocks instead of 10, for a claim
     #[arg(long)]
     full: bool,
-    #[command(flatten)]
-    server: ServerArgs,
     /// Seed of the order of samples [default: drawn, and printed in the report]
     #[arg(long)]
     seed: Option<u64>,
@@ -41,20 +65,16 @@ pub(super) struct RunArgs {
     /// Only scenarios whose name holds NAME; may be given more than once
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
-    /// Only arms whose name holds NAME, and those that ratios are against; may be given more than
-    /// once
-    #[arg(long, value_name = "NAME")]
-    arm: Vec<String>,
+    /// Folder of experiments [default: fixtures/experiments]
+    #[arg(long, value_name = "DIR", env = "APITAP_EXPERIMENTS")]
+    pub(super) experiments: Option<PathBuf>,
     /// Folder in which the run's own folder is made
     #[arg(long, value_name = "DIR", default_value = "reports/runs")]
     out: PathBuf,
-    /// Expect the rows of another seed, so that every sample is wrong: a test of the verification
-    #[arg(long, hide = true)]
-    expect_seed: Option<u64>,
 }
 
-impl RunArgs {
-    fn scale(&self) -> Scale {
+impl Selection {
+    pub(super) fn scale(&self) -> Scale {
         match (self.quick, self.full) {
             (true, _) => Scale::Quick,
             (_, true) => Scale::Full,
@@ -62,57 +82,129 @@ impl RunArgs {
         }
     }
 
-    fn scenarios(&self) -> Vec<ScenarioPlan> {
-        let wanted = |name: &str, parts: &[String]| {
-            parts.is_empty() || parts.iter().any(|part| name.contains(part.as_str()))
+    /// The experiments; ends the process where a filter names none.
+    pub(super) fn experiments(&self) -> Result<Vec<Experiment>> {
+        let all = Experiment::all(&Experiment::folder(self.experiments.clone())?)?;
+        for filter in &self.filters {
+            if !all.iter().any(|one| one.id().contains(filter.as_str())) {
+                wrong_usage(format!(
+                    "no experiment is named like {filter:?}; `apitap-bench list` names them"
+                ));
+            }
+        }
+        // The whole of an id means that experiment alone, even if it is a part of others.
+        let wanted = |id: &str| {
+            self.filters.is_empty()
+                || self.filters.iter().any(|filter| {
+                    let is_id = all.iter().any(|one| one.id() == filter);
+                    id == filter || (!is_id && id.contains(filter.as_str()))
+                })
         };
-        let mut scenarios: Vec<ScenarioPlan> = Experiment::ALL
+        let chosen = all
             .iter()
-            .filter(|experiment| wanted(experiment.name, &self.filters))
+            .filter(|one| one.id() == IDENTICAL || wanted(one.id()));
+        Ok(chosen.cloned().collect())
+    }
+
+    /// Their scenarios.
+    pub(super) fn scenarios(&self, experiments: &[Experiment]) -> Vec<ScenarioPlan> {
+        let wanted = |name: &str| {
+            self.scenario.is_empty() || self.scenario.iter().any(|part| name.contains(part))
+        };
+        let mut scenarios: Vec<ScenarioPlan> = experiments
+            .iter()
             .flat_map(|experiment| experiment.scenarios(self.scale()))
-            .filter(|scenario| wanted(scenario.name, &self.scenario))
+            .filter(|plan| wanted(&plan.name))
             .collect();
-        for scenario in &mut scenarios {
-            scenario.keep_arms(&self.arm);
-            scenario.rows = self.rows.map_or(scenario.rows, NonZero::get);
-            scenario.blocks = self.blocks.map_or(scenario.blocks, NonZero::get);
+        for plan in &mut scenarios {
+            plan.blocks = self.blocks.map_or(plan.blocks, NonZero::get);
+            for arm in &mut plan.arms {
+                arm.rows = self.rows.map_or(arm.rows, NonZero::get);
+            }
         }
         scenarios
+    }
+
+    /// A run of `scenarios` without calibration and confirmation.
+    pub(super) fn options(
+        &self,
+        experiments: &[Experiment],
+        scenarios: Vec<ScenarioPlan>,
+        mut postgres: PostgresOptions,
+    ) -> Result<RunOptions> {
+        // A table that a sample makes cannot be told beforehand that autovacuum shall leave it alone.
+        let autovacuum = ("autovacuum".to_owned(), "off".to_owned());
+        postgres.extra_settings.push(autovacuum);
+        Ok(RunOptions {
+            command: command_line(std::env::args()),
+            program: std::env::current_exe().context("cannot find this program's own path")?,
+            experiments: experiments
+                .iter()
+                .map(|one| one.definition.clone())
+                .collect(),
+            scenarios,
+            scale: self.scale(),
+            confirms: false,
+            postgres,
+            // Short, because people copy it.
+            seed: self
+                .seed
+                .unwrap_or_else(|| u64::from(rand::random::<u16>())),
+            out: self.out.clone(),
+            calibration: None,
+            expect_seed: None,
+            tampering: None,
+        })
     }
 }
 
 /// Runs and reports; returns the exit code.
 pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
-    let scenarios = arguments.scenarios();
+    let selection = &arguments.selection;
+    let experiments = selection.experiments()?;
+    let scenarios = selection.scenarios(&experiments);
     if scenarios.is_empty() {
-        wrong_usage("nothing matches; `apitap-bench list` names experiments and scenarios");
+        wrong_usage("no scenario matches; `apitap-bench list` names experiments");
     }
-    let mut postgres = arguments.server.options();
-    // A table that a sample makes cannot be told beforehand that autovacuum shall leave it alone.
-    let autovacuum = ("autovacuum".to_owned(), "off".to_owned());
-    postgres.extra_settings.push(autovacuum);
     let options = RunOptions {
-        command: command_line(std::env::args()),
-        program: std::env::current_exe().context("cannot find this program's own path")?,
-        scenarios,
-        postgres,
-        // Short, because people copy it.
-        seed: arguments
-            .seed
-            .unwrap_or_else(|| u64::from(rand::random::<u16>())),
-        out: arguments.out,
+        confirms: !arguments.no_confirmation && selection.scale() != Scale::Quick,
+        calibration: Some(arguments.calibration),
         expect_seed: arguments.expect_seed,
+        tampering: arguments.tamper,
+        ..selection.options(&experiments, scenarios, arguments.server.options())?
     };
-    let finished = session::run(&options).await?;
+    let finished = match arguments.resume {
+        Some(folder) => match Box::pin(session::resume(options, folder)).await {
+            Err(error) if error.is::<Incomparable>() => {
+                eprintln!("error: the run cannot go on here: {error:#}");
+                return Ok(INCOMPARABLE);
+            }
+            finished => finished?,
+        },
+        None => Box::pin(session::run(options)).await?,
+    };
+    Ok(ended(&finished))
+}
+
+/// Shows the report and what went wrong; returns the exit code.
+pub(super) fn ended(finished: &Finished) -> u8 {
     show(&finished.report);
     let code = verdict(&finished.report);
-    Ok(match finished.ended_by {
+    match &finished.ended_by {
         Some(EndedBy::Error(error)) => {
             eprintln!("error: {error:#}; the report holds what was measured before");
             code.max(FAILED)
         }
         Some(EndedBy::Interrupt) => {
-            eprintln!("interrupted: the report holds what was measured");
+            let folder = finished
+                .report
+                .page
+                .parent()
+                .unwrap_or(&finished.report.page);
+            eprintln!(
+                "interrupted: the report holds what was measured; go on with --resume {}",
+                folder.display()
+            );
             if code == WRONG_DATA {
                 code
             } else {
@@ -120,7 +212,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
             }
         }
         None => code,
-    })
+    }
 }
 
 /// Prints the tables, and where the whole report is.
@@ -152,8 +244,15 @@ fn verdict(report: &Report) -> u8 {
     }
 }
 
+fn tampering(text: &str) -> Result<(String, Tampering)> {
+    let mut parts = text.rsplitn(3, '/');
+    let mut part = || parts.next().context("expected SCENARIO/ARM/BLOCK");
+    let (block, arm, scenario) = (part()?.parse()?, part()?.parse()?, part()?);
+    Ok((scenario.to_owned(), Tampering { arm, block }))
+}
+
 /// The command as it was typed, without the passwords of URLs and without the program's folder.
-fn command_line(arguments: impl Iterator<Item = String>) -> Vec<String> {
+pub(super) fn command_line(arguments: impl Iterator<Item = String>) -> Vec<String> {
     let redacted = arguments.skip(1).map(|argument| {
         let url = ["postgres://", "postgresql://"]
             .iter()
@@ -183,21 +282,43 @@ mod tests {
         }
     }
 
+    fn ids(arguments: &[&str]) -> Vec<String> {
+        let experiments = parsed(arguments).selection.experiments().unwrap();
+        experiments.iter().map(|one| one.id().to_owned()).collect()
+    }
+
     #[test]
-    fn filters_and_numbers_apply_to_every_scenario() {
-        let arguments = parsed(&["writers", "--quick", "--blocks=2", "--rows=500"]);
-        let scenarios = arguments.scenarios();
-        let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
-        assert_eq!(names, ["writers", "presets", "presets-10ms", "ceiling"]);
-        assert!(
-            scenarios
-                .iter()
-                .all(|one| (one.blocks, one.rows) == (2, 500))
+    fn filters_choose_experiments_and_the_control_comes_along() {
+        assert_eq!(
+            ids(&["prepared", "pipelining"]),
+            ["a-a", "pipelining", "prepared"]
         );
-        assert!(parsed(&["no such"]).scenarios().is_empty());
-        let memory = parsed(&["--scenario=memory", "--scenario=ceil"]).scenarios();
-        let names: Vec<&str> = memory.iter().map(|scenario| scenario.name).collect();
-        assert_eq!(names, ["ceiling", "memory-500k", "memory-5m"]);
+        assert_eq!(
+            ids(&["batch-size"]),
+            ["a-a", "copy-batch-size", "insert-batch-size"]
+        );
+        assert!(ids(&[]).len() >= 22);
+    }
+
+    #[test]
+    fn numbers_apply_to_every_scenario() {
+        let selection = parsed(&["counter", "--quick", "--blocks=2", "--rows=500"]).selection;
+        let scenarios = selection.scenarios(&selection.experiments().unwrap());
+        assert_eq!(scenarios.len(), 4);
+        for plan in &scenarios {
+            assert_eq!((plan.blocks, plan.baseline().rows), (2, 500));
+        }
+        let selection = parsed(&["counter", "--scenario=on tuned"]).selection;
+        let scenarios = selection.scenarios(&selection.experiments().unwrap());
+        let names: Vec<&str> = scenarios.iter().map(|plan| plan.name.as_str()).collect();
+        assert_eq!(names, ["a-a on tuned", "counter on tuned"]);
+    }
+
+    #[test]
+    fn a_sample_to_tamper_with_is_named_by_its_place() {
+        let (scenario, tampering) = tampering("counter on tuned/1/3").unwrap();
+        assert_eq!(scenario, "counter on tuned");
+        assert_eq!(tampering, Tampering { arm: 1, block: 3 });
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::prose;
-use super::table::{self, Align, Table, Width};
+use super::document::{Align, Block, Cell, Chart, Plot, Section, Table, Tone};
+use super::outline;
+use super::units::one_line;
 use crate::results::Results;
 
 /// Name of the file in the folder of a run.
@@ -12,60 +13,12 @@ pub const FILE: &str = "report.md";
 /// Renders `results` as GitHub-flavoured Markdown.
 #[must_use]
 pub fn render(results: &Results) -> String {
+    let document = outline::of(results);
     let mut page = Page::default();
-    page.heading(1, &format!("ApiTap benchmark, {}", results.started_at));
-    for scenario in &results.scenarios {
-        page.paragraph(&prose::summary(scenario, results.confidence_level));
-    }
-    if !results.warnings.is_empty() {
-        page.heading(2, "Warnings");
-        page.list(
-            results
-                .warnings
-                .iter()
-                .map(|warning| prose::one_line(&warning.to_string())),
-        );
-    }
-    if let Some(targets) = table::targets(&results.targets) {
-        page.heading(2, "Targets");
-        page.table(&targets);
-    }
-    for scenario in &results.scenarios {
-        page.heading(2, &scenario.name);
-        page.table(&table::arms(
-            scenario,
-            results.confidence_level,
-            Width::Page,
-        ));
-        page.paragraph(&prose::legend(scenario));
-        if let Some(matrix) = table::matrix(scenario) {
-            page.heading(
-                3,
-                &format!("Speed to {}, by method and batch size", scenario.baseline),
-            );
-            page.table(&matrix);
-        }
-    }
-    page.heading(2, "Environment");
-    page.table(&table::environment(results));
-    page.heading(2, "Method");
-    page.list(prose::method(results));
-    page.heading(2, "How to repeat");
-    page.code(&prose::repeat(results));
-    page.heading(2, "Voided or failed");
-    let excluded: Vec<String> = results
-        .scenarios
-        .iter()
-        .flat_map(|scenario| {
-            prose::excluded(scenario)
-                .into_iter()
-                .map(|line| format!("{}: {line}", scenario.name))
-        })
-        .collect();
-    if excluded.is_empty() {
-        page.paragraph("Nothing.");
-    } else {
-        page.list(excluded);
+    page.heading(1, &document.title);
+    page.paragraph(&document.subtitle);
+    for section in &document.sections {
+        page.section(2, section);
     }
     page.text
 }
@@ -77,6 +30,38 @@ struct Page {
 }
 
 impl Page {
+    fn section(&mut self, level: usize, section: &Section) {
+        // GitHub makes an anchor of a heading's words; links name the id.
+        self.block(&format!("<a id=\"{}\"></a>", section.id));
+        self.heading(level, &section.title);
+        for block in &section.blocks {
+            self.element(block);
+        }
+        for part in &section.parts {
+            self.section(level + 1, part);
+        }
+    }
+
+    fn element(&mut self, block: &Block) {
+        match block {
+            Block::Paragraph(text) => self.paragraph(text),
+            Block::List(items) => self.list(items),
+            Block::Code(text) => self.code(text),
+            Block::Warning(text) => self.block(&format!("> **Warning:** {}", escaped(text))),
+            Block::Verdict { tone, word, text } => {
+                let word = escaped(&format!("{}{word}", sign(*tone)));
+                self.block(&format!("**{word}.** {}", escaped(text)));
+            }
+            Block::Table(table) => self.table(table),
+            Block::Chart(chart) => self.chart(chart),
+            Block::Details { summary, blocks } => self.details(summary, |page| {
+                for block in blocks {
+                    page.element(block);
+                }
+            }),
+        }
+    }
+
     fn block(&mut self, text: &str) {
         if !self.text.is_empty() {
             self.text.push('\n');
@@ -93,52 +78,124 @@ impl Page {
         self.block(&escaped(text));
     }
 
-    fn list(&mut self, items: impl IntoIterator<Item = String>) {
+    fn list(&mut self, items: &[String]) {
         let items: Vec<String> = items
-            .into_iter()
-            .map(|item| format!("- {}", escaped(&item)))
+            .iter()
+            .map(|item| format!("- {}", escaped(item)))
             .collect();
         self.block(&items.join("\n"));
     }
 
     fn code(&mut self, text: &str) {
-        self.block(&format!("```sh\n{text}\n```"));
+        // A fence longer than any run of backticks within ends where it must.
+        let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+        let fence = "`".repeat((longest + 1).max(3));
+        self.block(&format!("{fence}sh\n{text}\n{fence}"));
+    }
+
+    /// The data of a chart. Where another table has them too, they are folded away.
+    fn chart(&mut self, chart: &Chart) {
+        match chart.plot {
+            Plot::Gains { .. } | Plot::Strips { .. } => {
+                self.details(&chart.title, |page| page.table(&chart.data));
+            }
+            Plot::Waterfall { .. } | Plot::HeatMap { .. } | Plot::Line { .. } => {
+                self.paragraph(&format!("{}:", chart.title));
+                self.table(&chart.data);
+            }
+        }
+    }
+
+    fn details(&mut self, summary: &str, content: impl FnOnce(&mut Self)) {
+        self.block(&format!(
+            "<details>\n<summary>{}</summary>",
+            html_escaped(&one_line(summary))
+        ));
+        content(self);
+        self.block("</details>");
     }
 
     fn table(&mut self, table: &Table) {
         let row = |cells: &mut dyn Iterator<Item = String>| {
             cells.fold("|".to_owned(), |mut row, cell| {
                 // Writing to a string cannot fail.
-                let _ = write!(row, " {cell} |");
+                let _ = write!(row, " {} |", cell.replace('|', r"\|"));
                 row
             })
         };
-        let mut lines = vec![row(&mut table
-            .columns
-            .iter()
-            .map(|(name, _)| escaped(name)))];
-        lines.push(row(&mut table.columns.iter().map(
-            |(_, align)| match align {
-                Align::Left => "---".to_owned(),
-                Align::Right => "---:".to_owned(),
-            },
-        )));
-        lines.extend(
-            table
-                .rows
-                .iter()
-                .map(|cells| row(&mut cells.iter().map(|cell| escaped(cell)))),
-        );
+        let names = table.columns.iter().map(|column| escaped(&column.name));
+        let rules = table.columns.iter().map(|column| match column.align {
+            Align::Left => "---".to_owned(),
+            Align::Right => "---:".to_owned(),
+        });
+        let mut lines = vec![row(&mut { names }), row(&mut { rules })];
+        let rows = table.rows.iter();
+        lines.extend(rows.map(|cells| row(&mut cells.iter().map(cell))));
         self.block(&lines.join("\n"));
     }
 }
 
-/// `text` on one line, its table and HTML characters made harmless. Code spans are left to work.
+fn cell(cell: &Cell) -> String {
+    let text = escaped(&format!("{}{}", sign(cell.tone), cell.text));
+    match &cell.link {
+        Some(id) => format!("[{text}](#{id})"),
+        None => text,
+    }
+}
+
+fn sign(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Better => "▲ ",
+        Tone::Worse => "▼ ",
+        Tone::Plain | Tone::Same | Tone::Open => "",
+    }
+}
+
+/// `text` on one line with the characters of Markdown and HTML made harmless. Code spans are left
+/// to work.
 fn escaped(text: &str) -> String {
-    prose::one_line(text)
-        .replace('|', r"\|")
-        .replace('<', "&lt;")
-        .replace('*', r"\*")
+    let text = one_line(text);
+    let parts: Vec<&str> = text.split('`').collect();
+    // Backticks come in pairs, or are no code.
+    if parts.len().is_multiple_of(2) {
+        return prose(&text).replace('`', r"\`");
+    }
+    let part = |(index, part): (usize, &&str)| {
+        if index % 2 == 0 {
+            prose(part)
+        } else {
+            format!("`{part}`")
+        }
+    };
+    parts.iter().enumerate().map(part).collect()
+}
+
+fn prose(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut before = None;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let after = characters.peek().copied();
+        let in_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        match character {
+            // They would begin a heading, a quotation or a list.
+            '#' | '>' | '+' | '-' if before.is_none() => escaped.extend(['\\', character]),
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '*' | '[' | ']' => escaped.extend(['\\', character]),
+            // Within a word an underscore is one; before a blank a tilde strikes nothing through.
+            '_' if !(in_word(before) && in_word(after)) => escaped.push_str(r"\_"),
+            '~' if after != Some(' ') => escaped.push_str(r"\~"),
+            '\\' if after.is_none_or(|c| c.is_ascii_punctuation()) => escaped.push_str(r"\\"),
+            other => escaped.push(other),
+        }
+        before = Some(character);
+    }
+    escaped
+}
+
+fn html_escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 #[cfg(test)]
@@ -154,15 +211,63 @@ mod tests {
     #[test]
     fn names_and_reasons_cannot_break_the_page() {
         let mut results = example::results();
-        results.scenarios[0].arms[0].name = "a | b\n<script>".into();
+        let experiment = &mut results.experiments[1];
+        experiment.definition.title = "a | b\n<script> *c* [d](e) `f".into();
+        experiment.findings[0].candidate = "x\\|y".into();
         let report = render(&results);
-        assert!(report.contains(r"| a \| b &lt;script> |"));
+        let title = r"a \| b &lt;script> \*c\* \[d\](e) \`f";
+        assert!(
+            report.contains(&format!("| [{title}](#copy-vs-insert) |")),
+            "{report}"
+        );
+        assert!(report.contains(r"| x\\\|y |"), "{report}");
+        let columns = |line: &str| line.replace(r"\|", "").matches('|').count();
+        let mut lines = report.lines().peekable();
+        while let Some(line) = lines.next() {
+            if let Some(next) = lines.peek().filter(|next| next.starts_with('|'))
+                && line.starts_with('|')
+            {
+                assert_eq!(columns(line), columns(next), "{line}\n{next}");
+            }
+        }
     }
 
     #[test]
     fn a_run_without_samples_still_has_a_report() {
         let report = render(&example::results_without_samples());
-        assert!(report.contains("No arm of orders has a measured sample"));
-        assert!(report.contains("the baseline insert @ 100 has no measured sample"));
+        assert!(
+            report.contains("Before against tuned was not measured"),
+            "{report}"
+        );
+        assert!(report.contains("The run ended after 0 of"), "{report}");
+    }
+
+    #[test]
+    fn every_link_leads_to_a_section_and_no_id_is_there_twice() {
+        let report = render(&example::results());
+        let ids: Vec<&str> = report
+            .split("<a id=\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        let mut once = ids.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), ids.len());
+        for link in report.split("](#").skip(1) {
+            let id = link.split(')').next().unwrap();
+            assert!(ids.contains(&id), "{id}");
+        }
+    }
+
+    #[test]
+    fn every_warning_is_in_the_report() {
+        let results = example::results();
+        let report = render(&results);
+        for warning in &results.warnings {
+            let text = escaped(&warning.to_string());
+            assert!(report.contains(&text), "{text}");
+        }
+        assert!(!results.warnings.is_empty());
     }
 }

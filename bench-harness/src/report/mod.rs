@@ -1,13 +1,16 @@
 //! What people and programs read of a run. Every exporter is pure:
 //! [`Results`](crate::results::Results) in, text out.
 //!
-//! `table` and `prose` say what a report contains, once; [`markdown`] and [`terminal`] only lay it
-//! out. [`units`] is the one place that formats figures.
+//! `outline` says what a report contains, once, as a `document`; [`markdown`] and [`html`] only lay
+//! it out. [`terminal`] is the short form, [`schema`] the layout of the JSON files. [`units`] is the
+//! one place that formats figures.
 
+mod document;
+pub mod html;
 pub mod json;
 pub mod markdown;
-mod prose;
-mod table;
+mod outline;
+pub mod schema;
 pub mod terminal;
 pub mod units;
 

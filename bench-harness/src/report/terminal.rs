@@ -1,7 +1,8 @@
-//! The report on a terminal: the tables and the warnings, within 100 columns.
+//! The report on a terminal: what became of every claim, within 100 columns.
 
-use super::prose;
-use super::table::{self, Align, Table, Width};
+use super::document::{Align, Block, Cell, Column, Table, Tone};
+use super::outline;
+use super::units::one_line;
 use crate::results::Results;
 
 /// Columns that nothing exceeds, so that a report pasted into a review does not wrap.
@@ -15,7 +16,7 @@ const MIN_CUT_COLUMNS: usize = 8;
 pub enum Colour {
     /// Plain text.
     Never,
-    /// Bold headings and yellow warnings.
+    /// Bold headings, yellow warnings, green gains and red losses.
     Always,
 }
 
@@ -23,57 +24,97 @@ pub enum Colour {
 #[must_use]
 pub fn render(results: &Results, colour: Colour) -> String {
     let mut lines = Vec::new();
-    for scenario in &results.scenarios {
-        lines.push(colour.bold(&scenario.name));
-        lines.extend(wrapped(
-            "",
-            &prose::summary(scenario, results.confidence_level),
-        ));
-        lines.push(String::new());
-        lines.extend(laid_out(&table::arms(
-            scenario,
-            results.confidence_level,
-            Width::Terminal,
-        )));
-        lines.extend(wrapped("", &prose::legend(scenario)));
-        lines.push(String::new());
-        if let Some(matrix) = table::matrix(scenario) {
-            lines.push(colour.bold(&format!(
-                "Speed to {}, by method and batch size",
-                scenario.baseline
-            )));
-            lines.extend(laid_out(&matrix));
-            lines.push(String::new());
-        }
-        let excluded = prose::excluded(scenario);
-        if !excluded.is_empty() {
-            lines.push(colour.bold("Voided or failed"));
-            lines.extend(excluded.iter().flat_map(|line| wrapped("- ", line)));
-            lines.push(String::new());
-        }
-    }
-    if let Some(targets) = table::targets(&results.targets) {
-        lines.push(colour.bold("Targets"));
-        lines.extend(laid_out(&targets));
+    for (title, table) in tables(results) {
+        lines.push(colour.bold(title));
+        lines.extend(laid_out(&table, colour));
         lines.push(String::new());
     }
+    lines.extend(in_short(results, colour));
     if !results.warnings.is_empty() {
         lines.push(colour.bold("Warnings"));
         for warning in &results.warnings {
-            lines.extend(
-                wrapped("- ", &warning.to_string())
-                    .iter()
-                    .map(|line| colour.yellow(line)),
-            );
+            let text = wrapped("- ", &warning.to_string());
+            lines.extend(text.iter().map(|line| colour.painted("33", line)));
         }
         lines.push(String::new());
     }
     lines.push(colour.bold("How to repeat"));
     // Not wrapped: a command must survive copying.
-    lines.push(format!("  {}", prose::repeat(results)));
+    lines.push(format!("  {}", outline::repeat(results)));
     let mut text = lines.join("\n");
     text.push('\n');
     text
+}
+
+/// The claims in the words of the report, one line each.
+fn tables(results: &Results) -> Vec<(&'static str, Table)> {
+    let (changes, goals) = outline::claims(results);
+    let changes = narrowed(
+        &changes,
+        &[
+            ("Promised", 2),
+            ("On before", 3),
+            ("On tuned", 4),
+            ("Verdict", 5),
+        ],
+    );
+    let goals = narrowed(&goals, &[("Promised", 2), ("Measured", 3), ("Verdict", 4)]);
+    [("Changes", changes), ("Whole configurations", goals)]
+        .into_iter()
+        .filter(|(_, table)| !table.rows.is_empty())
+        .collect()
+}
+
+/// The id of every row and some of its other columns, under shorter names.
+fn narrowed(table: &Table, columns: &[(&str, usize)]) -> Table {
+    let id = |row: &[Cell]| Cell::text(row[0].link.clone().unwrap_or_default());
+    Table {
+        caption: table.caption.clone(),
+        columns: std::iter::once(Column {
+            name: "Experiment".to_owned(),
+            align: Align::Left,
+        })
+        .chain(columns.iter().map(|(name, at)| Column {
+            name: (*name).to_owned(),
+            align: table.columns[*at].align,
+        }))
+        .collect(),
+        rows: table
+            .rows
+            .iter()
+            .map(|row| {
+                let others = columns.iter().map(|(_, at)| first_words(&row[*at]));
+                std::iter::once(id(row)).chain(others).collect()
+            })
+            .collect(),
+    }
+}
+
+/// A cell without its explanation, which the summary gives.
+fn first_words(cell: &Cell) -> Cell {
+    let words = cell.text.split(": ").next().unwrap_or_default();
+    Cell {
+        text: words.to_owned(),
+        ..cell.clone()
+    }
+}
+
+/// The paragraphs and items of the summary, without its warnings.
+fn in_short(results: &Results, colour: Colour) -> Vec<String> {
+    let document = outline::of(results);
+    let Some(summary) = document.sections.iter().find(|one| one.id == "summary") else {
+        return Vec::new();
+    };
+    let mut lines = vec![colour.bold(&summary.title)];
+    for block in &summary.blocks {
+        match block {
+            Block::Paragraph(text) => lines.extend(wrapped("", text)),
+            Block::List(items) => lines.extend(items.iter().flat_map(|item| wrapped("- ", item))),
+            _ => {}
+        }
+    }
+    lines.push(String::new());
+    lines
 }
 
 impl Colour {
@@ -81,8 +122,12 @@ impl Colour {
         self.painted("1", text)
     }
 
-    fn yellow(self, text: &str) -> String {
-        self.painted("33", text)
+    fn toned(self, tone: Tone, text: &str) -> String {
+        match tone {
+            Tone::Better => self.painted("32", text),
+            Tone::Worse => self.painted("31", text),
+            Tone::Plain | Tone::Same | Tone::Open => text.to_owned(),
+        }
     }
 
     fn painted(self, code: &str, text: &str) -> String {
@@ -95,20 +140,20 @@ impl Colour {
 
 /// Lines of aligned cells, two spaces apart. Where they exceed the limit, the widest text column is
 /// cut.
-fn laid_out(table: &Table) -> Vec<String> {
+fn laid_out(table: &Table, colour: Colour) -> Vec<String> {
     let mut widths: Vec<usize> = table
         .columns
         .iter()
         .enumerate()
-        .map(|(column, (name, _))| {
-            let cells = table.rows.iter().map(|row| columns_of(&row[column]));
-            cells.chain([columns_of(name)]).max().unwrap_or(0)
+        .map(|(column, heading)| {
+            let cells = table.rows.iter().map(|row| columns_of(&row[column].text));
+            cells.chain([columns_of(&heading.name)]).max().unwrap_or(0)
         })
         .collect();
     let gaps = 2 * widths.len();
     let excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(MAX_COLUMNS);
     let widest = (0..widths.len())
-        .filter(|column| table.columns[*column].1 == Align::Left)
+        .filter(|column| table.columns[*column].align == Align::Left)
         .max_by_key(|column| widths[*column]);
     if let Some(widest) = widest {
         widths[widest] = widths[widest]
@@ -116,7 +161,11 @@ fn laid_out(table: &Table) -> Vec<String> {
             .max(MIN_CUT_COLUMNS.min(widths[widest]));
     }
 
-    let header: Vec<String> = table.columns.iter().map(|(name, _)| name.clone()).collect();
+    let header: Vec<Cell> = table
+        .columns
+        .iter()
+        .map(|column| Cell::text(&column.name))
+        .collect();
     std::iter::once(&header)
         .chain(&table.rows)
         .map(|cells| {
@@ -124,11 +173,13 @@ fn laid_out(table: &Table) -> Vec<String> {
                 .iter()
                 .zip(&widths)
                 .zip(&table.columns)
-                .map(|((cell, width), (_, align))| {
-                    let cell = cut(cell, *width);
-                    match align {
-                        Align::Left => format!("  {cell:<width$}"),
-                        Align::Right => format!("  {cell:>width$}"),
+                .map(|((cell, width), column)| {
+                    let text = cut(&cell.text, *width);
+                    let blank = " ".repeat(width.saturating_sub(columns_of(&text)));
+                    let text = colour.toned(cell.tone, &text);
+                    match column.align {
+                        Align::Left => format!("  {text}{blank}"),
+                        Align::Right => format!("  {blank}{text}"),
                     }
                 })
                 .collect();
@@ -138,7 +189,7 @@ fn laid_out(table: &Table) -> Vec<String> {
 }
 
 fn cut(text: &str, width: usize) -> String {
-    let text = prose::one_line(text);
+    let text = one_line(text);
     if columns_of(&text) <= width {
         return text;
     }
@@ -187,10 +238,11 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_the_limit_however_long_the_names() {
         let mut results = example::results();
-        for arm in &mut results.scenarios[0].arms {
-            arm.name = format!("{} with a name that goes on and on", arm.name);
+        for experiment in &mut results.experiments {
+            let definition = &mut experiment.definition;
+            definition.title = format!("{} with a title that goes on and on", definition.title);
+            definition.id = format!("{}-that-goes-on-and-on-and-on", definition.id);
         }
-        results.targets[0].measured = "a very long explanation ".repeat(8);
         let report = render(&results, Colour::Never);
         let longest = report.lines().max_by_key(|line| columns_of(line)).unwrap();
         assert!(columns_of(longest) <= MAX_COLUMNS, "{longest}");
@@ -200,6 +252,16 @@ mod tests {
     fn colours_are_only_there_when_asked_for() {
         let results = example::results();
         assert!(!render(&results, Colour::Never).contains('\x1b'));
-        assert!(render(&results, Colour::Always).contains("\x1b[1morders\x1b[0m"));
+        let report = render(&results, Colour::Always);
+        assert!(
+            report.contains("\x1b[1mWhole configurations\x1b[0m"),
+            "{report}"
+        );
+    }
+
+    #[test]
+    fn a_run_without_samples_still_has_a_report() {
+        let report = render(&example::results_without_samples(), Colour::Never);
+        assert!(report.contains("not measured"), "{report}");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::stats::Comparison;
+use crate::stats::{Comparison, Expected};
 
 const SIGNIFICANT_DIGITS: usize = 3;
 
@@ -109,6 +109,24 @@ impl fmt::Display for Times {
     }
 }
 
+/// What a claim promises, as it was written: `10×–100×`, `at least 30×`, `a gain`, `no difference`.
+#[derive(Debug, Clone, Copy)]
+pub struct Promise(pub Expected);
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Expected::Factor {
+                low,
+                high: Some(high),
+            } => write!(f, "{}×–{}×", plain(low), plain(high)),
+            Expected::Factor { low, high: None } => write!(f, "at least {}×", plain(low)),
+            Expected::Better => f.write_str("a gain"),
+            Expected::Negligible => f.write_str("no difference"),
+        }
+    }
+}
+
 /// A range of ratios with the digits of the estimate within: `29.8–33.0`.
 #[derive(Debug, Clone, Copy)]
 pub struct Range<'a> {
@@ -144,6 +162,20 @@ impl fmt::Display for Range<'_> {
         }
         Ok(())
     }
+}
+
+/// A value of a parameter in full: `0.5`, `10,000`.
+pub(crate) fn plain(value: f64) -> String {
+    let text = value.to_string();
+    match text.split_once('.') {
+        Some((whole, fraction)) => format!("{}.{fraction}", grouped(whole)),
+        None => grouped(&text),
+    }
+}
+
+/// `text` with every run of white space, line feeds too, as one space.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn scaled(f: &mut fmt::Formatter<'_>, value: f64, units: &[(f64, &str)]) -> fmt::Result {
@@ -241,6 +273,11 @@ mod tests {
             "1 block | 1,200 rows"
         );
         assert_eq!(grouped("-1234"), "-1,234");
+    }
+
+    #[test]
+    fn values_of_parameters_are_not_rounded() {
+        insta::assert_snapshot!([0.0, 0.5, 100.0, 5_041.0, 1_234.5].map(plain).join(" | "), @"0 | 0.5 | 100 | 5,041 | 1,234.5");
     }
 
     #[test]

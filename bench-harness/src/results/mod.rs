@@ -4,18 +4,34 @@
 //! rendered.
 
 mod arm;
+mod family;
+mod finding;
+mod scenario;
+mod steps;
 mod warning;
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use arm::ArmResults;
+pub(crate) use arm::blocks;
+pub use arm::{ArmResults, BlockSample};
+pub use family::Family;
+pub(crate) use finding::identical_log_ratios;
+pub use finding::{Confirmation, Finding, Measure, Weakened};
+pub use scenario::{Excluded, Exclusion, MockApiHeadroom, ScenarioResults};
+pub use steps::{PartOf, Step, StepGain};
 pub use warning::Warning;
 
+use crate::experiment::{Definition, IDENTICAL, Scale};
 use crate::measurement::{Measurements, Outcome, Sample, Samples, Timestamp};
-use crate::run_record::{MockApiCeiling, RunRecord, SCHEMA_VERSION, Scenario, Verification};
+use crate::run_record::{RunRecord, SCHEMA_VERSION};
+use crate::stats::ClaimVerdict;
 
 /// The findings of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Results {
     /// Version of this layout, [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -27,205 +43,152 @@ pub struct Results {
     pub command: Vec<String>,
     /// Cargo profile that the engine was built with.
     pub build_profile: String,
-    /// Confidence asked of every interval. One that could not have it says so itself.
+    /// How much time the run was given.
+    pub scale: Scale,
+    /// Confidence asked of every family of intervals.
     pub confidence_level: f64,
-    /// Findings by scenario, in the order of the run record.
+    /// When the noise of the machine was measured; absent if thresholds are uncalibrated.
+    pub calibrated_at: Option<Timestamp>,
+    /// Whether flagged comparisons were to be measured once more.
+    pub confirms: bool,
+    /// Findings by claim, in the order of the run record; identical arms first.
+    pub experiments: Vec<ExperimentResults>,
+    /// The changes that make `tuned` out of `before`, the largest gain first.
+    pub steps: Vec<Step>,
+    /// What was judged together.
+    pub families: Vec<Family>,
+    /// What was measured, by scenario, in the order in which it ran.
     pub scenarios: Vec<ScenarioResults>,
-    /// Goals of the project, as the caller judged them.
-    pub targets: Vec<Target>,
     /// What a reader must know before trusting the figures.
     pub warnings: Vec<Warning>,
     /// Machine, server and versions.
     pub fingerprint: serde_json::Value,
 }
 
-/// The findings of one scenario.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ScenarioResults {
-    /// Name of the scenario.
-    pub name: String,
-    /// Workload that was loaded.
-    pub workload: String,
-    /// Name of the arm that every ratio is against.
-    pub baseline: String,
-    /// Name of the arm that is the ceiling.
-    pub reference: Option<String>,
-    /// Blocks planned.
-    pub blocks: usize,
-    /// What every sample had to load to count.
-    pub verification: Verification,
-    /// The arms, the fastest first; those without a sample last.
-    pub arms: Vec<ArmResults>,
-    /// How far the mock API was from being the bottleneck.
-    pub mock_api: Option<MockApiHeadroom>,
-    /// Samples that gave no figure, in the order in which they were taken.
-    pub excluded: Vec<Excluded>,
+/// What was found about one claim.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentResults {
+    /// The claim and what was run for it.
+    pub definition: Definition,
+    /// The verdict on the claim: that of the finding on `before`, which is the state that the claim
+    /// was made about, or else of the first one.
+    pub verdict: ClaimVerdict,
+    /// Comparisons: by preset the claim's own and its variants, then the cells of the grid.
+    pub findings: Vec<Finding>,
 }
 
-impl ScenarioResults {
-    /// The baseline arm.
+impl ExperimentResults {
+    /// The finding of the claim's own candidate on a preset; on none, where arms name their own.
     #[must_use]
-    pub fn baseline_arm(&self) -> Option<&ArmResults> {
-        self.arms.iter().find(|arm| arm.name == self.baseline)
+    pub fn on(&self, preset: Option<&str>) -> Option<&Finding> {
+        self.findings
+            .iter()
+            .find(|one| one.is_headline && one.cell.is_empty() && one.on.as_deref() == preset)
     }
 
-    /// The fastest arm that is neither baseline nor reference: the one that a report leads with.
+    /// The finding that decides about the claim.
     #[must_use]
-    pub fn fastest_candidate(&self) -> Option<&ArmResults> {
-        self.arms.iter().find(|arm| {
-            arm.wall_seconds.is_some() && !self.is_baseline(arm) && !self.is_reference(arm)
-        })
+    pub fn deciding(&self) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.is_headline)
     }
 
-    /// Whether `arm` is the baseline.
-    #[must_use]
-    pub fn is_baseline(&self, arm: &ArmResults) -> bool {
-        arm.name == self.baseline
+    /// The findings in the cells of the grid.
+    pub fn cells(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|one| !one.cell.is_empty())
     }
 
-    /// Whether `arm` is the reference.
+    /// Whether its arms are identical: its findings are about noise.
     #[must_use]
-    pub fn is_reference(&self, arm: &ArmResults) -> bool {
-        self.reference.as_deref() == Some(arm.name.as_str())
+    pub fn is_control(&self) -> bool {
+        self.definition.id == IDENTICAL
     }
-}
-
-/// The mock API's own speed beside that of the fastest arm that it fed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MockApiHeadroom {
-    /// What it serves without a pipeline behind it.
-    pub ceiling: MockApiCeiling,
-    /// Arm that drained it fastest.
-    pub fastest_arm: String,
-    /// Ceiling ÷ what that arm drained, both in body bytes per second.
-    pub times_fastest: f64,
-}
-
-/// A sample that gave no figure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Excluded {
-    /// Arm that ran.
-    pub arm: String,
-    /// Block of the schedule; absent for a warm-up.
-    pub block: Option<usize>,
-    /// Why it gave none.
-    pub cause: Exclusion,
-    /// The reason that the runner gave.
-    pub reason: String,
-}
-
-/// Why a sample gave no figure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Exclusion {
-    /// It did not finish.
-    Failed,
-    /// It loaded wrong data.
-    WrongData,
-    /// Something outside of it spoiled the figures.
-    Void,
-}
-
-/// A goal of the project beside what was measured. The caller judges; reports only print.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    /// What is to be reached.
-    pub name: String,
-    /// The goal, with its unit.
-    pub goal: String,
-    /// What was measured, with its unit.
-    pub measured: String,
-    /// Whether that reaches the goal.
-    pub status: TargetStatus,
-}
-
-/// Whether a goal was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetStatus {
-    /// Reached.
-    Met,
-    /// Measured, and not reached.
-    Missed,
-    /// This run did not measure it.
-    NotMeasured,
 }
 
 impl Results {
-    /// Computes the findings of `run` from `samples`. `targets` are taken over as they are.
+    /// Computes the findings of `run` from `samples`.
     ///
     /// Samples of a scenario or an arm that the record does not name are left out.
     #[must_use]
-    pub fn of(run: &RunRecord, samples: &Samples, targets: Vec<Target>) -> Self {
+    pub fn of(run: &RunRecord, samples: &Samples) -> Self {
+        let samples_of = SamplesByScenario::of(samples);
         let scenarios: Vec<ScenarioResults> = run
             .scenarios
             .iter()
-            .map(|scenario| scenario_results(scenario, &samples.samples, run.confidence_level))
+            .map(|scenario| ScenarioResults::of(scenario, samples_of.scenario(&scenario.plan.name)))
             .collect();
-        let warnings = warning::of(run, samples, &scenarios);
-        Self {
+        let (findings, families) = finding::all(run, &samples_of);
+        let experiments: Vec<ExperimentResults> = run
+            .experiments
+            .iter()
+            .map(|definition| experiment(definition, &findings))
+            .collect();
+        let mut results = Self {
             schema_version: SCHEMA_VERSION,
             started_at: run.started_at,
             seed: run.seed,
             command: run.command.clone(),
             build_profile: run.build_profile.clone(),
+            scale: run.scale,
             confidence_level: run.confidence_level,
+            calibrated_at: run.calibrated_at,
+            confirms: run.confirms,
+            steps: steps::all(&experiments),
+            experiments,
+            families,
             scenarios,
-            targets,
-            warnings,
+            warnings: Vec::new(),
             fingerprint: run.fingerprint.clone(),
-        }
+        };
+        results.warnings = warning::of(&results, samples);
+        results
+    }
+
+    /// The experiment of that id.
+    #[must_use]
+    pub fn experiment(&self, id: &str) -> Option<&ExperimentResults> {
+        self.experiments
+            .iter()
+            .find(|experiment| experiment.definition.id == id)
+    }
+
+    /// The scenario of that name.
+    #[must_use]
+    pub fn scenario(&self, name: &str) -> Option<&ScenarioResults> {
+        self.scenarios.iter().find(|one| one.plan.name == name)
     }
 }
 
-fn scenario_results(scenario: &Scenario, samples: &[Sample], confidence: f64) -> ScenarioResults {
-    let samples: Vec<&Sample> = samples
+fn experiment(definition: &Definition, findings: &[Finding]) -> ExperimentResults {
+    let findings: Vec<Finding> = findings
         .iter()
-        .filter(|sample| sample.scenario == scenario.name)
+        .filter(|finding| finding.experiment == definition.id)
+        .cloned()
         .collect();
-    let arms = arm::results(scenario, &samples, confidence);
-    ScenarioResults {
-        name: scenario.name.clone(),
-        workload: scenario.workload.clone(),
-        baseline: scenario.baseline.clone(),
-        reference: scenario.reference.clone(),
-        blocks: scenario.blocks,
-        verification: scenario.verification.clone(),
-        mock_api: scenario
-            .mock_api_ceiling
-            .and_then(|ceiling| headroom(ceiling, &arms)),
-        arms,
-        excluded: samples.into_iter().filter_map(excluded).collect(),
+    let deciding = findings.iter().find(|finding| finding.is_headline);
+    ExperimentResults {
+        definition: definition.clone(),
+        verdict: deciding.map_or(ClaimVerdict::Inconclusive, |finding| finding.claim),
+        findings,
     }
 }
 
-fn headroom(ceiling: MockApiCeiling, arms: &[ArmResults]) -> Option<MockApiHeadroom> {
-    // Bytes, not rows: SQL may drop or make rows between the API and the table. An arm that
-    // receives nothing from the API, such as `psql \copy`, says nothing about it.
-    let (drained, arm) = arms
-        .iter()
-        .filter_map(|arm| Some((arm.bytes_from_api_per_second?, arm)))
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    Some(MockApiHeadroom {
-        ceiling,
-        fastest_arm: arm.name.clone(),
-        times_fastest: ceiling.bytes_per_second / drained,
-    })
-}
+/// Samples of each scenario, in the order in which they were taken.
+struct SamplesByScenario<'a>(BTreeMap<&'a str, Vec<&'a Sample>>);
 
-fn excluded(sample: &Sample) -> Option<Excluded> {
-    let (cause, reason) = match &sample.outcome {
-        Outcome::Measured(_) => return None,
-        Outcome::Failed { reason } => (Exclusion::Failed, reason),
-        Outcome::WrongData { reason } => (Exclusion::WrongData, reason),
-        Outcome::Void { reason } => (Exclusion::Void, reason),
-    };
-    Some(Excluded {
-        arm: sample.arm.clone(),
-        block: (!sample.warm_up).then_some(sample.block),
-        cause,
-        reason: reason.clone(),
-    })
+impl<'a> SamplesByScenario<'a> {
+    fn of(samples: &'a Samples) -> Self {
+        let mut by_scenario: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+        for sample in &samples.samples {
+            let of_scenario = by_scenario.entry(&sample.scenario);
+            of_scenario.or_default().push(sample);
+        }
+        Self(by_scenario)
+    }
+
+    fn scenario(&self, name: &str) -> &[&'a Sample] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// The figures of a sample that has some.

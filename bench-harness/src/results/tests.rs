@@ -1,266 +1,207 @@
 //! Results of constructed samples.
 
-use super::*;
-use crate::report::example;
+mod arms;
+mod doubt;
 
-fn arm<'a>(results: &'a Results, name: &str) -> &'a ArmResults {
-    results.scenarios[0]
-        .arms
-        .iter()
-        .find(|arm| arm.name == name)
-        .unwrap()
-}
+use super::*;
+use crate::measurement::Metric;
+use crate::report::example;
+use crate::stats::{Correction, Verdict};
+
+const COPY: &str = "copy-vs-insert";
 
 fn of(samples: Vec<Sample>) -> Results {
-    Results::of(
-        &example::run_record(),
-        &Samples {
-            samples,
-            cut_line: None,
-        },
-        Vec::new(),
-    )
+    let cut_line = None;
+    Results::of(&example::run_record(), &Samples { samples, cut_line })
 }
 
-fn wall(sample: &mut Sample) -> &mut f64 {
-    match &mut sample.outcome {
-        Outcome::Measured(figures) => &mut figures.wall_seconds,
-        other => panic!("not measured: {other:?}"),
+/// The results after a change to the figures of some samples.
+fn with(is_it: impl Fn(&Sample) -> bool, change: impl Fn(&mut Measurements)) -> Results {
+    let mut samples = example::samples().samples;
+    let mut changed = 0;
+    for sample in samples.iter_mut().filter(|sample| is_it(sample)) {
+        if let Outcome::Measured(figures) = &mut sample.outcome {
+            change(figures);
+            changed += 1;
+        }
     }
+    assert!(changed > 0);
+    of(samples)
 }
 
-#[test]
-fn arms_are_sorted_by_speed_and_those_without_samples_are_last() {
-    let results = example::results();
-    let names: Vec<&str> = results.scenarios[0]
-        .arms
-        .iter()
-        .map(|arm| arm.name.as_str())
-        .collect();
-    assert_eq!(names.first(), Some(&r"psql \copy (binary)"));
-    assert_eq!(names.last(), Some(&"unnest @ 10,000"));
-    assert_eq!(
-        results.scenarios[0].fastest_candidate().unwrap().name,
-        "copy-binary @ 10,000"
-    );
+fn is(scenario: &'static str, arm: &'static str) -> impl Fn(&Sample) -> bool {
+    move |sample| sample.scenario == scenario && sample.arm == arm && !sample.warm_up
 }
 
-#[test]
-fn rates_follow_from_the_figures() {
-    let results = example::results();
-    let copy = arm(&results, "copy-binary @ 10,000");
-    let wall = copy.wall_seconds.unwrap();
-    assert_eq!(wall.count, 8);
-    // (0.1 + 0.4 × 0.61) s for 200,000 rows.
-    assert!((copy.client_cpu_seconds_per_million_rows.unwrap() - 1.72).abs() < 1e-9);
-    assert!((copy.rows_per_second.unwrap() * wall.median / 200_000.0 - 1.0).abs() < 1e-3);
-    assert_eq!(copy.peak_memory_bytes, Some(61_407_000));
-    assert!((copy.first_run_seconds.unwrap() - 0.61 * 1.3).abs() < 1e-9);
-    let psql = arm(&results, r"psql \copy (binary)");
-    assert_eq!(
-        (psql.peak_memory_bytes, psql.bytes_from_api_per_second),
-        (None, None)
-    );
-}
-
-#[test]
-fn baseline_and_reference_have_no_ratio_to_themselves() {
-    let results = example::results();
-    assert_eq!(arm(&results, "insert @ 100").to_baseline, None);
-    assert!(arm(&results, "insert @ 100").to_reference.is_some());
-    assert_eq!(arm(&results, r"psql \copy (binary)").to_reference, None);
-    assert!(arm(&results, r"psql \copy (binary)").to_baseline.is_some());
-}
-
-#[test]
-fn a_void_sample_drops_its_block_of_its_arm_alone() {
-    let results = example::results();
-    let hit = arm(&results, "insert @ 10,000");
-    assert_eq!(
-        (hit.to_baseline.unwrap().blocks, hit.blocks_dropped),
-        (7, 1)
-    );
-    let other = arm(&results, "copy-binary @ 10,000");
-    assert_eq!(
-        (other.to_baseline.unwrap().blocks, other.blocks_dropped),
-        (8, 0)
-    );
-}
-
-#[test]
-fn a_void_sample_of_the_baseline_drops_the_block_of_every_arm() {
-    let mut samples = example::samples().samples;
-    let hit = samples
-        .iter_mut()
-        .find(|s| s.arm == "insert @ 100" && s.block == 3 && !s.warm_up)
-        .unwrap();
-    hit.outcome = Outcome::Void {
-        reason: "steal".into(),
-    };
-    let results = of(samples);
-    assert_eq!(
-        arm(&results, "copy-binary @ 10,000")
-            .to_baseline
-            .unwrap()
-            .blocks,
-        7
-    );
-    assert_eq!(arm(&results, "insert @ 10,000").blocks_dropped, 2);
-}
-
-#[test]
-fn a_sample_taken_again_replaces_the_void_one() {
-    let mut samples = example::samples().samples;
-    let void = samples
-        .iter()
-        .find(|s| matches!(s.outcome, Outcome::Void { .. }))
-        .unwrap();
-    let mut again = samples
-        .iter()
-        .find(|s| s.arm == void.arm && s.block == 0 && !s.warm_up)
+fn finding<'a>(results: &'a Results, experiment: &str, on: &str) -> &'a Finding {
+    results
+        .experiment(experiment)
         .unwrap()
-        .clone();
-    again.block = void.block;
-    samples.push(again);
-    let results = of(samples);
-    assert_eq!(arm(&results, "insert @ 10,000").blocks_dropped, 0);
-    // It still shows among what was left out.
-    assert!(
-        results.scenarios[0]
-            .excluded
-            .iter()
-            .any(|excluded| excluded.cause == Exclusion::Void)
-    );
+        .on(Some(on))
+        .unwrap()
 }
 
 #[test]
-fn a_warm_up_enters_no_estimate() {
-    let mut samples = example::samples().samples;
-    let before = of(samples.clone());
-    let warm_up = samples
-        .iter_mut()
-        .find(|s| s.arm == "copy-binary @ 10,000" && s.warm_up)
-        .unwrap();
-    *wall(warm_up) = 1e6;
-    // The block of a warm-up means nothing, so any number may stand there.
-    warm_up.block = 1_000;
-    let after = of(samples);
-    let name = "copy-binary @ 10,000";
-    assert_eq!(
-        arm(&before, name).wall_seconds,
-        arm(&after, name).wall_seconds
-    );
-    assert_eq!(
-        arm(&before, name).to_baseline,
-        arm(&after, name).to_baseline
-    );
-}
-
-#[test]
-fn ratios_are_taken_block_by_block() {
-    // Every second block is a hundredfold slower for all arms alike: medians jump, ratios stay.
-    let mut samples = example::samples().samples;
-    let calm = of(samples.clone());
-    for sample in samples
-        .iter_mut()
-        .filter(|s| s.block % 2 == 1 && matches!(s.outcome, Outcome::Measured(_)))
-    {
-        *wall(sample) *= 100.0;
+fn a_gain_is_large_and_still_less_than_was_claimed() {
+    let results = example::results();
+    let copy = results.experiment(COPY).unwrap();
+    for (on, expected) in [("before", 0.019 / 0.006), ("tuned", 0.0116 / 0.0036)] {
+        let finding = copy.on(Some(on)).unwrap();
+        let gain = finding.gain().unwrap();
+        assert!((gain / expected - 1.0).abs() < 0.01, "{gain} on {on}");
+        assert_eq!(finding.verdict, Verdict::Improved);
+        assert_eq!(finding.claim, ClaimVerdict::Refuted);
+        assert_eq!(finding.candidate, "copy-binary");
     }
-    let noisy = of(samples);
-    let name = "copy-binary @ 10,000";
-    let (calm, noisy) = (
-        arm(&calm, name).to_baseline.unwrap(),
-        arm(&noisy, name).to_baseline.unwrap(),
-    );
-    assert!((calm.ratio / noisy.ratio - 1.0).abs() < 1e-9);
+    assert_eq!(copy.verdict, ClaimVerdict::Refuted);
+    assert_eq!(copy.deciding(), copy.on(Some("before")));
 }
 
 #[test]
-fn the_mock_api_is_compared_with_the_fastest_arm_that_it_feeds() {
-    let headroom = example::results().scenarios.remove(0).mock_api.unwrap();
-    assert_eq!(headroom.fastest_arm, "copy-binary @ 10,000");
-    assert!(
-        (1.3..1.5).contains(&headroom.times_fastest),
-        "{}",
-        headroom.times_fastest
-    );
-}
-
-#[test]
-fn every_warning_says_what_happened_and_what_to_do() {
-    let mut run = example::run_record();
-    run.build_profile = "dev".into();
-    run.confidence_level = 0.99;
-    let mut samples = example::samples();
-    samples.cut_line = Some(55);
-    let text: Vec<String> = Results::of(&run, &samples, Vec::new())
-        .warnings
-        .iter()
-        .map(ToString::to_string)
+fn the_cells_of_a_grid_are_found_and_judged_by_themselves() {
+    let results = example::results();
+    let copy = results.experiment(COPY).unwrap();
+    let holding: Vec<Vec<f64>> = copy
+        .cells()
+        .filter(|cell| cell.claim == ClaimVerdict::Supported)
+        .map(|cell| cell.cell.iter().map(|at| at.value).collect())
         .collect();
-    insta::assert_snapshot!(text.join("\n"), @r#"
-    The engine was built with the dev profile: its figures say nothing about what users get. Build with `cargo build --release` and run again.
-    The samples file ends within line 55: the run was interrupted while writing it. That sample is left out; run again for a complete set.
-    orders: 9 samples of unnest @ 10,000 failed and count for nothing; the first: worker exited with 1: column "id" is of type bigint
-    but 7 is text. Mend the cause before using the figures of this arm.
-    orders: 7 blocks give an interval of 98.4% confidence only. Run at least 8 blocks.
-    orders: copy-binary @ 10,000 drains 71.1% of what the mock API can serve, so part of its time may be the mock API's. Give the mock API more processors, or read its figures as a lower limit of speed.
-    orders: 1 sample spoiled from outside and left out. Where blocks are missing for it, run again on a quieter machine.
-    orders: the host took processor time away in 1 of 39 samples, up to 3.4%. Judge by processor time, or run again on a quieter machine.
-    orders: wall times far from the others: copy-binary @ 100 (1). They are kept and widen the intervals; where these are too wide, close other programs and run again.
-    "#);
+    assert_eq!(copy.cells().count(), 6);
+    assert_eq!(holding, [[10.0, 100.0]]);
+    assert!(
+        copy.cells()
+            .all(|cell| cell.is_headline && cell.candidate == "copy-binary")
+    );
 }
 
 #[test]
-fn a_calm_run_has_no_warnings() {
-    let mut run = example::run_record();
-    run.scenarios[0]
-        .arms
-        .retain(|arm| arm.method.as_deref() != Some("unnest"));
-    run.scenarios[0].mock_api_ceiling = None;
-    run.scenarios[0].blocks = 5;
-    let mut samples = example::samples();
-    samples
-        .samples
-        .retain(|sample| sample.block != 2 && sample.block != 4 && sample.block != 6);
-    samples
-        .samples
-        .retain(|sample| sample.arm != "unnest @ 10,000");
-    run.confidence_level = 0.9;
-    assert_eq!(Results::of(&run, &samples, Vec::new()).warnings, []);
+fn a_change_without_effect_is_equivalent_and_its_claim_refuted() {
+    let results = example::results();
+    let counter = finding(&results, "counter", "tuned");
+    assert_eq!(counter.verdict, Verdict::Equivalent);
+    assert_eq!(counter.claim, ClaimVerdict::Refuted);
+    assert!(!counter.is_flagged());
 }
 
 #[test]
-fn a_run_that_was_interrupted_says_so() {
-    let mut samples = example::samples().samples;
-    samples.retain(|sample| sample.block < 7);
-    let warnings = of(samples).warnings;
-    let expected = Warning::Incomplete {
-        scenario: "orders".into(),
-        taken: 42,
-        planned: 48,
+fn learned_thresholds_are_used_where_there_are_some() {
+    let results = example::results();
+    let threshold = |on| {
+        let measures = &finding(&results, "counter", on).measures;
+        measures
+            .iter()
+            .map(|one| one.threshold.share())
+            .collect::<Vec<_>>()
     };
-    assert!(warnings.contains(&expected), "{warnings:?}");
-    insta::assert_snapshot!(expected, @"orders: the run was interrupted after 42 of 48 samples. The figures are of the blocks that were taken; run again for all of them.");
+    assert_eq!(threshold("before"), [0.018, 0.05, 0.05]);
+    assert_eq!(threshold("tuned"), [0.05; 3]);
 }
 
 #[test]
-fn a_run_without_samples_names_the_missing_baseline() {
-    let results = example::results_without_samples();
+fn steps_are_sorted_by_gain_and_know_whether_tuned_takes_them() {
+    let results = example::results();
+    let steps: Vec<(&str, PartOf)> = results
+        .steps
+        .iter()
+        .map(|step| (step.experiment.as_str(), step.part_of))
+        .collect();
     assert_eq!(
-        results.warnings,
+        steps[..3],
         [
-            Warning::Incomplete {
-                scenario: "orders".into(),
-                taken: 0,
-                planned: 48,
-            },
-            Warning::NoBaseline {
-                scenario: "orders".into(),
-                arm: "insert @ 100".into()
-            }
+            (COPY, PartOf::Tuned),
+            ("sample-size", PartOf::Neither),
+            ("page-size", PartOf::Tuned)
         ]
     );
-    assert!(results.scenarios[0].mock_api.is_none());
+    assert_eq!(steps.last(), Some(&("partitions", PartOf::Neither)));
+    assert!(steps.contains(&("counter", PartOf::Tuned)));
+    assert!(steps.contains(&("concurrency", PartOf::Neither)));
+    assert!(
+        !steps
+            .iter()
+            .any(|(id, _)| [IDENTICAL, "before-vs-tuned"].contains(id))
+    );
+    let page_size = results
+        .steps
+        .iter()
+        .find(|step| step.experiment == "page-size");
+    let (added, taken_out) = page_size.map(|step| (step.added, step.taken_out)).unwrap();
+    assert!((added.unwrap().gain - 19.0 / 17.0).abs() < 0.01);
+    assert_eq!(taken_out.unwrap().verdict, Verdict::Improved);
+}
+
+#[test]
+fn families_are_what_is_read_together() {
+    let results = example::results();
+    let sizes: Vec<(&str, usize)> = results
+        .families
+        .iter()
+        .map(|family| match family.correction {
+            Correction::Holm { family: size } => (family.name.as_str(), size),
+            Correction::None { .. } => panic!("{} is not corrected", family.name),
+        })
+        .collect();
+    assert_eq!(
+        sizes,
+        [
+            ("claims on before", 7),
+            ("claims on tuned", 7),
+            ("claims with presets of their own", 1),
+            ("confirmations on before", 1),
+            ("grid of concurrency", 4),
+            ("grid of copy-vs-insert", 6),
+            ("grid of page-size", 4),
+            ("identical arms on before", 1),
+            ("identical arms on tuned", 1),
+            ("variants on before", 1),
+            ("variants on tuned", 1),
+        ]
+    );
+}
+
+#[test]
+fn a_claim_leads_with_its_own_quantity() {
+    let results = example::results();
+    let sample_size = finding(&results, "sample-size", "before");
+    let metrics: Vec<Metric> = sample_size.measures.iter().map(|one| one.metric).collect();
+    assert_eq!(
+        metrics,
+        [
+            Metric::FirstRowSeconds,
+            Metric::WallSeconds,
+            Metric::ClientCpuSeconds,
+            Metric::ServerCpuSeconds
+        ]
+    );
+    assert!((sample_size.gain().unwrap() - 1.2).abs() < 0.01);
+    assert_eq!(
+        sample_size.of(Metric::WallSeconds).unwrap().verdict,
+        Verdict::Equivalent
+    );
+
+    let mut run = example::run_record();
+    for definition in &mut run.experiments {
+        definition.metric = Metric::PeakMemoryBytes;
+    }
+    let mut samples = example::samples();
+    for sample in &mut samples.samples {
+        if let Outcome::Measured(figures) = &mut sample.outcome
+            && sample.arm == "tuned"
+        {
+            figures.peak_memory_bytes = Some(30_700_000);
+        }
+    }
+    let results = Results::of(&run, &samples);
+    let whole = results
+        .experiment("before-vs-tuned")
+        .unwrap()
+        .on(None)
+        .unwrap();
+    assert!((whole.gain().unwrap() - 2.0).abs() < 0.01);
+    assert_eq!(whole.measures[0].metric, Metric::PeakMemoryBytes);
+}
+
+#[test]
+fn the_same_files_give_the_same_results() {
+    assert_eq!(example::results(), example::results());
 }

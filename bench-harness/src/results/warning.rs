@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Exclusion, ScenarioResults, measured};
+use super::{Exclusion, Results, ScenarioResults, Weakened, measured};
 use crate::measurement::Samples;
-use crate::report::units::{Count, Percent};
-use crate::run_record::RunRecord;
-use crate::stats::blocks_needed;
+use crate::report::units::{Count, Percent, Times};
+use crate::stats::Correction;
 
 /// Steal above which a sample that was kept is pointed out.
 ///
@@ -24,13 +24,20 @@ const STEAL_NOTICE_SHARE: f64 = 0.01;
 const MOCK_API_SHARE_LIMIT: f64 = 0.7;
 
 /// Something that weakens a run. `Display` says what happened and what to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Warning {
     /// The engine was not built for speed.
     SlowBuild {
         /// Cargo profile that it was built with.
         profile: String,
+    },
+    /// Arms that are the same differ, so no difference of this run can be trusted.
+    IdenticalArmsDiffer {
+        /// Scenario by name.
+        scenario: String,
+        /// How many times less the second one cost.
+        gain: f64,
     },
     /// Samples did not finish, or loaded wrong data.
     Failures {
@@ -45,55 +52,27 @@ pub enum Warning {
     },
     /// The run ended before its last sample, by an interrupt or an error.
     Incomplete {
-        /// Scenario by name.
-        scenario: String,
         /// Samples of blocks that were taken, whatever came of them.
         taken: usize,
         /// Samples of blocks that were planned.
         planned: usize,
     },
-    /// Samples were spoiled from outside and left out.
-    Voided {
-        /// Scenario by name.
-        scenario: String,
-        /// How many samples.
-        count: usize,
+    /// The samples file ends in the middle of a line.
+    CutSample {
+        /// Number of the line.
+        line: usize,
     },
-    /// No ratio could be computed for want of a baseline.
-    NoBaseline {
-        /// Scenario by name.
-        scenario: String,
-        /// Baseline arm by name.
-        arm: String,
-    },
-    /// Intervals have less confidence than was asked.
-    TooFewBlocks {
-        /// Scenario by name.
-        scenario: String,
-        /// Blocks of the arm that has fewest.
+    /// So few blocks that no family of comparisons could be corrected for its number.
+    Uncorrected {
+        /// Comparisons that are judged each by itself.
+        comparisons: usize,
+        /// Blocks of a scenario.
         blocks: usize,
-        /// Level of its interval.
-        confidence: f64,
-        /// Blocks that the level asked for needs.
-        needed: usize,
     },
-    /// The host gave processor time to others during samples that were kept.
-    Steal {
-        /// Scenario by name.
-        scenario: String,
-        /// Samples above the limit.
-        count: usize,
-        /// Samples kept.
-        of: usize,
-        /// Largest share stolen.
-        largest_share: f64,
-    },
-    /// Some wall times lie far from the others.
-    Outliers {
-        /// Scenario by name.
-        scenario: String,
-        /// Arms that have some, with how many.
-        arms: Vec<(String, usize)>,
+    /// Differences that were not there when they were measured once more.
+    Unconfirmed {
+        /// Scenarios by name.
+        scenarios: Vec<String>,
     },
     /// The mock API may have been the bottleneck.
     MockApiNearCeiling {
@@ -104,10 +83,28 @@ pub enum Warning {
         /// Share of the ceiling that the arm drained.
         share: f64,
     },
-    /// The samples file ends in the middle of a line.
-    CutSample {
-        /// Number of the line.
-        line: usize,
+    /// Samples were spoiled from outside and left out.
+    Voided {
+        /// How many samples.
+        count: usize,
+        /// Comparisons that lack a block for it.
+        short: usize,
+    },
+    /// The host gave processor time to others during samples that were kept.
+    Steal {
+        /// Samples above the limit.
+        count: usize,
+        /// Samples kept.
+        of: usize,
+        /// Largest share stolen.
+        largest_share: f64,
+    },
+    /// Some wall times lie far from the others of their arm.
+    Outliers {
+        /// How many samples.
+        count: usize,
+        /// Of how many.
+        of: usize,
     },
 }
 
@@ -118,6 +115,12 @@ impl fmt::Display for Warning {
                 f,
                 "The engine was built with the {profile} profile: its figures say nothing about what users get. \
                  Build with `cargo build --release` and run again."
+            ),
+            Self::IdenticalArmsDiffer { scenario, gain } => write!(
+                f,
+                "{scenario}: two arms that are the same differ by {}, so every difference below is inconclusive. \
+                 Run again on a quieter machine.",
+                Times(*gain)
             ),
             Self::Failures {
                 scenario,
@@ -130,62 +133,33 @@ impl fmt::Display for Warning {
                  Mend the cause before using the figures of this arm.",
                 Count::of(*count, "sample")
             ),
-            Self::Incomplete {
-                scenario,
-                taken,
-                planned,
-            } => write!(
+            Self::Incomplete { taken, planned } => write!(
                 f,
-                "{scenario}: the run was interrupted after {taken} of {}. \
-                 The figures are of the blocks that were taken; run again for all of them.",
+                "The run ended after {taken} of {}. The figures are of the blocks that were taken; \
+                 go on with --resume.",
                 Count::of(*planned, "sample")
             ),
-            Self::Voided { scenario, count } => write!(
+            Self::CutSample { line } => write!(
                 f,
-                "{scenario}: {} spoiled from outside and left out. Where blocks are missing for it, \
-                 run again on a quieter machine.",
-                Count::of(*count, "sample")
+                "The samples file ends within line {line}: the run was interrupted while writing it. \
+                 That sample is left out."
             ),
-            Self::NoBaseline { scenario, arm } => write!(
-                f,
-                "{scenario}: the baseline {arm} has no measured sample, so there are no ratios. \
-                 See why it failed and run again."
-            ),
-            Self::TooFewBlocks {
-                scenario,
+            Self::Uncorrected {
+                comparisons,
                 blocks,
-                confidence,
-                needed,
             } => write!(
                 f,
-                "{scenario}: {} give an interval of {} confidence only. Run at least {needed} blocks.",
+                "{} cannot be corrected for {}: each verdict stands for itself, and some differences that \
+                 are none will be called one. Take a verdict from a run without --quick.",
                 Count::of(*blocks, "block"),
-                Percent(*confidence)
+                Count::of(*comparisons, "comparison")
             ),
-            Self::Steal {
-                scenario,
-                count,
-                of,
-                largest_share,
-            } => write!(
+            Self::Unconfirmed { scenarios } => write!(
                 f,
-                "{scenario}: the host took processor time away in {count} of {}, up to {}. \
-                 Judge by processor time, or run again on a quieter machine.",
-                Count::of(*of, "sample"),
-                Percent(*largest_share)
+                "Measured once more on restarted servers, the difference was not there again: {}. \
+                 Their verdict is inconclusive.",
+                scenarios.join("; ")
             ),
-            Self::Outliers { scenario, arms } => {
-                let arms: Vec<String> = arms
-                    .iter()
-                    .map(|(arm, count)| format!("{arm} ({count})"))
-                    .collect();
-                write!(
-                    f,
-                    "{scenario}: wall times far from the others: {}. They are kept and widen the intervals; \
-                     where these are too wide, close other programs and run again.",
-                    arms.join(", ")
-                )
-            }
             Self::MockApiNearCeiling {
                 scenario,
                 arm,
@@ -193,59 +167,68 @@ impl fmt::Display for Warning {
             } => write!(
                 f,
                 "{scenario}: {arm} drains {} of what the mock API can serve, so part of its time may be the mock \
-                 API's. Give the mock API more processors, or read its figures as a lower limit of speed.",
+                 API's. Read its figures as a lower limit of speed.",
                 Percent(*share)
             ),
-            Self::CutSample { line } => write!(
+            Self::Voided { count, short } => write!(
                 f,
-                "The samples file ends within line {line}: the run was interrupted while writing it. \
-                 That sample is left out; run again for a complete set."
+                "Spoiled from outside and left out: {}. Short of a block for it: {}.",
+                Count::of(*count, "sample"),
+                Count::of(*short, "comparison")
+            ),
+            Self::Steal {
+                count,
+                of,
+                largest_share,
+            } => write!(
+                f,
+                "The host took processor time away in {count} of {}, up to {}. Where times and processor times \
+                 disagree, trust the latter.",
+                Count::of(*of, "sample"),
+                Percent(*largest_share)
+            ),
+            Self::Outliers { count, of } => write!(
+                f,
+                "{count} of {} lie far from the others of their arm. They are kept and widen the intervals.",
+                Count::of(*of, "wall time")
             ),
         }
     }
 }
 
 /// The warnings of a run, the gravest first.
-pub(super) fn of(
-    run: &RunRecord,
-    samples: &Samples,
-    scenarios: &[ScenarioResults],
-) -> Vec<Warning> {
+pub(super) fn of(results: &Results, samples: &Samples) -> Vec<Warning> {
     let mut warnings = Vec::new();
     // `profiling` is `release` with debug information: its code is the same.
-    if !matches!(run.build_profile.as_str(), "release" | "profiling") {
+    if !matches!(results.build_profile.as_str(), "release" | "profiling") {
         warnings.push(Warning::SlowBuild {
-            profile: run.build_profile.clone(),
+            profile: results.build_profile.clone(),
         });
     }
+    warnings.extend(identical_differ(results));
+    warnings.extend(results.scenarios.iter().flat_map(failures));
+    warnings.extend(incomplete(results, samples));
     warnings.extend(samples.cut_line.map(|line| Warning::CutSample { line }));
-    for scenario in scenarios {
-        warnings.extend(incomplete(scenario, samples));
-        warnings.extend(failures(scenario));
-        warnings.extend(no_baseline(scenario));
-        warnings.extend(too_few_blocks(scenario, run.confidence_level));
-        warnings.extend(mock_api_near_ceiling(scenario));
-        warnings.extend(voided(scenario));
-        warnings.extend(steal(scenario, samples));
-        warnings.extend(outliers(scenario));
-    }
+    warnings.extend(uncorrected(results));
+    warnings.extend(unconfirmed(results));
+    warnings.extend(results.scenarios.iter().filter_map(mock_api_near_ceiling));
+    warnings.extend(voided(results));
+    warnings.extend(steal(samples));
+    warnings.extend(outliers(results));
     warnings
 }
 
-fn incomplete(scenario: &ScenarioResults, samples: &Samples) -> Option<Warning> {
-    // A sample that was taken again counts once.
-    let taken: HashSet<(&str, usize)> = samples
-        .samples
-        .iter()
-        .filter(|sample| sample.scenario == scenario.name && !sample.warm_up)
-        .map(|sample| (sample.arm.as_str(), sample.block))
-        .collect();
-    let planned = scenario.arms.len() * scenario.blocks;
-    (taken.len() < planned).then(|| Warning::Incomplete {
-        scenario: scenario.name.clone(),
-        taken: taken.len(),
-        planned,
-    })
+fn identical_differ(results: &Results) -> impl Iterator<Item = Warning> {
+    let control = results.experiments.iter().filter(|one| one.is_control());
+    control
+        .flat_map(|experiment| &experiment.findings)
+        .filter(|finding| finding.is_flagged())
+        .filter_map(|finding| {
+            Some(Warning::IdenticalArmsDiffer {
+                scenario: finding.scenario.clone(),
+                gain: finding.gain()?,
+            })
+        })
 }
 
 fn failures(scenario: &ScenarioResults) -> impl Iterator<Item = Warning> {
@@ -256,7 +239,7 @@ fn failures(scenario: &ScenarioResults) -> impl Iterator<Item = Warning> {
             .filter(|sample| sample.cause != Exclusion::Void && sample.arm == arm.name);
         let first = failed.next()?;
         Some(Warning::Failures {
-            scenario: scenario.name.clone(),
+            scenario: scenario.plan.name.clone(),
             arm: arm.name.clone(),
             count: 1 + failed.count(),
             first_reason: first.reason.clone(),
@@ -264,57 +247,71 @@ fn failures(scenario: &ScenarioResults) -> impl Iterator<Item = Warning> {
     })
 }
 
-fn no_baseline(scenario: &ScenarioResults) -> Option<Warning> {
-    let measured = scenario
-        .baseline_arm()
-        .is_some_and(|arm| arm.wall_seconds.is_some());
-    (!measured).then(|| Warning::NoBaseline {
-        scenario: scenario.name.clone(),
-        arm: scenario.baseline.clone(),
+fn incomplete(results: &Results, samples: &Samples) -> Option<Warning> {
+    // A sample that was taken again counts once.
+    let taken: HashSet<(&str, &str, usize)> = samples
+        .samples
+        .iter()
+        .filter(|sample| !sample.warm_up)
+        .map(|sample| (sample.scenario.as_str(), sample.arm.as_str(), sample.block))
+        .collect();
+    let scenarios = results.scenarios.iter();
+    let planned = scenarios.map(|one| one.arms.len() * one.plan.blocks).sum();
+    let taken = taken.len();
+    (taken < planned).then_some(Warning::Incomplete { taken, planned })
+}
+
+fn uncorrected(results: &Results) -> Option<Warning> {
+    let families = results.families.iter();
+    let comparisons = families
+        .filter_map(|family| match family.correction {
+            Correction::None { family } if family > 1 => Some(family),
+            _ => None,
+        })
+        .sum();
+    let findings = results.experiments.iter().flat_map(|one| &one.findings);
+    let judged = findings.filter_map(|finding| finding.leading());
+    let blocks = judged.map(|judged| judged.comparison.blocks).max()?;
+    (comparisons > 0).then_some(Warning::Uncorrected {
+        comparisons,
+        blocks,
     })
 }
 
-fn too_few_blocks(scenario: &ScenarioResults, wanted: f64) -> Option<Warning> {
-    let fewest = scenario
-        .arms
-        .iter()
-        .filter_map(|arm| arm.to_baseline)
-        .min_by_key(|ratio| ratio.blocks)?;
-    (fewest.confidence < wanted).then(|| Warning::TooFewBlocks {
-        scenario: scenario.name.clone(),
-        blocks: fewest.blocks,
-        confidence: fewest.confidence,
-        needed: blocks_needed(wanted),
-    })
+fn unconfirmed(results: &Results) -> Option<Warning> {
+    let findings = results.experiments.iter().flat_map(|one| &one.findings);
+    let scenarios: Vec<String> = findings
+        .filter(|finding| finding.weakened == Some(Weakened::Unconfirmed))
+        .map(|finding| finding.scenario.clone())
+        .collect();
+    (!scenarios.is_empty()).then_some(Warning::Unconfirmed { scenarios })
 }
 
 fn mock_api_near_ceiling(scenario: &ScenarioResults) -> Option<Warning> {
     let mock_api = scenario.mock_api.as_ref()?;
     let share = 1.0 / mock_api.times_fastest;
     (share > MOCK_API_SHARE_LIMIT).then(|| Warning::MockApiNearCeiling {
-        scenario: scenario.name.clone(),
+        scenario: scenario.plan.name.clone(),
         arm: mock_api.fastest_arm.clone(),
         share,
     })
 }
 
-fn voided(scenario: &ScenarioResults) -> Option<Warning> {
-    let count = scenario
-        .excluded
-        .iter()
+fn voided(results: &Results) -> Option<Warning> {
+    let excluded = results.scenarios.iter().flat_map(|one| &one.excluded);
+    let count = excluded
         .filter(|sample| sample.cause == Exclusion::Void)
         .count();
-    (count > 0).then(|| Warning::Voided {
-        scenario: scenario.name.clone(),
-        count,
-    })
+    let findings = results.experiments.iter().flat_map(|one| &one.findings);
+    let short = findings.filter(|one| one.blocks_dropped > 0).count();
+    (count > 0).then_some(Warning::Voided { count, short })
 }
 
-fn steal(scenario: &ScenarioResults, samples: &Samples) -> Option<Warning> {
+fn steal(samples: &Samples) -> Option<Warning> {
     let shares: Vec<f64> = samples
         .samples
         .iter()
-        .filter(|sample| sample.scenario == scenario.name && !sample.warm_up)
+        .filter(|sample| !sample.warm_up)
         .filter_map(|sample| measured(sample).map(|figures| figures.steal_share))
         .collect();
     let count = shares
@@ -322,22 +319,18 @@ fn steal(scenario: &ScenarioResults, samples: &Samples) -> Option<Warning> {
         .filter(|share| **share > STEAL_NOTICE_SHARE)
         .count();
     (count > 0).then(|| Warning::Steal {
-        scenario: scenario.name.clone(),
         count,
         of: shares.len(),
         largest_share: shares.iter().copied().fold(0.0, f64::max),
     })
 }
 
-fn outliers(scenario: &ScenarioResults) -> Option<Warning> {
-    let arms: Vec<(String, usize)> = scenario
-        .arms
-        .iter()
-        .filter_map(|arm| Some((arm.name.clone(), arm.wall_seconds?.outliers)))
-        .filter(|(_, count)| *count > 0)
-        .collect();
-    (!arms.is_empty()).then(|| Warning::Outliers {
-        scenario: scenario.name.clone(),
-        arms,
-    })
+fn outliers(results: &Results) -> Option<Warning> {
+    let arms = results.scenarios.iter().flat_map(|one| &one.arms);
+    let (count, of) = arms
+        .filter_map(|arm| arm.wall_seconds)
+        .fold((0, 0), |(count, of), wall| {
+            (count + wall.outliers, of + wall.count)
+        });
+    (count > 0).then_some(Warning::Outliers { count, of })
 }

@@ -10,13 +10,15 @@ use tokio_postgres::Client;
 
 use super::Executor;
 use super::child::{self, Ended};
+use super::progress::Step;
 use super::server::{self, Surroundings};
-use super::verify::verify;
+use super::verify::{Check, verify};
 use crate::environment::cpu::CpuTimes;
 use crate::environment::postgres::connect;
 use crate::measurement::{Measurements, Outcome};
+use crate::run_record::Verification;
 use crate::worker::WorkerJob;
-use crate::workload::{Expectation, Psql, Workload, quote_table};
+use crate::workload::{Psql, quote_table};
 
 /// A sample that takes longer hangs: the slowest arm of the largest scenario takes about a minute.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -24,8 +26,16 @@ const SAMPLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long to wait after a void sample. Steal comes in bursts of seconds.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
+/// One arm: what it runs and what must stand in the table after it.
+pub(super) struct ArmUnderTest {
+    /// What it runs.
+    pub(super) load: ArmLoad,
+    /// What must stand in the table.
+    pub(super) expected: Verification,
+}
+
 /// What one arm runs.
-pub enum ArmLoad {
+pub(super) enum ArmLoad {
     /// The engine, in a worker.
     Engine(Box<WorkerJob>),
     /// `psql \copy … FROM` a binary file made beforehand: the ceiling of what any client can do
@@ -37,28 +47,38 @@ pub enum ArmLoad {
 }
 
 /// What every sample loads, and where.
-pub struct Target {
-    /// The database, with user and password.
-    pub database_url: String,
+pub(super) struct Target {
+    /// The database, with user and password, without a relay.
+    pub(super) database_url: String,
+    /// The same for psql, through the relay where there is one.
+    pub(super) psql: Psql,
     /// The table; dropped before each sample.
-    pub table: String,
-    /// Its rows' definition.
-    pub workload: Workload,
-    /// What it must hold after each sample.
-    pub expected: Expectation,
+    pub(super) table: String,
+    /// How what it holds is summed up.
+    pub(super) check: Check,
     /// The server's first process, where this machine sees it.
-    pub postmaster: Option<u32>,
+    pub(super) postmaster: Option<u32>,
 }
 
 /// Takes samples of the arms of one scenario.
-pub struct Loader {
+pub(super) struct Loader {
     /// This program, which is also the worker.
     program: PathBuf,
     target: Target,
-    arms: Vec<ArmLoad>,
-    psql: Psql,
+    arms: Vec<ArmUnderTest>,
     client: Client,
     checkpoints: bool,
+    /// See [`Tampering`].
+    tampering: Option<Tampering>,
+}
+
+/// Changes one cell after one sample, before it is verified: a test of the verification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tampering {
+    /// Arm by index.
+    pub arm: usize,
+    /// Block of the schedule.
+    pub block: usize,
 }
 
 impl Loader {
@@ -66,14 +86,19 @@ impl Loader {
     ///
     /// # Errors
     /// When it cannot be reached, or this program's own path is not known.
-    pub async fn new(program: PathBuf, target: Target, arms: Vec<ArmLoad>) -> Result<Self> {
+    pub(super) async fn new(
+        program: PathBuf,
+        target: Target,
+        arms: Vec<ArmUnderTest>,
+        tampering: Option<Tampering>,
+    ) -> Result<Self> {
         Ok(Self {
             program,
-            psql: Psql::new(&target.database_url)?,
             client: connect(&target.database_url).await?,
             target,
             arms,
             checkpoints: true,
+            tampering,
         })
     }
 
@@ -85,8 +110,10 @@ impl Loader {
     async fn reset(&mut self, arm: usize) -> Result<()> {
         let table = quote_table(&self.target.table);
         let mut statements = format!("DROP TABLE IF EXISTS {table};");
-        if matches!(self.arms[arm], ArmLoad::PsqlCopy { .. }) {
-            let create = self.target.workload.create_table_sql(&self.target.table);
+        if let (ArmLoad::PsqlCopy { .. }, Check::Workload(workload)) =
+            (&self.arms[arm].load, &self.target.check)
+        {
+            let create = workload.create_table_sql(&self.target.table);
             statements += &format!("{create}; ALTER TABLE {table} SET (autovacuum_enabled = off);");
         }
         let reset = self.client.batch_execute(&statements).await;
@@ -102,7 +129,7 @@ impl Loader {
     }
 
     async fn run(&self, arm: usize) -> Result<Ended> {
-        match &self.arms[arm] {
+        match &self.arms[arm].load {
             ArmLoad::Engine(job) => {
                 let input = serde_json::to_vec(job).context("cannot serialise the job")?;
                 let mut worker = Command::new(&self.program);
@@ -115,9 +142,32 @@ impl Loader {
                     quote_table(&self.target.table),
                     file.replace('\'', "''")
                 );
-                child::run(&mut self.psql.command(&statement), b"", SAMPLE_TIMEOUT).await
+                child::run(
+                    &mut self.target.psql.command(&statement),
+                    b"",
+                    SAMPLE_TIMEOUT,
+                )
+                .await
             }
         }
+    }
+
+    async fn tamper(&self, step: Step) -> Result<()> {
+        let here = Tampering {
+            arm: step.arm,
+            block: step.block,
+        };
+        if step.warm_up || self.tampering.as_ref() != Some(&here) {
+            return Ok(());
+        }
+        let table = quote_table(&self.target.table);
+        let change = format!(
+            "UPDATE {table} SET quantity = quantity + 1 \
+             WHERE ctid = (SELECT ctid FROM {table} WHERE quantity IS NOT NULL LIMIT 1)"
+        );
+        let changed = self.client.execute(&change, &[]).await;
+        changed.context("cannot change a cell")?;
+        Ok(())
     }
 
     async fn measurements(
@@ -131,6 +181,7 @@ impl Loader {
             wall_seconds: ended.wall.as_secs_f64(),
             process_wall_seconds: ended.wall.as_secs_f64(),
             rows,
+            first_row_seconds: None,
             client_cpu_seconds: ended.usage.cpu_seconds,
             server_cpu_seconds: seen.server_cpu_seconds,
             peak_memory_bytes: None,
@@ -141,7 +192,7 @@ impl Loader {
             statements: 1,
             extra: serde_json::Value::Null,
         };
-        match &self.arms[arm] {
+        match &self.arms[arm].load {
             ArmLoad::PsqlCopy { file } => Ok(Measurements {
                 bytes_to_server: tokio::fs::metadata(file).await?.len(),
                 ..common
@@ -149,13 +200,18 @@ impl Loader {
             ArmLoad::Engine(_) => {
                 let parse = "the worker's report is not the engine's";
                 let report: RunReport = serde_json::from_slice(&ended.stdout).context(parse)?;
+                let mut extra: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_slice(&ended.stdout).context(parse)?;
+                // The arm's plan says it once; here it would be half of the file.
+                extra.remove("config");
                 Ok(Measurements {
                     wall_seconds: report.wall_seconds,
+                    first_row_seconds: report.first_row_seconds,
                     peak_memory_bytes: report.process.peak_memory_bytes,
                     bytes_from_api: report.source_bytes,
                     bytes_to_server: report.write_bytes,
                     statements: report.statements,
-                    extra: serde_json::from_slice(&ended.stdout).context(parse)?,
+                    extra: extra.into(),
                     ..common
                 })
             }
@@ -164,7 +220,8 @@ impl Loader {
 }
 
 impl Executor for Loader {
-    async fn sample(&mut self, arm: usize) -> Result<Outcome> {
+    async fn sample(&mut self, step: Step) -> Result<Outcome> {
+        let arm = step.arm;
         self.reset(arm).await?;
         let Target {
             postmaster, table, ..
@@ -182,11 +239,10 @@ impl Executor for Loader {
                 });
             }
         };
-        let Target {
-            workload, expected, ..
-        } = &self.target;
+        self.tamper(step).await?;
+        let expected = &self.arms[arm].expected;
         // Wrong data first: it is no less wrong on a busy host.
-        let landed = match verify(&self.client, workload, table, expected).await? {
+        let landed = match verify(&self.client, &self.target.check, table, expected).await? {
             Ok(landed) => landed,
             Err(reason) => return Ok(Outcome::WrongData { reason }),
         };

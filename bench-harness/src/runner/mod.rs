@@ -8,7 +8,10 @@ mod ceilings;
 mod child;
 pub mod interrupt;
 pub mod load;
+mod oracle;
 pub mod output;
+mod pace;
+mod prepare;
 pub mod progress;
 pub mod schedule;
 mod server;
@@ -18,6 +21,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::time::Instant;
 
@@ -43,13 +47,13 @@ const RETRIES_AT_LEAST: usize = 4;
 
 /// Takes one sample; what [`take_samples`] schedules.
 pub trait Executor {
-    /// Runs the arm of that index once against a reset table and verifies what it loaded.
+    /// Runs the arm of that step once against a reset table and verifies what it loaded.
     ///
     /// A sample that failed is an outcome and not an error. Dropping the future ends the sample.
     ///
     /// # Errors
     /// When no further sample can be taken, for instance because the server is gone.
-    fn sample(&mut self, arm: usize) -> impl Future<Output = Result<Outcome>>;
+    fn sample(&mut self, step: Step) -> impl Future<Output = Result<Outcome>>;
 
     /// Waits before a void sample is taken again.
     fn settle(&mut self) -> impl Future<Output = ()>;
@@ -64,6 +68,8 @@ pub struct Plan<'a> {
     pub arms: &'a [String],
     /// The order.
     pub schedule: &'a Schedule,
+    /// Blocks that are taken already and are passed over.
+    pub done: &'a HashSet<usize>,
 }
 
 /// How a scenario ended.
@@ -75,8 +81,8 @@ pub enum Ending {
     Interrupted,
 }
 
-/// Takes one warm-up of every arm and then every slot of the schedule, journalling each sample as
-/// it ends.
+/// Takes one warm-up of every arm and then every slot of the schedule that is not done, journalling
+/// each sample as it ends.
 ///
 /// A void slot is taken again, whatever its arm, within [`RETRIES_PER_SLOT`] and a budget for the
 /// scenario. A failed one is not: it would likely fail again, and its failure is a finding.
@@ -104,7 +110,8 @@ pub async fn take_samples<E: Executor>(
         }
     }
     let mut budget = (plan.schedule.slots().len() / RETRY_SHARE).max(RETRIES_AT_LEAST);
-    for slot in plan.schedule.slots() {
+    let slots = plan.schedule.slots().iter();
+    for slot in slots.filter(|slot| !plan.done.contains(&slot.block)) {
         let mut retries = RETRIES_PER_SLOT;
         loop {
             let Some(is_void) = taking.take(Step::slot(slot)).await? else {
@@ -138,7 +145,7 @@ impl<E: Executor> Taking<'_, E> {
             // First, because an interrupt may itself be what makes the sample fail.
             biased;
             () = self.interrupt.happened() => return Ok(None),
-            outcome = self.executor.sample(step.arm) => outcome?,
+            outcome = self.executor.sample(step) => outcome?,
         };
         let is_void = matches!(outcome, Outcome::Void { .. });
         self.progress.ended(step, arm, &outcome, begun.elapsed());

@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
-use crate::experiment;
 use crate::measurement::{Journal, Outcome, SAMPLES_FILE, Sample, Samples};
-use crate::report::{json, markdown};
+use crate::report::{html, json, markdown};
 use crate::results::Results;
 use crate::run_record::{RUN_FILE, RunRecord};
 
 /// Characters of a commit that its folder is named after, as `git log --oneline` has them.
 const SHORT_COMMIT_CHARS: usize = 8;
 
-/// `reports/runs/<utc>-<commit>/` with `run.json`, `samples.ndjson`, `results.json` and `report.md`.
+/// `reports/runs/<utc>-<commit>/` with `run.json`, `samples.ndjson`, `results.json`, `report.md` and
+/// `report.html`.
 #[derive(Debug, Clone)]
 pub struct RunFolder(PathBuf);
 
@@ -72,19 +72,43 @@ impl RunFolder {
         Journal::open(&self.0.join(SAMPLES_FILE))
     }
 
-    /// Computes the results of what the folder holds, and writes `results.json` and `report.md`.
+    /// Reads `run.json`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn record(&self) -> Result<RunRecord> {
+        RunRecord::read(&self.0.join(RUN_FILE))
+    }
+
+    /// Reads `samples.ndjson`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn samples(&self) -> Result<Samples> {
+        Samples::read(&self.0.join(SAMPLES_FILE))
+    }
+
+    /// Computes the results of what the folder holds.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn results(&self) -> Result<Results> {
+        Ok(Results::of(&self.record()?, &self.samples()?))
+    }
+
+    /// Computes the results of what the folder holds, and writes `results.json`, `report.md` and
+    /// `report.html`.
     ///
     /// # Errors
     /// When a file cannot be read or written.
     pub fn report(&self) -> Result<Report> {
-        let record = RunRecord::read(&self.0.join(RUN_FILE))?;
-        let samples = Samples::read(&self.0.join(SAMPLES_FILE))?;
-        let mut results = Results::of(&record, &samples, Vec::new());
-        results.targets = experiment::targets(&results);
-        let page = self.0.join(markdown::FILE);
+        let samples = self.samples()?;
+        let results = Results::of(&self.record()?, &samples);
+        let page = self.0.join(html::FILE);
         for (path, text) in [
             (self.0.join(json::FILE), json::render(&results)?),
-            (page.clone(), markdown::render(&results)),
+            (self.0.join(markdown::FILE), markdown::render(&results)),
+            (page.clone(), html::render(&results)?),
         ] {
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
@@ -99,7 +123,7 @@ impl RunFolder {
 /// A report that was just written.
 #[derive(Debug)]
 pub struct Report {
-    /// Path of `report.md`.
+    /// Path of `report.html`.
     pub page: PathBuf,
     /// What it says.
     pub results: Results,
@@ -168,17 +192,21 @@ mod tests {
         let report = RunFolder::existing(folder.path().to_owned())
             .report()
             .unwrap();
-        assert!(
-            fs::read_to_string(&report.page)
-                .unwrap()
-                .contains("insert @ 100")
-        );
+        for file in [html::FILE, markdown::FILE] {
+            let text = fs::read_to_string(folder.path().join(file)).unwrap();
+            assert!(text.contains("COPY instead of INSERT"), "{file}");
+        }
         assert!(folder.path().join(json::FILE).exists());
-        assert_eq!(report.wrong_data(), Vec::<String>::new());
-        let failures = report.failures();
+        let first = |named: Vec<String>| named.into_iter().next().unwrap();
+        let wrong = first(report.wrong_data());
         assert!(
-            failures[0].starts_with("orders, unnest @ 10,000, warm-up: "),
-            "{failures:?}"
+            wrong.starts_with("copy-vs-insert on before, copy-csv, block 3: the table holds"),
+            "{wrong}"
+        );
+        let failed = first(report.failures());
+        assert!(
+            failed.starts_with("copy-vs-insert on before, copy-csv, block 2: worker exited"),
+            "{failed}"
         );
     }
 

@@ -1,7 +1,7 @@
 //! What runs now and what remains, on standard error.
 
 use std::io::IsTerminal as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -45,14 +45,18 @@ impl Step {
     }
 }
 
-/// Shows a scenario's progress: a bar on a terminal, else a line per block.
+/// Shows a scenario's progress: a bar on a terminal, else a line now and then.
 #[derive(Debug)]
 pub struct Progress {
     title: String,
     blocks: usize,
     display: Display,
+    last_line: Instant,
     estimate: Estimate,
 }
+
+/// How often a line says where a scenario is, where no bar can: logs are read later.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 enum Display {
@@ -95,6 +99,7 @@ impl Progress {
             title,
             blocks,
             display,
+            last_line: Instant::now(),
             estimate: Estimate::new(arms, blocks),
         }
     }
@@ -107,7 +112,10 @@ impl Progress {
         });
         match &self.display {
             Display::Bar(bar) => bar.set_message(format!("{arm}, {place}{left}")),
-            Display::Lines if step.position == 0 => eprintln!("{}: {place}{left}", self.title),
+            Display::Lines if self.last_line.elapsed() > LINE_INTERVAL => {
+                self.last_line = Instant::now();
+                eprintln!("{}: {place}{left}", self.title);
+            }
             Display::Lines | Display::Hidden => {}
         }
     }
@@ -199,7 +207,7 @@ impl Estimate {
 }
 
 /// `45 s`, `3 min 20 s`.
-fn spoken(duration: Duration) -> String {
+pub(super) fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs_f64().round() as u64;
     match (seconds / 60, seconds % 60) {
         (0, seconds) => format!("{seconds} s"),

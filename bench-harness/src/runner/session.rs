@@ -1,34 +1,30 @@
 //! A run from its first server to its report.
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
-use apitap_core::config::WriteMode;
+use anyhow::{Context, Result, ensure};
 use chrono::Utc;
-use serde_json::json;
 
-use super::ceilings::{make_reference, mock_api_ceiling};
 use super::interrupt::Interrupt;
-use super::load::{ArmLoad, Loader, Target};
+use super::load::Tampering;
 use super::output::{Report, RunFolder};
+use super::pace::Pace;
+use super::prepare::{Place, prepare};
 use super::progress::Progress;
 use super::schedule::Schedule;
 use super::{Ending, Plan, take_samples};
+use crate::calibration::Calibration;
 use crate::environment::fingerprint::Fingerprint;
-use crate::environment::mock_api::{MockApiOptions, MockApiProcess};
 use crate::environment::postgres::{PostgresOptions, PostgresServer, connect, quoted};
-use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan};
-use crate::measurement::Journal;
+use crate::experiment::{Definition, Scale, ScenarioPlan};
+use crate::measurement::{Journal, Outcome, Sample};
 use crate::report::units::{Count, Whole};
-use crate::run_record::{Arm, RunRecord, SCHEMA_VERSION, Scenario, Verification};
-use crate::worker::{PageKind, WorkerJob};
-use crate::workload::{Expectation, Workload};
+use crate::run_record::{RunRecord, SCHEMA_VERSION, Scenario};
 
-/// Confidence asked of every interval.
+/// Confidence asked of every family of intervals.
 const CONFIDENCE_LEVEL: f64 = 0.95;
-
-/// The table that samples load.
-const TABLE: &str = "landed";
 
 /// What to run, and where its results go.
 #[derive(Debug)]
@@ -37,17 +33,27 @@ pub struct RunOptions {
     pub command: Vec<String>,
     /// This program, which is worker and mock API too.
     pub program: PathBuf,
-    /// The scenarios, in order.
+    /// The claims.
+    pub experiments: Vec<Definition>,
+    /// Their scenarios, in order.
     pub scenarios: Vec<ScenarioPlan>,
+    /// How much time the run has.
+    pub scale: Scale,
+    /// Whether flagged comparisons are measured once more.
+    pub confirms: bool,
     /// The server.
     pub postgres: PostgresOptions,
     /// Seed of the order of samples.
     pub seed: u64,
     /// Folder in which the run's own is made.
     pub out: PathBuf,
+    /// File of the noise that was measured on this machine; `None` leaves thresholds uncalibrated.
+    pub calibration: Option<PathBuf>,
     /// Seed of the rows that are expected, other than those that are loaded: every sample is then
     /// wrong, which shows that verification works.
     pub expect_seed: Option<u64>,
+    /// A cell to change after one sample of a scenario.
+    pub tampering: Option<(String, Tampering)>,
 }
 
 /// A run that left a report, complete or not.
@@ -68,238 +74,363 @@ pub enum EndedBy {
     Error(anyhow::Error),
 }
 
+/// This machine or its server is not the one that an interrupted run was begun on.
+#[derive(Debug)]
+pub struct Incomparable(String);
+
+impl std::fmt::Display for Incomparable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(differing) = self;
+        write!(f, "its figures would not compare: {differing}")
+    }
+}
+
+impl std::error::Error for Incomparable {}
+
 /// Starts the server, takes the samples of every scenario, and writes the report, also after an
 /// interrupt or an error once the first scenario could begin.
 ///
 /// # Errors
 /// When nothing could be measured at all, or the report cannot be written.
-pub async fn run(options: &RunOptions) -> Result<Finished> {
+pub async fn run(options: RunOptions) -> Result<Finished> {
     let mut interrupt = Interrupt::listen()?;
-    let started = PostgresServer::start(&options.postgres);
-    let server = tokio::select! {
-        biased;
-        () = interrupt.happened() => anyhow::bail!("interrupted before the first sample"),
-        server = started => server?,
-    };
-    eprintln!("PostgreSQL {} ({})", server.version(), server.kind());
+    let server = start(&options.postgres, &mut interrupt).await?;
     let fingerprint = Fingerprint::take(Some(&server));
     let now = Utc::now();
     let folder = RunFolder::create(&options.out, now, &fingerprint.build.git_commit)?;
+    let calibration = match &options.calibration {
+        Some(path) => Calibration::fitting(path, &fingerprint)?,
+        None => None,
+    };
+    let scenario = |plan: &ScenarioPlan| Scenario {
+        thresholds: calibration
+            .as_ref()
+            .map(|known| known.thresholds(plan))
+            .unwrap_or_default(),
+        ..Scenario::planned(plan.clone())
+    };
     let record = RunRecord {
         schema_version: SCHEMA_VERSION,
         started_at: now.into(),
         seed: options.seed,
         command: options.command.clone(),
         build_profile: fingerprint.build.profile.clone(),
+        scale: options.scale,
         confidence_level: CONFIDENCE_LEVEL,
-        scenarios: records(options).await?,
+        confirms: options.confirms,
+        calibrated_at: calibration.as_ref().map(|known| known.measured_at),
+        experiments: options.experiments.clone(),
+        scenarios: options.scenarios.iter().map(scenario).collect(),
         fingerprint: serde_json::to_value(&fingerprint)?,
     };
+    go(options, server, folder, record, Vec::new(), interrupt).await
+}
+
+/// Goes on with the run in `folder`: what it has stays, and the rest is taken.
+///
+/// Of `options` the server counts, the program, and what is only for tests; everything else is as
+/// the run was begun.
+///
+/// # Errors
+/// Those of [`run`], and [`Incomparable`].
+pub async fn resume(options: RunOptions, folder: PathBuf) -> Result<Finished> {
+    let folder = RunFolder::existing(folder);
+    let record = folder.record()?;
+    let samples = folder.samples()?.samples;
+    let mut interrupt = Interrupt::listen()?;
+    let server = start(&options.postgres, &mut interrupt).await?;
+    let begun: Fingerprint = serde_json::from_value(record.fingerprint.clone())
+        .context("the run's fingerprint is not one of this program")?;
+    let here = Fingerprint::take(Some(&server));
+    let mut differing = begun.incomparable_with(&here);
+    if begun.build.git_commit != here.build.git_commit {
+        differing.push(format!(
+            "commit: {}, {}",
+            begun.build.git_commit, here.build.git_commit
+        ));
+    }
+    ensure!(differing.is_empty(), Incomparable(differing.join("; ")));
+    go(options, server, folder, record, samples, interrupt).await
+}
+
+async fn start(options: &PostgresOptions, interrupt: &mut Interrupt) -> Result<PostgresServer> {
+    let started = PostgresServer::start(options);
+    let server = tokio::select! {
+        biased;
+        () = interrupt.happened() => anyhow::bail!("interrupted before the first sample"),
+        server = started => server?,
+    };
+    eprintln!("PostgreSQL {} ({})", server.version(), server.kind());
+    Ok(server)
+}
+
+async fn go(
+    options: RunOptions,
+    server: PostgresServer,
+    folder: RunFolder,
+    record: RunRecord,
+    taken: Vec<Sample>,
+    interrupt: Interrupt,
+) -> Result<Finished> {
     folder.write_record(&record)?;
     let mut session = Session {
         options,
-        server,
+        server: Some(server),
         journal: folder.journal()?,
         folder,
         record,
         interrupt,
+        taken,
+        pace: Pace::default(),
     };
-    let ended_by = session.all().await;
+    let ended_by = match session.all().await {
+        Ok(Ending::Complete) => None,
+        Ok(Ending::Interrupted) => Some(EndedBy::Interrupt),
+        Err(error) => Some(EndedBy::Error(error)),
+    };
     Ok(Finished {
         report: session.folder.report()?,
         ended_by,
     })
 }
 
-/// What the scenarios are to load, computed from the generator alone.
-async fn records(options: &RunOptions) -> Result<Vec<Scenario>> {
-    let mut records = Vec::with_capacity(options.scenarios.len());
-    for plan in &options.scenarios {
-        let workload = Workload::named(plan.workload)?;
-        let workload = match options.expect_seed {
-            Some(seed) => workload.with_seed(seed),
-            None => workload,
-        };
-        let rows = plan.rows;
-        let expected = tokio::task::spawn_blocking(move || workload.expectation(rows)).await?;
-        records.push(Scenario {
-            name: plan.name.to_owned(),
-            workload: plan.workload.to_owned(),
-            baseline: plan.baseline.clone(),
-            reference: plan.reference.clone(),
-            blocks: plan.blocks,
-            arms: plan.arms.iter().map(arm_record).collect(),
-            mock_api_ceiling: None,
-            verification: Verification {
-                rows: expected.rows,
-                checksum: expected.checksum,
-            },
-        });
-    }
-    Ok(records)
-}
-
-fn arm_record(arm: &ArmPlan) -> Arm {
-    let (cell, settings) = match &arm.load {
-        LoadPlan::Engine {
-            preset,
-            settings,
-            cell,
-        } => (
-            *cell,
-            json!({"preset": preset, "settings": settings, "mode": WriteMode::Replace}),
-        ),
-        LoadPlan::PsqlCopy => (None, json!({"format": "binary"})),
-    };
-    Arm {
-        name: arm.name.clone(),
-        method: cell.map(|(method, _)| method.to_string()),
-        batch_rows: cell.map(|(_, rows)| rows),
-        settings,
-    }
-}
-
-struct Session<'a> {
-    options: &'a RunOptions,
-    server: PostgresServer,
+struct Session {
+    options: RunOptions,
+    /// `None` while it restarts.
+    server: Option<PostgresServer>,
     folder: RunFolder,
     record: RunRecord,
     journal: Journal,
     interrupt: Interrupt,
+    /// Samples of the run that this one goes on with.
+    taken: Vec<Sample>,
+    pace: Pace,
 }
 
-impl Session<'_> {
-    async fn all(&mut self) -> Option<EndedBy> {
-        for index in 0..self.options.scenarios.len() {
-            let name = self.options.scenarios[index].name;
-            match self.in_own_database(index).await {
-                Ok(Ending::Complete) => {}
-                Ok(Ending::Interrupted) => return Some(EndedBy::Interrupt),
-                Err(error) => {
-                    return Some(EndedBy::Error(error.context(format!("scenario {name}"))));
-                }
-            }
+impl Session {
+    async fn all(&mut self) -> Result<Ending> {
+        let ending = self.every_scenario().await?;
+        if ending == Ending::Interrupted || !self.record.confirms {
+            return Ok(ending);
         }
-        None
+        let again = self.to_confirm()?;
+        if again.is_empty() {
+            return Ok(ending);
+        }
+        eprintln!(
+            "{} to measure once more, on a server started anew",
+            Count::of(again.len(), "comparison")
+        );
+        self.record.scenarios.extend(again);
+        self.server = None;
+        self.server = Some(start(&self.options.postgres, &mut self.interrupt).await?);
+        self.every_scenario().await
+    }
+
+    /// Takes what is missing of every scenario.
+    async fn every_scenario(&mut self) -> Result<Ending> {
+        for index in 0..self.record.scenarios.len() {
+            let plan = self.record.scenarios[index].plan.clone();
+            let done = done_blocks(&plan, &self.taken);
+            if done.len() >= plan.blocks || self.pace.is_finished(&plan) {
+                self.pace.finish(&plan);
+                continue;
+            }
+            let ending = self
+                .in_own_database(index, &plan, &done)
+                .await
+                .with_context(|| format!("scenario {}", plan.name))?;
+            if ending == Ending::Interrupted {
+                return Ok(ending);
+            }
+            self.pace.finish(&plan);
+        }
+        Ok(Ending::Complete)
+    }
+
+    /// The claims' own comparisons that are flagged and were not repeated yet.
+    fn to_confirm(&self) -> Result<Vec<Scenario>> {
+        let results = self.folder.results()?;
+        let flagged = results
+            .experiments
+            .iter()
+            .filter(|experiment| !experiment.is_control())
+            .flat_map(|experiment| &experiment.findings)
+            .filter(|one| one.is_headline && one.cell.is_empty() && one.is_flagged());
+        let is_there = |name: &String| {
+            let scenarios = &self.record.scenarios;
+            scenarios
+                .iter()
+                .any(|one| one.plan.confirms.as_ref() == Some(name))
+        };
+        Ok(flagged
+            .filter(|finding| !is_there(&finding.scenario))
+            .filter_map(|finding| {
+                let scenarios = &self.record.scenarios;
+                let first = scenarios
+                    .iter()
+                    .find(|one| one.plan.name == finding.scenario)?;
+                Some(Scenario {
+                    thresholds: first.thresholds.clone(),
+                    ..Scenario::planned(first.plan.confirmation())
+                })
+            })
+            .collect())
     }
 
     /// A database of its own keeps one scenario's catalogue bloat from the next.
-    async fn in_own_database(&mut self, index: usize) -> Result<Ending> {
-        let plan = &self.options.scenarios[index];
-        let name = format!("apitap_bench_{}_{:08x}", plan.name, rand::random::<u32>());
-        let url = self.server.create_database(&name).await?;
-        let ending = self.scenario(index, &url).await;
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name));
-        let dropped = async {
-            Ok(connect(self.server.url())
-                .await?
-                .batch_execute(&drop)
-                .await?)
+    async fn in_own_database(
+        &mut self,
+        index: usize,
+        plan: &ScenarioPlan,
+        done: &HashSet<usize>,
+    ) -> Result<Ending> {
+        let server = self.server.as_ref().context("the server did not restart")?;
+        let name = format!("apitap_bench_{:08x}", rand::random::<u32>());
+        let (admin_url, postmaster) = (server.url().to_owned(), server.postmaster_pid());
+        let place = Place {
+            program: self.options.program.clone(),
+            database_url: server.create_database(&name).await?,
+            postmaster,
+            expect_seed: self.options.expect_seed,
+            tampering: self
+                .options
+                .tampering
+                .clone()
+                .filter(|(scenario, _)| *scenario == plan.name)
+                .map(|(_, tampering)| tampering),
         };
+        let ending = self.scenario(index, plan, done, place).await;
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name));
+        let dropped = async { anyhow::Ok(connect(&admin_url).await?.batch_execute(&drop).await?) };
         if let Err(error) = dropped.await {
-            let error: anyhow::Error = error;
             tracing::warn!("the database {name} is left behind: {error:#}");
         }
         ending
     }
 
-    async fn scenario(&mut self, index: usize, database_url: &str) -> Result<Ending> {
-        let plan = &self.options.scenarios[index];
+    async fn scenario(
+        &mut self,
+        index: usize,
+        plan: &ScenarioPlan,
+        done: &HashSet<usize>,
+        place: Place,
+    ) -> Result<Ending> {
+        let rows: Vec<String> = plan
+            .arms
+            .iter()
+            .map(|arm| Whole(arm.rows).to_string())
+            .collect();
         let title = format!(
             "{} ({} of {})",
             plan.name,
             index + 1,
-            self.options.scenarios.len()
+            self.record.scenarios.len()
         );
         eprintln!(
-            "{title}: {} of {} rows, {}: preparing",
+            "{title}: {} of {} rows{}",
             Count::of(plan.arms.len(), "arm"),
-            Whole(plan.rows),
-            Count::of(plan.blocks, "block")
+            rows.first().map_or("no", String::as_str),
+            self.pace.left(&self.record)
         );
+        let begun = Instant::now();
         let mut interrupt = self.interrupt.clone();
-        let (api, files, mut loader) = tokio::select! {
+        let mut prepared = tokio::select! {
             biased;
             () = interrupt.happened() => return Ok(Ending::Interrupted),
-            prepared = self.prepare(index, database_url) => prepared?,
+            prepared = Box::pin(prepare(&mut self.record.scenarios[index], place)) => prepared?,
         };
-        let schedule = Schedule::new(self.options.seed, plan.arms.len(), plan.blocks);
+        self.folder.write_record(&self.record)?;
+        let schedule = Schedule::new(
+            seed_of(self.record.seed, &plan.name),
+            plan.arms.len(),
+            plan.blocks,
+        );
         let mut progress = Progress::new(title, plan.arms.len(), &schedule);
         let arms: Vec<String> = plan.arms.iter().map(|arm| arm.name.clone()).collect();
-        let plan = Plan {
-            scenario: plan.name,
-            arms: &arms,
-            schedule: &schedule,
-        };
         let taken = take_samples(
-            &mut loader,
-            plan,
+            &mut prepared.loader,
+            Plan {
+                scenario: &plan.name,
+                arms: &arms,
+                schedule: &schedule,
+                done,
+            },
             &mut self.journal,
             &mut progress,
             &mut self.interrupt,
         );
         let ending = taken.await;
         progress.finish();
-        drop(files);
-        // Ctrl-C on a terminal reaches the mock API too, which may be gone by now.
-        if let Err(error) = api.stop().await {
-            tracing::debug!("{error:#}");
-        }
+        prepared.stop().await;
+        self.pace.took(plan, begun.elapsed());
         ending
     }
+}
 
-    /// Starts the mock API, measures its ceiling, and makes the file of the reference arm.
-    async fn prepare(
-        &mut self,
-        index: usize,
-        database_url: &str,
-    ) -> Result<(MockApiProcess, tempfile::TempDir, Loader)> {
-        let plan = &self.options.scenarios[index];
-        let mock_api = MockApiOptions {
-            latency_ms: plan.api_latency_ms,
-            ..MockApiOptions::new(plan.workload, plan.rows)
-        };
-        let api = MockApiProcess::start_with(&self.options.program, &mock_api).await?;
-        // An API that is made to wait is no measure of what it could serve.
-        if plan.api_latency_ms == 0 {
-            let ceiling = mock_api_ceiling(api.url(), plan.rows).await?;
-            self.record.scenarios[index].mock_api_ceiling = Some(ceiling);
-        }
-        self.folder.write_record(&self.record)?;
+/// Another order for every scenario, from the one seed of the run (FNV-1a of the name).
+fn seed_of(seed: u64, scenario: &str) -> u64 {
+    scenario
+        .bytes()
+        .fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+}
 
-        let workload = Workload::named(plan.workload)?;
-        let files = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let file = files.path().join("reference.copy");
-        if plan.arms.iter().any(|arm| arm.load == LoadPlan::PsqlCopy) {
-            make_reference(database_url, &workload, plan.rows, &file).await?;
+/// Blocks of which every arm has a sample that needs no other: a block that was cut in two by an
+/// interrupt is taken anew as a whole, because its arms must lie close together in time.
+fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usize> {
+    let mut last: HashMap<(usize, &str), &Outcome> = HashMap::new();
+    for sample in taken {
+        if sample.scenario == plan.name && !sample.warm_up {
+            last.insert((sample.block, &sample.arm), &sample.outcome);
         }
-        let load = |arm: &ArmPlan| match &arm.load {
-            LoadPlan::PsqlCopy => ArmLoad::PsqlCopy { file: file.clone() },
-            LoadPlan::Engine {
-                preset, settings, ..
-            } => ArmLoad::Engine(Box::new(WorkerJob {
-                source_url: api.url().to_owned(),
-                workload: plan.workload.to_owned(),
-                pages: PageKind::PageNumber,
-                sql: format!("SELECT * FROM {}", plan.workload),
-                database_url: database_url.to_owned(),
-                table: TABLE.to_owned(),
-                mode: WriteMode::Replace,
-                key: Vec::new(),
-                preset: (*preset).to_owned(),
-                settings: settings.clone(),
-            })),
+    }
+    let is_settled = |block: usize, arm: &str| {
+        let outcome = last.get(&(block, arm));
+        outcome.is_some_and(|outcome| !matches!(outcome, Outcome::Void { .. }))
+    };
+    (0..plan.blocks)
+        .filter(|block| plan.arms.iter().all(|arm| is_settled(*block, &arm.name)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measurement::Timestamp;
+    use crate::report::example;
+
+    #[test]
+    fn a_block_that_was_cut_in_two_is_not_done() {
+        let record = example::run_record();
+        let plan = &record.scenarios[0].plan;
+        let sample = |block, arm: usize, outcome| Sample {
+            scenario: plan.name.clone(),
+            arm: plan.arms[arm].name.clone(),
+            block,
+            position: arm,
+            warm_up: false,
+            started_at: Timestamp::now(),
+            outcome,
         };
-        let arms = plan.arms.iter().map(load).collect();
-        let Verification { rows, checksum } = self.record.scenarios[index].verification.clone();
-        let target = Target {
-            database_url: database_url.to_owned(),
-            table: TABLE.to_owned(),
-            workload,
-            expected: Expectation { rows, checksum },
-            postmaster: self.server.postmaster_pid(),
+        let failed = || Outcome::Failed {
+            reason: String::new(),
         };
-        let loader = Loader::new(self.options.program.clone(), target, arms).await?;
-        Ok((api, files, loader))
+        let void = || Outcome::Void {
+            reason: String::new(),
+        };
+        let arms = 0..plan.arms.len();
+        let mut taken: Vec<Sample> = arms.map(|arm| sample(0, arm, failed())).collect();
+        taken.push(sample(1, 0, failed()));
+        assert_eq!(done_blocks(plan, &taken), HashSet::from([0]));
+        taken.push(sample(0, 0, void()));
+        assert_eq!(done_blocks(plan, &taken), HashSet::new());
+    }
+
+    #[test]
+    fn scenarios_have_orders_of_their_own() {
+        assert_ne!(seed_of(7, "a"), seed_of(7, "b"));
+        assert_eq!(seed_of(7, "a"), seed_of(7, "a"));
     }
 }

@@ -25,8 +25,8 @@ impl Made {
 }
 
 impl Executor for Made {
-    async fn sample(&mut self, arm: usize) -> Result<Outcome> {
-        self.arms.push(arm);
+    async fn sample(&mut self, step: Step) -> Result<Outcome> {
+        self.arms.push(step.arm);
         self.first.pop_front().unwrap_or_else(|| Ok((self.then)()))
     }
 
@@ -40,6 +40,7 @@ fn measured() -> Outcome {
         wall_seconds: 1.0,
         process_wall_seconds: 1.1,
         rows: 10,
+        first_row_seconds: None,
         client_cpu_seconds: 0.5,
         server_cpu_seconds: None,
         peak_memory_bytes: None,
@@ -75,6 +76,16 @@ async fn run<E: Executor>(
     arms: usize,
     interrupt: &mut Interrupt,
 ) -> Run {
+    go_on(executor, schedule, arms, &HashSet::new(), interrupt).await
+}
+
+async fn go_on<E: Executor>(
+    executor: &mut E,
+    schedule: &Schedule,
+    arms: usize,
+    done: &HashSet<usize>,
+    interrupt: &mut Interrupt,
+) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(SAMPLES_FILE);
     let arms: Vec<String> = (0..arms).map(|arm| format!("arm {arm}")).collect();
@@ -82,6 +93,7 @@ async fn run<E: Executor>(
         scenario: "made up",
         arms: &arms,
         schedule,
+        done,
     };
     let mut progress = Progress::hidden(arms.len(), schedule);
     let mut journal = Journal::open(&path).unwrap();
@@ -117,6 +129,17 @@ async fn warm_ups_come_first_and_then_the_order_of_the_seed() {
         .map(|slot| (slot.block, slot.position))
         .collect();
     assert_eq!(journalled, planned);
+}
+
+#[tokio::test]
+async fn blocks_that_are_done_are_not_taken_again() {
+    let schedule = Schedule::new(7, 2, 4);
+    let mut executor = Made::new([], measured);
+    let (_sender, mut interrupt) = Interrupt::manual();
+    let done = HashSet::from([0, 2]);
+    let run = go_on(&mut executor, &schedule, 2, &done, &mut interrupt).await;
+    let blocks: Vec<usize> = run.samples[2..].iter().map(|one| one.block).collect();
+    assert_eq!(blocks, [1, 1, 3, 3]);
 }
 
 #[tokio::test]
@@ -175,7 +198,7 @@ struct Stopped {
 }
 
 impl Executor for Stopped {
-    async fn sample(&mut self, _arm: usize) -> Result<Outcome> {
+    async fn sample(&mut self, _step: Step) -> Result<Outcome> {
         self.taken += 1;
         if self.taken == 3 {
             self.sender.send_replace(true);

@@ -1,9 +1,65 @@
 //! Whether a sample loaded the rows that it must.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tokio_postgres::Client;
 
-use crate::workload::{Expectation, Workload};
+use crate::run_record::Verification;
+use crate::workload::{Expectation, Workload, quote_table};
+
+/// How what a table holds is summed up.
+#[derive(Debug, Clone)]
+pub(super) enum Check {
+    /// It holds the rows of a workload.
+    Workload(Workload),
+    /// It holds the answer of a query, in these columns.
+    Columns(Vec<String>),
+}
+
+impl Check {
+    /// Asks the server what `table` holds.
+    ///
+    /// # Errors
+    /// When a column is missing, or the connection is lost.
+    pub(super) async fn landed(&self, client: &Client, table: &str) -> Result<Verification> {
+        match self {
+            Self::Workload(workload) => {
+                let landed = Expectation::landed(client, workload, table).await?;
+                Ok(landed.into())
+            }
+            Self::Columns(columns) => of_columns(client, columns, table).await,
+        }
+    }
+}
+
+impl From<Expectation> for Verification {
+    fn from(expected: Expectation) -> Self {
+        Self {
+            rows: expected.rows,
+            checksum: expected.checksum,
+        }
+    }
+}
+
+/// Rows and the sum of their hashes. Cells are compared as PostgreSQL spells them, because the
+/// engine may choose another type than a query of PostgreSQL's own: `bigint` for `numeric`, say.
+async fn of_columns(client: &Client, columns: &[String], table: &str) -> Result<Verification> {
+    let cells: Vec<String> = columns
+        .iter()
+        .map(|column| format!("{}::text", quote_table(column)))
+        .collect();
+    let statement = format!(
+        "SELECT count(*), coalesce(sum(('x' || encode(substr(sha256(convert_to(\
+         ROW({})::text, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint), 0)::text FROM {}",
+        cells.join(", "),
+        quote_table(table)
+    );
+    let row = client.query_one(&statement, &[]).await;
+    let row = row.with_context(|| format!("cannot compute the checksum of table {table}"))?;
+    Ok(Verification {
+        rows: row.try_get::<_, i64>(0)?.try_into()?,
+        checksum: row.try_get(1)?,
+    })
+}
 
 /// Compares what `table` holds with `expected`; `Err` of the inner result says how they differ.
 ///
@@ -13,11 +69,11 @@ use crate::workload::{Expectation, Workload};
 /// When the connection is lost.
 pub(super) async fn verify(
     client: &Client,
-    workload: &Workload,
+    check: &Check,
     table: &str,
-    expected: &Expectation,
-) -> Result<Result<Expectation, String>> {
-    match Expectation::landed(client, workload, table).await {
+    expected: &Verification,
+) -> Result<Result<Verification, String>> {
+    match check.landed(client, table).await {
         Ok(landed) => Ok(match difference(expected, &landed) {
             None => Ok(landed),
             Some(reason) => Err(reason),
@@ -27,7 +83,7 @@ pub(super) async fn verify(
     }
 }
 
-fn difference(expected: &Expectation, landed: &Expectation) -> Option<String> {
+fn difference(expected: &Verification, landed: &Verification) -> Option<String> {
     if landed.rows != expected.rows {
         return Some(format!(
             "the table holds {} rows instead of {}",
@@ -45,10 +101,12 @@ fn difference(expected: &Expectation, landed: &Expectation) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::postgres::connect;
+    use crate::environment::test_database::test_database;
 
     #[test]
     fn a_difference_says_which() {
-        let holds = |rows, checksum: &str| Expectation {
+        let holds = |rows, checksum: &str| Verification {
             rows,
             checksum: checksum.to_owned(),
         };
@@ -57,5 +115,21 @@ mod tests {
         assert!(fewer.contains("1 rows instead of 2"), "{fewer}");
         let other = difference(&holds(2, "7"), &holds(2, "8")).unwrap();
         assert!(other.contains("checksum is 8 instead of 7"), "{other}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_postgres_is_compared_cell_by_cell_in_any_order() {
+        let database = test_database().await.unwrap();
+        let client = connect(database.url()).await.unwrap();
+        let tables = "CREATE TABLE a AS SELECT * FROM (VALUES (1::bigint, 'x'), (2, NULL)) t(n, s); \
+                      CREATE TABLE b AS SELECT * FROM (VALUES (2::numeric, NULL), (1, 'x')) t(n, s); \
+                      CREATE TABLE c AS SELECT * FROM (VALUES (1, ''), (2, 'x')) t(n, s)";
+        client.batch_execute(tables).await.unwrap();
+        let check = Check::Columns(vec!["n".to_owned(), "s".to_owned()]);
+        let expected = check.landed(&client, "a").await.unwrap();
+        let same = verify(&client, &check, "b", &expected).await.unwrap();
+        assert_eq!(same.as_ref(), Ok(&expected));
+        let other = verify(&client, &check, "c", &expected).await.unwrap();
+        assert!(other.unwrap_err().contains("checksum"));
     }
 }

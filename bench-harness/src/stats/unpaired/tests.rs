@@ -10,9 +10,7 @@ use super::*;
 
 /// Hollander and Wolfe's example 4.1: permeability of ten placentas at term and of five between 12
 /// and 26 weeks. It is also the second example of R's `wilcox.test`.
-const AT_TERM: [f64; 10] = [
-    0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46,
-];
+const AT_TERM: [f64; 10] = [0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46];
 const EARLY: [f64; 5] = [1.15, 0.88, 0.90, 0.74, 1.21];
 
 fn close(actual: f64, expected: f64, tolerance: f64) -> bool {
@@ -177,7 +175,11 @@ fn a_family_of_known_effects() {
     // The third differs for certain, though not so that it matters.
     assert!(judged[2].unwrap().significant);
     let smallest = judged[0].unwrap();
-    assert!(close(smallest.adjusted_p, 4.0 * smallest.comparison.p_value, 1e-12));
+    assert!(close(
+        smallest.adjusted_p,
+        4.0 * smallest.comparison.p_value,
+        1e-12
+    ));
     assert!(smallest.comparison.confidence >= 1.0 - 0.05 / 4.0);
 }
 
@@ -312,6 +314,9 @@ fn intervals_cover_as_often_as_they_say() {
         // Four standard errors of a share of RUNS; the seed is fixed.
         let tolerance = 4.0 * (level * (1.0 - level) / RUNS as f64).sqrt();
         let covered = held as f64 / RUNS as f64;
-        assert!(close(covered, level, tolerance), "{first}, {second}: {covered}");
+        assert!(
+            close(covered, level, tolerance),
+            "{first}, {second}: {covered}"
+        );
     }
 }

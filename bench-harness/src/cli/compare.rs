@@ -1,0 +1,41 @@
+//! `apitap-bench compare`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::INCOMPARABLE;
+use crate::across::{across, text};
+use crate::measurement::Samples;
+use crate::run_record::RunRecord;
+use crate::runner::output::RunFolder;
+
+/// Prints both runs side by side, or why they do not compare; returns the exit code.
+pub(super) fn run(run_a: PathBuf, run_b: PathBuf, json: bool) -> Result<u8> {
+    let (record_a, samples_a) = read(run_a)?;
+    let (record_b, samples_b) = read(run_b)?;
+    match across((&record_a, &samples_a), (&record_b, &samples_b)) {
+        Ok(across) if json => print_json(&across)?,
+        Ok(across) => print!("{}", text::render(&across)),
+        Err(refusal) => {
+            if json {
+                print_json(&refusal)?;
+            }
+            eprintln!("error: {refusal}");
+            return Ok(INCOMPARABLE);
+        }
+    }
+    Ok(0)
+}
+
+fn read(path: PathBuf) -> Result<(RunRecord, Samples)> {
+    let folder = RunFolder::existing(path);
+    Ok((folder.record()?, folder.samples()?))
+}
+
+fn print_json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).context("cannot serialise the comparison")?;
+    println!("{text}");
+    Ok(())
+}

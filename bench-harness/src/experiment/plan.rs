@@ -1,0 +1,232 @@
+//! From an experiment to the scenarios that a run takes samples of.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::definition::{API_ROUND_TRIP, Arm, POSTGRES_ROUND_TRIP, Rows, Vary};
+use super::{Experiment, Scale};
+
+/// One workload under one set of conditions, loaded by several arms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioPlan {
+    /// Name, unique in a run.
+    pub name: String,
+    /// Experiment that it belongs to, by id.
+    pub experiment: String,
+    /// Preset that its arms stand on; absent where each arm names its own.
+    pub on: Option<String>,
+    /// Where in the experiment's grid it lies; empty outside of one.
+    pub cell: Vec<Setting>,
+    /// Workload by name.
+    pub workload: String,
+    /// The query; all columns and rows if absent.
+    pub sql: Option<String>,
+    /// Round trip added between worker and PostgreSQL; absent without a relay between them.
+    pub postgres_round_trip_ms: Option<f64>,
+    /// Round trip added between worker and API, likewise.
+    pub api_round_trip_ms: Option<f64>,
+    /// Blocks.
+    pub blocks: usize,
+    /// The arms; the first is the baseline, the second the candidate of the claim.
+    pub arms: Vec<ArmPlan>,
+    /// The scenario that this one repeats on restarted servers, by name.
+    pub confirms: Option<String>,
+}
+
+/// A parameter of a grid at one of its values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// Parameter by name.
+    pub parameter: String,
+    /// Its value.
+    pub value: f64,
+}
+
+/// One configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArmPlan {
+    /// Name, unique in its scenario.
+    pub name: String,
+    /// Rows that it reads.
+    pub rows: u64,
+    /// What it runs.
+    pub load: LoadPlan,
+}
+
+/// What an arm runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum LoadPlan {
+    /// The engine, replacing a table that is not there, so that every arm makes its own.
+    Engine {
+        /// Preset by name.
+        preset: String,
+        /// Changes to it, as `stage.knob=value`.
+        knobs: Vec<String>,
+    },
+    /// `psql \copy` in binary of a file made beforehand, into an empty table.
+    PsqlCopy,
+}
+
+impl Experiment {
+    /// Its scenarios at `scale`: one for each preset that it stands on, then the cells of its grid.
+    #[must_use]
+    pub fn scenarios(&self, scale: Scale) -> Vec<ScenarioPlan> {
+        let definition = &self.definition;
+        let own = definition.rows.map(|rows| (None, rows));
+        let stands = definition
+            .on
+            .iter()
+            .map(|(on, rows)| (Some(on.as_str()), *rows));
+        let mut scenarios: Vec<ScenarioPlan> = own
+            .into_iter()
+            .chain(stands)
+            .map(|(on, rows)| self.stand(on, rows, scale))
+            .collect();
+        if let Some(vary) = &definition.vary {
+            scenarios.extend(
+                cells(vary, scale)
+                    .into_iter()
+                    .map(|cell| self.cell(vary, cell, scale)),
+            );
+        }
+        scenarios
+    }
+
+    fn stand(&self, on: Option<&str>, rows: Rows, scale: Scale) -> ScenarioPlan {
+        let definition = &self.definition;
+        let arms = definition
+            .arms()
+            .map(|arm| arm_plan(arm, on, &[], rows, scale))
+            .collect();
+        ScenarioPlan {
+            name: match on {
+                Some(on) => format!("{} on {on}", definition.id),
+                None => definition.id.clone(),
+            },
+            on: on.map(str::to_owned),
+            arms,
+            ..self.bare(scale)
+        }
+    }
+
+    fn cell(&self, vary: &Vary, cell: Vec<Setting>, scale: Scale) -> ScenarioPlan {
+        let definition = &self.definition;
+        let knobs: Vec<String> = cell
+            .iter()
+            .filter(|at| at.parameter != POSTGRES_ROUND_TRIP && at.parameter != API_ROUND_TRIP)
+            .map(|at| format!("{}={}", at.parameter, at.value))
+            .collect();
+        let round_trip = |name: &str| {
+            let varied = vary
+                .parameters
+                .iter()
+                .any(|parameter| parameter.name == name);
+            let at = cell.iter().find(|at| at.parameter == name);
+            varied.then(|| at.map_or(0.0, |at| at.value))
+        };
+        let on = vary.on.as_deref();
+        let place: Vec<String> = cell
+            .iter()
+            .map(|at| format!("{}={}", at.parameter, at.value))
+            .collect();
+        ScenarioPlan {
+            name: format!("{} at {}", definition.id, place.join(", ")),
+            on: vary.on.clone(),
+            postgres_round_trip_ms: round_trip(POSTGRES_ROUND_TRIP),
+            api_round_trip_ms: round_trip(API_ROUND_TRIP),
+            arms: definition
+                .arms()
+                .take(2)
+                .map(|arm| arm_plan(arm, on, &knobs, vary.rows, scale))
+                .collect(),
+            cell,
+            ..self.bare(scale)
+        }
+    }
+
+    fn bare(&self, scale: Scale) -> ScenarioPlan {
+        let definition = &self.definition;
+        ScenarioPlan {
+            name: String::new(),
+            experiment: definition.id.clone(),
+            on: None,
+            cell: Vec::new(),
+            workload: definition.workload.clone(),
+            sql: definition.sql.clone(),
+            postgres_round_trip_ms: None,
+            api_round_trip_ms: None,
+            blocks: scale.blocks(),
+            arms: Vec::new(),
+            confirms: None,
+        }
+    }
+}
+
+impl ScenarioPlan {
+    /// The arm that every ratio is against.
+    ///
+    /// # Panics
+    /// Never: a plan has a baseline.
+    #[must_use]
+    pub fn baseline(&self) -> &ArmPlan {
+        &self.arms[0]
+    }
+
+    /// The same comparison of baseline and first candidate once more.
+    #[must_use]
+    pub fn confirmation(&self) -> Self {
+        Self {
+            name: format!("{} again", self.name),
+            arms: self.arms.iter().take(2).cloned().collect(),
+            confirms: Some(self.name.clone()),
+            ..self.clone()
+        }
+    }
+}
+
+fn arm_plan(arm: &Arm, on: Option<&str>, varied: &[String], rows: Rows, scale: Scale) -> ArmPlan {
+    let preset = arm.preset.as_deref().or(on);
+    let load = match preset {
+        Some(preset) if !arm.psql_copy => LoadPlan::Engine {
+            preset: preset.to_owned(),
+            knobs: [&arm.knobs, varied].concat(),
+        },
+        _ => LoadPlan::PsqlCopy,
+    };
+    ArmPlan {
+        name: arm.name.clone(),
+        rows: arm.rows.unwrap_or(rows).at(scale),
+        load,
+    }
+}
+
+/// Every combination of the values; at quick scale of the first and the last of each parameter.
+fn cells(vary: &Vary, scale: Scale) -> Vec<Vec<Setting>> {
+    vary.parameters
+        .iter()
+        .fold(vec![Vec::new()], |cells, parameter| {
+            let values = &parameter.values;
+            let ends = [values.first(), values.last()];
+            let values: Vec<f64> = match scale {
+                Scale::Quick => ends.into_iter().flatten().copied().collect(),
+                Scale::Default | Scale::Full => values.clone(),
+            };
+            cells
+                .iter()
+                .flat_map(|cell| {
+                    values.iter().map(|value| {
+                        let mut cell = cell.clone();
+                        cell.push(Setting {
+                            parameter: parameter.name.clone(),
+                            value: *value,
+                        });
+                        cell
+                    })
+                })
+                .collect()
+        })
+}

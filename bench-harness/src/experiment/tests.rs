@@ -1,0 +1,98 @@
+//! The experiments of this repository, and the scenarios that follow from them.
+
+use std::collections::HashSet;
+
+use super::*;
+
+fn all() -> Vec<Experiment> {
+    Experiment::all(&Experiment::folder(None).unwrap()).unwrap()
+}
+
+fn experiment(id: &str) -> Experiment {
+    all().into_iter().find(|one| one.id() == id).unwrap()
+}
+
+#[test]
+fn scenarios_have_names_of_their_own_and_baselines_that_differ_from_candidates() {
+    for scale in [Scale::Quick, Scale::Default, Scale::Full] {
+        let mut names = HashSet::new();
+        for plan in all().iter().flat_map(|one| one.scenarios(scale)) {
+            assert!(names.insert(plan.name.clone()), "{}", plan.name);
+            assert!(
+                plan.blocks % 2 == 0 && plan.arms.len() >= 2,
+                "{}",
+                plan.name
+            );
+            let differs = |arm: &ArmPlan| {
+                (&arm.load, arm.rows) != (&plan.baseline().load, plan.baseline().rows)
+            };
+            let is_control = plan.experiment == IDENTICAL;
+            assert!(
+                plan.arms[1..].iter().all(|arm| differs(arm) != is_control),
+                "{}",
+                plan.name
+            );
+        }
+    }
+}
+
+#[test]
+fn a_change_is_measured_on_both_presets() {
+    let plans = experiment("counter").scenarios(Scale::Full);
+    let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+    assert_eq!(names, ["counter on before", "counter on tuned"]);
+    let preset = |plan: &ScenarioPlan| match &plan.baseline().load {
+        LoadPlan::Engine { preset, .. } => preset.clone(),
+        LoadPlan::PsqlCopy => String::new(),
+    };
+    assert_eq!(
+        plans.iter().map(preset).collect::<Vec<_>>(),
+        ["before", "tuned"]
+    );
+}
+
+#[test]
+fn a_grid_has_a_scenario_for_every_cell_and_its_corners_at_quick_scale() {
+    let cells = |scale| {
+        let plans = experiment("copy-vs-insert").scenarios(scale);
+        plans
+            .into_iter()
+            .filter(|plan| !plan.cell.is_empty())
+            .collect::<Vec<_>>()
+    };
+    let full = cells(Scale::Full);
+    assert_eq!(full.len(), 12);
+    assert_eq!(
+        full[1].name,
+        "copy-vs-insert at postgres_round_trip_ms=0, write.batch_rows=1000"
+    );
+    assert_eq!(full[1].postgres_round_trip_ms, Some(0.0));
+    let LoadPlan::Engine { knobs, .. } = &full[1].arms[1].load else {
+        panic!("not the engine")
+    };
+    assert_eq!(
+        knobs,
+        &["write.method=copy-binary", "write.batch_rows=1000"]
+    );
+    let quick = cells(Scale::Quick);
+    assert_eq!(quick.len(), 4);
+    assert_eq!(quick[3].postgres_round_trip_ms, Some(10.0));
+}
+
+#[test]
+fn a_file_that_is_not_named_after_its_experiment_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = Experiment::folder(None).unwrap();
+    std::fs::copy(from.join("a-a.toml"), folder.path().join("a-a.toml")).unwrap();
+    std::fs::copy(from.join("counter.toml"), folder.path().join("mutex.toml")).unwrap();
+    let error = format!("{:#}", Experiment::all(folder.path()).unwrap_err());
+    assert!(
+        error.contains("mutex.toml") && error.contains("counter"),
+        "{error}"
+    );
+
+    std::fs::remove_file(folder.path().join("a-a.toml")).unwrap();
+    std::fs::remove_file(folder.path().join("mutex.toml")).unwrap();
+    let error = Experiment::all(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("has no a-a.toml"), "{error}");
+}

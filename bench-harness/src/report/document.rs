@@ -1,0 +1,275 @@
+//! What a report consists of, whatever it is written in.
+//!
+//! [`super::outline`] makes a [`Document`] of results, once; Markdown and HTML lay the same one out,
+//! so both have the same facts. A [`Chart`] holds data: HTML draws it with its table behind it,
+//! Markdown prints the table alone.
+
+/// A whole report.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Document {
+    pub(super) title: String,
+    /// What it is of: date, machine, server, in one line.
+    pub(super) subtitle: String,
+    pub(super) sections: Vec<Section>,
+}
+
+/// A part with a heading. Its blocks come before its parts.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Section {
+    /// Unique; made of `a-z`, `0-9` and `-`, so that links can name it.
+    pub(super) id: String,
+    pub(super) title: String,
+    pub(super) blocks: Vec<Block>,
+    pub(super) parts: Vec<Section>,
+}
+
+/// One thing below another.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Block {
+    Paragraph(String),
+    List(Vec<String>),
+    /// Of a shell.
+    Code(String),
+    /// Something that weakens what follows.
+    Warning(String),
+    /// The verdict on a claim, as the first thing of an experiment's part.
+    Verdict {
+        tone: Tone,
+        word: String,
+        text: String,
+    },
+    Table(Table),
+    Chart(Chart),
+    /// What most readers pass over, under a line that says what it is.
+    Details {
+        summary: String,
+        blocks: Vec<Block>,
+    },
+}
+
+/// What a word or figure means, for colours and signs (▲ better, ▼ worse).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Tone {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// Improved; a claim supported or exceeded.
+    Better,
+    /// Regressed; a claim refuted.
+    Worse,
+    /// No difference that matters.
+    Same,
+    /// Not decided.
+    Open,
+}
+
+/// Cells in rows, every row as long as `columns`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Table {
+    /// What it shows, for those who cannot see it in its place.
+    pub(super) caption: String,
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<Vec<Cell>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) align: Align,
+}
+
+/// On which side of its column a cell stands: names left, figures right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    /// What it is sorted by, if not its text.
+    pub(super) order: Option<f64>,
+    pub(super) tone: Tone,
+    /// Id of the section that it leads to.
+    pub(super) link: Option<String>,
+}
+
+/// Data to be drawn. Gains are factors: 2 is twice as good, 0.5 twice as bad; axes of gains are
+/// logarithmic and mark 1.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Chart {
+    /// Unique, like that of a section.
+    pub(super) id: String,
+    /// What it shows, in one sentence: the title of the drawing.
+    pub(super) title: String,
+    pub(super) plot: Plot,
+    /// The same data as cells.
+    pub(super) data: Table,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Plot {
+    /// Steps from `before` (1×) to `tuned`, each beginning where the one before ended; the last two
+    /// are how far the product misses the whole, and the whole.
+    Waterfall { steps: Vec<WaterfallStep> },
+    /// For each change two bars with intervals: added alone to `before`, taken alone out of `tuned`.
+    Gains { rows: Vec<GainRow> },
+    /// One point per sample, one strip per arm, in groups that share an axis (seconds, from 0).
+    Strips { groups: Vec<StripGroup> },
+    /// Gain over two parameters.
+    HeatMap {
+        across: String,
+        across_values: Vec<String>,
+        down: String,
+        down_values: Vec<String>,
+        /// Row by row; a cell that was not measured is `None`.
+        cells: Vec<Vec<Option<HeatCell>>>,
+    },
+    /// Gain with its interval over one parameter, with the claimed range behind it.
+    Line {
+        across: String,
+        points: Vec<LinePoint>,
+        claimed: Option<ClaimedRange>,
+        /// Where the gain crosses the claim's floor, interpolated, in the parameter's unit.
+        crossover: Option<f64>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct WaterfallStep {
+    pub(super) name: String,
+    /// Its own factor.
+    pub(super) gain: f64,
+    pub(super) kind: StepKind,
+    pub(super) link: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StepKind {
+    /// A change with its gain.
+    Change,
+    /// By how much the whole is more or less than the product of the changes.
+    Interaction,
+    /// The whole, measured: drawn from 1×.
+    Total,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct GainRow {
+    pub(super) name: String,
+    pub(super) added: Option<GainBar>,
+    pub(super) taken_out: Option<GainBar>,
+    pub(super) link: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct GainBar {
+    pub(super) gain: f64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+    pub(super) tone: Tone,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct StripGroup {
+    pub(super) name: String,
+    pub(super) strips: Vec<Strip>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Strip {
+    pub(super) name: String,
+    pub(super) values: Vec<f64>,
+    pub(super) median: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct HeatCell {
+    pub(super) gain: f64,
+    pub(super) tone: Tone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct LinePoint {
+    pub(super) at: f64,
+    pub(super) gain: f64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+    pub(super) tone: Tone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ClaimedRange {
+    pub(super) low: f64,
+    pub(super) high: Option<f64>,
+}
+
+impl Cell {
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A figure as it is printed, sorted by its value.
+    pub(super) fn figure(text: impl Into<String>, value: f64) -> Self {
+        Self {
+            order: Some(value),
+            ..Self::text(text)
+        }
+    }
+
+    /// A figure that is not there.
+    pub(super) fn absent() -> Self {
+        Self::text("–")
+    }
+
+    pub(super) fn toned(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+
+    pub(super) fn linked(self, id: impl Into<String>) -> Self {
+        Self {
+            link: Some(id.into()),
+            ..self
+        }
+    }
+}
+
+impl Table {
+    /// A table whose columns named with a leading `>` hold figures.
+    pub(super) fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
+        let column = |name: &&str| match name.strip_prefix('>') {
+            Some(name) => Column {
+                name: name.to_owned(),
+                align: Align::Right,
+            },
+            None => Column {
+                name: (*name).to_owned(),
+                align: Align::Left,
+            },
+        };
+        Self {
+            caption: caption.into(),
+            columns: columns.iter().map(column).collect(),
+            rows: Vec::new(),
+        }
+    }
+}
+
+impl Section {
+    pub(super) fn new(id: impl Into<String>, title: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            title: title.into(),
+            blocks: Vec::new(),
+            parts: Vec::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, block: Block) {
+        self.blocks.push(block);
+    }
+}

@@ -1,0 +1,243 @@
+//! Scales with their ticks.
+
+use std::iter;
+
+use super::is_drawable;
+use super::svg::{Drawing, Path, X};
+use crate::report::units::plain;
+
+/// The part of an axis left free beyond its outermost value.
+const MARGIN_SHARE: f64 = 0.04;
+
+/// Gains that every axis holds: noise of a few per cent must not look like a mountain.
+const LEAST_RANGE: (f64, f64) = (0.8, 1.25);
+
+/// The widest range that is drawn. Beyond it an interval says nothing and runs off the edge.
+const WIDEST_RANGE: (f64, f64) = (1e-4, 1e6);
+
+/// Ticks that an axis should have; their labels must fit on a phone.
+const TICKS: std::ops::RangeInclusive<usize> = 3..=6;
+
+/// Steps that an axis of seconds has at most: with medians printed, few say enough.
+const MOST_TICKS_OF_SECONDS: f64 = 4.0;
+
+/// Steps between ticks of a decade, from coarse to fine.
+const LOGARITHMIC_STEPS: [&[f64]; 4] = [
+    &[1.0],
+    &[1.0, 3.0],
+    &[1.0, 2.0, 5.0],
+    &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+];
+
+/// A logarithmic axis of gains.
+pub(super) struct GainScale {
+    low: f64,
+    high: f64,
+}
+
+impl GainScale {
+    /// An axis that holds `gains` and 1; what cannot be drawn is passed over.
+    pub(super) fn of(gains: impl IntoIterator<Item = f64>) -> Self {
+        let (low, high) = gains
+            .into_iter()
+            .filter(|gain| is_drawable(*gain))
+            .map(|gain| gain.clamp(WIDEST_RANGE.0, WIDEST_RANGE.1))
+            .fold(LEAST_RANGE, |(low, high), gain| {
+                (low.min(gain), high.max(gain))
+            });
+        let margin = (high / low).ln() * MARGIN_SHARE;
+        Self {
+            low: low.ln() - margin,
+            high: high.ln() + margin,
+        }
+    }
+
+    /// Where `gain` lies, from 0 to 1; what lies beyond is drawn at the edge.
+    pub(super) fn at(&self, gain: f64) -> f64 {
+        if gain.is_nan() || gain <= 0.0 {
+            return 0.0;
+        }
+        ((gain.ln() - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+    }
+
+    /// Round factors along the axis.
+    pub(super) fn ticks(&self) -> Vec<f64> {
+        LOGARITHMIC_STEPS
+            .iter()
+            .map(|steps| self.in_decades(steps))
+            .chain(iter::once_with(|| self.evenly()))
+            .find(|ticks| ticks.len() >= *TICKS.start())
+            .map(|ticks| thinned(&ticks))
+            .unwrap_or_default()
+    }
+
+    fn in_decades(&self, steps: &[f64]) -> Vec<f64> {
+        let decades =
+            (self.low / 10_f64.ln()).floor() as i32..=(self.high / 10_f64.ln()).ceil() as i32;
+        decades
+            .flat_map(|decade| {
+                steps
+                    .iter()
+                    .map(move |step| rounded(step * 10_f64.powi(decade)))
+            })
+            .filter(|tick| self.holds(*tick))
+            .collect()
+    }
+
+    /// Where the axis is so short that it is nearly linear.
+    fn evenly(&self) -> Vec<f64> {
+        let (low, high) = (self.low.exp(), self.high.exp());
+        let step = round_step((high - low) / *TICKS.end() as f64);
+        multiples(step, low, high)
+    }
+
+    fn holds(&self, tick: f64) -> bool {
+        (self.low..=self.high).contains(&tick.ln())
+    }
+
+    /// Draws the ticks as vertical lines, with their labels above `top`, and 1× stronger.
+    pub(super) fn draw_across(&self, drawing: &mut Drawing, top: f64, bottom: f64) {
+        let (mut rules, mut one) = (Path::default(), Path::default());
+        for tick in self.ticks() {
+            let x = self.at(tick);
+            let is_one = tick == 1.0;
+            let rule = if is_one { &mut one } else { &mut rules };
+            rule.vertical(x, top, bottom);
+            let class = if is_one { "m strong" } else { "m muted" };
+            drawing.text(X(x), top - 6.0, class, &factor(tick));
+        }
+        drawing.paths(&[("tick", rules), ("one", one)]);
+    }
+}
+
+/// `2×`, `0.5×`: a tick's label, without digits that say nothing.
+pub(super) fn factor(tick: f64) -> String {
+    format!("{}×", plain(tick))
+}
+
+/// A linear axis of seconds, from 0.
+pub(super) struct SecondsScale {
+    high: f64,
+}
+
+impl SecondsScale {
+    pub(super) fn of(seconds: impl IntoIterator<Item = f64>) -> Self {
+        let high = seconds
+            .into_iter()
+            .filter(|value| value.is_finite())
+            .fold(0.0, f64::max);
+        Self {
+            high: if high > 0.0 {
+                high * (1.0 + MARGIN_SHARE)
+            } else {
+                1.0
+            },
+        }
+    }
+
+    /// Where `seconds` lies, from 0 to 1.
+    pub(super) fn at(&self, seconds: f64) -> f64 {
+        if seconds.is_finite() {
+            (seconds / self.high).clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
+    }
+
+    /// Adds the ticks to `rules` as vertical lines, and draws their labels below `bottom`.
+    pub(super) fn draw_across(
+        &self,
+        drawing: &mut Drawing,
+        rules: &mut Path,
+        top: f64,
+        bottom: f64,
+    ) {
+        let step = round_step(self.high / MOST_TICKS_OF_SECONDS);
+        let ticks = multiples(step, 0.0, self.high);
+        let last = ticks.last().copied().unwrap_or(self.high);
+        let (scale, unit) = match last {
+            _ if last < 1e-3 => (1e6, "µs"),
+            _ if last < 1.0 => (1e3, "ms"),
+            _ => (1.0, "s"),
+        };
+        for tick in ticks {
+            rules.vertical(self.at(tick), top, bottom);
+            let text = plain(rounded(tick * scale));
+            let text = if tick == 0.0 {
+                text
+            } else {
+                format!("{text} {unit}")
+            };
+            drawing.text(X(self.at(tick)), bottom + 15.0, "m muted", &text);
+        }
+    }
+}
+
+/// The smallest of 1, 2, 5, 10 … that is at least `least`.
+fn round_step(least: f64) -> f64 {
+    let decade = 10_f64.powf(least.log10().floor());
+    let steps = [1.0, 2.0, 5.0].map(|step| step * decade);
+    let fitting = steps.into_iter().find(|step| *step >= least * (1.0 - 1e-9));
+    fitting.unwrap_or(10.0 * decade)
+}
+
+fn multiples(step: f64, low: f64, high: f64) -> Vec<f64> {
+    let (first, last) = ((low / step).ceil(), (high / step).floor());
+    iter::successors(Some(first), |nth| Some(nth + 1.0))
+        .take_while(|nth| *nth <= last)
+        .map(|nth| rounded(nth * step))
+        .collect()
+}
+
+/// Every second tick, or every third …, of too many; 1 stays.
+fn thinned(ticks: &[f64]) -> Vec<f64> {
+    let every = ticks.len().div_ceil(*TICKS.end());
+    let one = ticks.iter().position(|tick| *tick == 1.0).unwrap_or(0);
+    let kept = ticks
+        .iter()
+        .enumerate()
+        .filter(|(nth, _)| nth.abs_diff(one) % every == 0);
+    kept.map(|(_, tick)| *tick).collect()
+}
+
+/// Without the last bits, which multiplying leaves: 0.3, not 0.30000000000000004.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.9e}").parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticks(gains: &[f64]) -> String {
+        let ticks = GainScale::of(gains.iter().copied()).ticks();
+        ticks
+            .iter()
+            .map(|tick| factor(*tick))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn ticks_are_few_and_round() {
+        insta::assert_snapshot!(ticks(&[]), @"0.8× 0.9× 1× 1.1× 1.2×");
+        insta::assert_snapshot!(ticks(&[0.97, 1.4]), @"0.8× 1× 1.2× 1.4×");
+        insta::assert_snapshot!(ticks(&[0.5, 3.0]), @"0.5× 1× 2×");
+        insta::assert_snapshot!(ticks(&[40.0]), @"1× 3× 10× 30×");
+        insta::assert_snapshot!(ticks(&[0.1, 1e6]), @"1× 100× 10,000× 1,000,000×");
+        insta::assert_snapshot!(ticks(&[f64::NAN, f64::INFINITY, -1.0, 0.0]), @"0.8× 0.9× 1× 1.1× 1.2×");
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_stands_at_an_edge() {
+        let scale = GainScale::of([2.0]);
+        assert_eq!(scale.at(f64::NAN), 0.0);
+        assert_eq!(scale.at(0.0), 0.0);
+        assert_eq!(scale.at(f64::INFINITY), 1.0);
+        let scale = SecondsScale::of([]);
+        assert_eq!(
+            (scale.at(f64::NAN), scale.at(0.5), scale.at(7.0)),
+            (0.0, 0.5, 1.0)
+        );
+    }
+}

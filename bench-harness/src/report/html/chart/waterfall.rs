@@ -1,0 +1,101 @@
+//! Each change begins where the one before ended.
+
+use minijinja::HtmlEscape;
+
+use super::axis::GainScale;
+use super::is_drawable;
+use super::label::{HALF_HEIGHT, Labels};
+use super::svg::{Beside, Drawing, Path, X};
+use crate::report::document::{StepKind, WaterfallStep};
+use crate::report::units::Times;
+
+const AXIS_HEIGHT: f64 = 24.0;
+const BAR_HEIGHT: f64 = 16.0;
+
+/// Room for the value behind the longest bar.
+const RIGHT: f64 = 58.0;
+
+/// A step with the gains at which it begins and ends.
+struct Bar<'a> {
+    step: &'a WaterfallStep,
+    from: f64,
+    to: f64,
+}
+
+pub(super) fn draw(id: &str, steps: &[WaterfallStep]) -> Drawing {
+    let bars = bars(steps);
+    let scale = GainScale::of(bars.iter().flat_map(|bar| [bar.from, bar.to]));
+    let labels = Labels::of(steps.iter().map(|step| step.name.as_str()));
+    let row_height = labels.row_height();
+    let bottom = AXIS_HEIGHT + row_height * bars.len() as f64;
+    let mut drawing = Drawing::new(labels.margin(), RIGHT, bottom + 4.0);
+    let hatch = format!("{}-hatch", HtmlEscape(id));
+    drawing.raw(format_args!(
+        r#"<pattern id="{hatch}" width=6 height=6 patternUnits=userSpaceOnUse patternTransform="rotate(45)"><path class=hatch d="M0 3h6"/></pattern>"#
+    ));
+    scale.draw_across(&mut drawing, AXIS_HEIGHT, bottom);
+    let (mut names, mut connections) = (String::new(), Path::default());
+    for (row, bar) in bars.iter().enumerate() {
+        let middle = AXIS_HEIGHT + row_height * (row as f64 + 0.5);
+        let (from, to) = (scale.at(bar.from), scale.at(bar.to));
+        names += &labels.row(row, middle, bar.step.link.as_deref());
+        let fill = match bar.step.kind {
+            StepKind::Interaction => format!(r#" fill="url(#{hatch})""#),
+            StepKind::Change | StepKind::Total => String::new(),
+        };
+        drawing.rect(
+            class(bar),
+            (from, to),
+            middle - BAR_HEIGHT / 2.0,
+            BAR_HEIGHT,
+            &fill,
+        );
+        // The whole is drawn from 1, and not from where the last step ended.
+        if row + 2 < bars.len() {
+            let gap = BAR_HEIGHT / 2.0;
+            connections.vertical(to, middle + gap, middle + row_height - gap);
+        }
+        let value = if is_drawable(bar.step.gain) {
+            Times(bar.step.gain).to_string()
+        } else {
+            "–".to_owned()
+        };
+        drawing.text(X(from.max(to)), middle + HALF_HEIGHT, "v", &value);
+    }
+    drawing.paths(&[("step", connections)]);
+    drawing.beside(Beside::Left, &names);
+    drawing
+}
+
+fn bars(steps: &[WaterfallStep]) -> Vec<Bar<'_>> {
+    let mut so_far = 1.0;
+    steps
+        .iter()
+        .map(|step| {
+            let gain = if is_drawable(step.gain) {
+                step.gain
+            } else {
+                1.0
+            };
+            let from = match step.kind {
+                StepKind::Change | StepKind::Interaction => so_far,
+                StepKind::Total => 1.0,
+            };
+            so_far = from * gain;
+            Bar {
+                step,
+                from,
+                to: so_far,
+            }
+        })
+        .collect()
+}
+
+fn class(bar: &Bar<'_>) -> &'static str {
+    match bar.step.kind {
+        StepKind::Interaction => "hatched",
+        StepKind::Total => "total",
+        StepKind::Change if bar.to < bar.from => "down",
+        StepKind::Change => "up",
+    }
+}

@@ -1,0 +1,178 @@
+use super::*;
+use crate::report::document::{Block, Cell, Chart, Plot, Section, Table};
+use crate::report::example;
+
+const HOSTILE: &str = "<script>alert(1)</script>\" onload='x' &";
+
+fn section(id: &str, blocks: Vec<Block>) -> Section {
+    Section {
+        blocks,
+        ..Section::new(id, HOSTILE)
+    }
+}
+
+fn table() -> Table {
+    let mut table = Table::new(HOSTILE, &["Name", ">Gain"]);
+    table.rows.push(vec![
+        Cell::text(HOSTILE).linked("part"),
+        Cell::figure("1.23× (1.20–1.30)", 1.2345).toned(Tone::Better),
+    ]);
+    table.rows.push(vec![
+        Cell::text("b"),
+        Cell::figure("~ 1.01×", 1.012_345_6).toned(Tone::Open),
+    ]);
+    table
+}
+
+/// One of every block.
+fn blocks() -> Vec<Block> {
+    let text = HOSTILE.to_owned();
+    vec![
+        Block::Paragraph(text.clone()),
+        Block::List(vec![text.clone()]),
+        Block::Code(text.clone()),
+        Block::Warning(text.clone()),
+        Block::Verdict {
+            tone: Tone::Worse,
+            word: "refuted".to_owned(),
+            text: text.clone(),
+        },
+        Block::Table(table()),
+        Block::Chart(Chart {
+            id: "a-chart".to_owned(),
+            title: text.clone(),
+            plot: Plot::Gains { rows: Vec::new() },
+            data: table(),
+        }),
+        Block::Details {
+            summary: text,
+            blocks: vec![Block::Paragraph("within".to_owned())],
+        },
+    ]
+}
+
+fn document() -> Document {
+    let mut whole = section("whole", blocks());
+    whole.parts.push(section("part", blocks()));
+    Document {
+        title: HOSTILE.to_owned(),
+        subtitle: HOSTILE.to_owned(),
+        sections: vec![whole, section("empty", Vec::new())],
+    }
+}
+
+fn ids(sections: &[Section]) -> Vec<&str> {
+    sections
+        .iter()
+        .flat_map(|section| {
+            let mut all = vec![section.id.as_str()];
+            all.extend(ids(&section.parts));
+            all
+        })
+        .collect()
+}
+
+#[test]
+fn text_stays_text_wherever_it_stands() {
+    let page = page(&document(), r#"{"name":"</script><script>alert(1)<!--"}"#).unwrap();
+    let raw = r#"{"name":"<\/script><script>alert(1)<\u0021--"}"#;
+    assert_eq!(page.matches(raw).count(), 1);
+    let page = page.replace(raw, "");
+    assert!(!page.contains("<script>alert"));
+    assert!(!page.contains("onload='x'"));
+    assert_eq!(page.matches("</script>").count(), 2);
+    assert!(
+        page.matches("&lt;script&gt;alert(1)&lt;&#x2f;script&gt;")
+            .count()
+            > 20
+    );
+}
+
+#[test]
+fn every_block_has_its_form() {
+    let mut document = document();
+    document.title = "T".to_owned();
+    document.sections[0].parts.clear();
+    let page = page(&document, "{}").unwrap().replace(HOSTILE, "…");
+    let main = &page[page.find("<main").unwrap()..page.find("</main>").unwrap()];
+    insta::assert_snapshot!(main);
+}
+
+#[test]
+fn the_report_has_every_section_and_needs_no_network() {
+    let results = example::results();
+    let document = outline::of(&results);
+    let page = render(&results).unwrap();
+    for id in ids(&document.sections) {
+        let begin = format!("<section id=\"{id}\"");
+        assert_eq!(page.matches(&begin).count(), 1, "{id}");
+        assert!(
+            page.contains(&format!("href=\"#{id}\"")),
+            "{id} is not in the contents"
+        );
+    }
+    for address in ["http://", "https://", "src=", "@import", "url(h"] {
+        assert!(!page.contains(address), "{address}");
+    }
+}
+
+#[test]
+fn every_link_leads_to_a_place() {
+    let page = render(&example::results()).unwrap();
+    for (at, _) in page.match_indices("href=\"#") {
+        let id = page[at + 7..].split('"').next().unwrap();
+        assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+}
+
+#[test]
+fn ids_are_unique() {
+    let page = render(&example::results()).unwrap();
+    let mut ids: Vec<&str> = page
+        .match_indices(" id=\"")
+        .filter_map(|(at, _)| page[at + 5..].split('"').next())
+        .collect();
+    ids.sort_unstable();
+    let all = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+}
+
+#[test]
+fn a_report_without_samples_is_a_page_too() {
+    let page = render(&example::results_without_samples()).unwrap();
+    assert!(page.ends_with("</html>"), "{page}");
+}
+
+#[test]
+fn the_raw_data_has_every_sample_to_five_digits() {
+    let results = example::results();
+    let data: serde_json::Value = serde_json::from_str(&data::render(&results).unwrap()).unwrap();
+    let scenarios = data["scenarios"].as_array().unwrap();
+    assert_eq!(scenarios.len(), results.scenarios.len());
+    for (raw, scenario) in scenarios.iter().zip(&results.scenarios) {
+        assert_eq!(raw["name"], scenario.plan.name);
+        for (raw, arm) in raw["arms"].as_array().unwrap().iter().zip(&scenario.arms) {
+            assert_eq!(raw[0], arm.name);
+            let values = raw[2].as_array().unwrap().iter();
+            let values: Vec<f64> = values.filter_map(serde_json::Value::as_f64).collect();
+            assert_eq!(values.len(), arm.wall_seconds_by_block.len());
+            for (raw, sample) in values.iter().zip(&arm.wall_seconds_by_block) {
+                assert!((raw / sample.value - 1.0).abs() < 1e-4);
+            }
+        }
+    }
+    let findings: usize = results
+        .experiments
+        .iter()
+        .map(|one| one.findings.len())
+        .sum();
+    let comparisons = data["comparisons"].as_array().unwrap();
+    assert_eq!(comparisons.len(), findings);
+    let columns = data["comparison_columns"].as_array().unwrap();
+    assert!(
+        comparisons
+            .iter()
+            .all(|one| one.as_array().unwrap().len() == columns.len())
+    );
+}

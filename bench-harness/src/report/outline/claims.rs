@@ -1,0 +1,105 @@
+//! Every claim with what became of it.
+
+use super::words::{besides, claim_cell, gain_cell, name, promise};
+use super::{chosen, paragraph, places};
+use crate::report::document::{Block, Cell, Section, Table};
+use crate::results::{ExperimentResults, Results};
+use crate::stats::ClaimVerdict;
+
+pub(super) fn section(results: &Results) -> Section {
+    let mut section = Section::new("claims", "The claims");
+    section.push(paragraph(
+        "A gain is a factor: 2× is twice as fast, or half of what the claim is about. Beside it stands its interval; ~ \
+         stands for a gain whose interval includes 1. The verdict is that on before, the state that the claims were \
+         made about; of a change that was not measured there, that on tuned.",
+    ));
+    let (changes, goals) = tables(results);
+    if changes.rows.is_empty() && goals.rows.is_empty() {
+        section.push(paragraph("No claim was part of this run."));
+    }
+    if !changes.rows.is_empty() {
+        section.push(Block::Table(changes));
+    }
+    if !goals.rows.is_empty() {
+        section.push(paragraph("Claims about whole configurations:"));
+        section.push(Block::Table(goals));
+    }
+    section
+}
+
+/// The claims about single changes, and those about whole configurations.
+pub(in crate::report) fn tables(results: &Results) -> (Table, Table) {
+    let mut changes = Table::new(
+        "Claims about single changes",
+        &[
+            "Claim",
+            "Section of the report",
+            ">Promised",
+            ">Added to before",
+            ">Taken out of tuned",
+            "Verdict",
+            "Where it holds",
+        ],
+    );
+    changes.rows = chosen::changes(results)
+        .into_iter()
+        .map(|experiment| change_row(results, experiment))
+        .collect();
+    let mut goals = Table::new(
+        "Claims about whole configurations",
+        &[
+            "Claim",
+            "Compared",
+            ">Promised",
+            ">Measured",
+            "Verdict",
+            "Where it holds",
+        ],
+    );
+    goals.rows = chosen::goals(results)
+        .into_iter()
+        .map(|experiment| goal_row(results, experiment))
+        .collect();
+    (changes, goals)
+}
+
+fn change_row(results: &Results, experiment: &ExperimentResults) -> Vec<Cell> {
+    let confidence = results.confidence_level;
+    vec![
+        title(experiment),
+        name(&experiment.definition.section),
+        Cell::text(promise(&experiment.definition)),
+        gain_cell(experiment.on(Some("before")), confidence),
+        gain_cell(experiment.on(Some("tuned")), confidence),
+        claim_cell(experiment),
+        holds_cell(results, experiment),
+    ]
+}
+
+fn goal_row(results: &Results, experiment: &ExperimentResults) -> Vec<Cell> {
+    let definition = &experiment.definition;
+    let candidate = definition.candidates.first();
+    let compared = candidate.map_or_else(String::new, |candidate| {
+        format!("{} against {}", candidate.name, definition.baseline.name)
+    });
+    vec![
+        title(experiment),
+        name(&compared),
+        Cell::text(promise(definition)),
+        gain_cell(experiment.on(None), results.confidence_level),
+        claim_cell(experiment),
+        holds_cell(results, experiment),
+    ]
+}
+
+pub(super) fn title(experiment: &ExperimentResults) -> Cell {
+    let definition = &experiment.definition;
+    name(&definition.title).linked(&definition.id)
+}
+
+fn holds_cell(results: &Results, experiment: &ExperimentResults) -> Cell {
+    let place = places::of_claim(experiment);
+    let is_open = experiment.verdict == ClaimVerdict::Inconclusive;
+    let besides = is_open.then(|| besides(results, experiment)).flatten();
+    Cell::text(besides.map_or(place.clone(), |besides| format!("{place}; {besides}")))
+}

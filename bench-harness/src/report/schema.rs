@@ -1,0 +1,116 @@
+//! The layout of `run.json` and `results.json` as JSON Schemas, for programs that read them.
+//!
+//! Both are committed in `reports/schema`; a test keeps them up to date.
+
+use schemars::Schema;
+use serde_json::Value;
+
+use crate::results::Results;
+use crate::run_record::{RunRecord, SCHEMA_VERSION};
+
+/// The schema of `results.json`.
+#[must_use]
+pub fn results_schema() -> Value {
+    titled(
+        schemars::schema_for!(Results),
+        "Results of an ApiTap benchmark run",
+    )
+}
+
+/// The schema of `run.json`.
+#[must_use]
+pub fn run_record_schema() -> Value {
+    titled(
+        schemars::schema_for!(RunRecord),
+        "Record of an ApiTap benchmark run",
+    )
+}
+
+fn titled(mut schema: Schema, title: &str) -> Value {
+    let title = format!("{title}, version {SCHEMA_VERSION}");
+    schema.insert("title".to_owned(), title.into());
+    schema.to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use jsonschema::Validator;
+
+    use super::*;
+    use crate::report::example;
+    use crate::report::json;
+
+    /// Set to write the schemas anew.
+    const UPDATE: &str = "UPDATE_SCHEMAS";
+
+    fn committed(file: &str, schema: &Value) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../reports/schema")
+            .join(file);
+        let mut text = serde_json::to_string_pretty(schema).unwrap();
+        text.push('\n');
+        if std::env::var_os(UPDATE).is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &text).unwrap();
+        }
+        let found: Value =
+            serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or("null".into())).unwrap();
+        assert!(
+            found == *schema,
+            "reports/schema/{file} is out of date: run the tests with {UPDATE}=1, and raise SCHEMA_VERSION \
+             if a field changed its meaning or went"
+        );
+    }
+
+    fn validator(schema: &Value) -> Validator {
+        jsonschema::validator_for(schema).unwrap()
+    }
+
+    fn results() -> Value {
+        serde_json::from_str(&json::render(&example::results()).unwrap()).unwrap()
+    }
+
+    fn errors(validator: &Validator, instance: &Value) -> Vec<String> {
+        let errors = validator.iter_errors(instance);
+        errors.map(|error| error.to_string()).collect()
+    }
+
+    #[test]
+    fn the_committed_schemas_are_up_to_date() {
+        committed("results.schema.json", &results_schema());
+        committed("run.schema.json", &run_record_schema());
+    }
+
+    #[test]
+    fn what_is_written_fits_its_schema() {
+        let none: [String; 0] = [];
+        assert_eq!(errors(&validator(&results_schema()), &results()), none);
+        let record = serde_json::to_value(example::run_record()).unwrap();
+        assert_eq!(errors(&validator(&run_record_schema()), &record), none);
+        let empty = serde_json::to_value(example::results_without_samples()).unwrap();
+        assert_eq!(errors(&validator(&results_schema()), &empty), none);
+    }
+
+    #[test]
+    fn what_lacks_a_field_or_has_one_too_many_does_not_fit() {
+        let validator = validator(&results_schema());
+        let refused = |change: &dyn Fn(&mut Value)| {
+            let mut results = results();
+            change(&mut results);
+            assert!(!errors(&validator, &results).is_empty());
+        };
+        refused(&|results| {
+            results.as_object_mut().unwrap().remove("seed");
+        });
+        refused(&|results| results["colour"] = "red".into());
+        refused(&|results| results["experiments"][0]["findings"][0]["verdict"] = "great".into());
+        refused(&|results| {
+            let finding = &mut results["experiments"][1]["findings"][0];
+            finding.as_object_mut().unwrap().remove("claim");
+        });
+        refused(&|results| results["scenarios"][0]["plan"]["rows"] = 7.into());
+        refused(&|results| results["confidence_level"] = "0.95".into());
+    }
+}

@@ -1,0 +1,42 @@
+//! Which comparisons are judged together.
+//!
+//! Of many comparisons of equal arms some look different by chance, so what is read together is
+//! corrected together (Holm). Read together are: the claims on each preset, the variants of the
+//! claims on each preset, and the cells of one grid. Identical arms are a family of their own,
+//! because they ask another question.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::{IDENTICAL, ScenarioPlan};
+use crate::stats::Correction;
+
+/// Comparisons that were judged together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Family {
+    /// Its name, such as `claims on before`.
+    pub name: String,
+    /// How they were corrected for their number.
+    pub correction: Correction,
+}
+
+/// The name of the family of the comparison of a scenario's arm with its baseline; `nth` is the
+/// arm's place among the candidates.
+pub(super) fn name(plan: &ScenarioPlan, nth: usize) -> String {
+    let place = plan.on.as_deref().map_or_else(
+        || "with presets of their own".to_owned(),
+        |on| format!("on {on}"),
+    );
+    if plan.confirms.is_some() {
+        format!("confirmations {place}")
+    } else if plan.experiment == IDENTICAL {
+        format!("identical arms {place}")
+    } else if !plan.cell.is_empty() {
+        format!("grid of {}", plan.experiment)
+    } else if nth == 0 {
+        format!("claims {place}")
+    } else {
+        format!("variants {place}")
+    }
+}

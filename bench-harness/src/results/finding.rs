@@ -1,0 +1,301 @@
+//! Baseline and candidate compared, judged, and held against the claim.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SamplesByScenario;
+use super::arm::{blocks, log_ratios};
+use super::family::{self, Family};
+use crate::experiment::{Definition, IDENTICAL, Setting};
+use crate::measurement::{Metric, Samples};
+use crate::run_record::{RunRecord, Scenario};
+use crate::stats::{ClaimVerdict, Judged, Threshold, Verdict, claim_verdict, judge_family};
+
+/// A candidate compared with the baseline of its scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// Experiment by id.
+    pub experiment: String,
+    /// Scenario by name.
+    pub scenario: String,
+    /// Preset that both arms stand on; absent where each names its own.
+    pub on: Option<String>,
+    /// Place in the experiment's grid; empty outside of one.
+    pub cell: Vec<Setting>,
+    /// Arm by name.
+    pub candidate: String,
+    /// Whether this is the candidate that the claim is about.
+    pub is_headline: bool,
+    /// What became of the quantity that the claim is about, after everything that weakens it.
+    pub verdict: Verdict,
+    /// What that says of the claim, here.
+    pub claim: ClaimVerdict,
+    /// Why `verdict` and `claim` are weaker than the figures alone would have them.
+    pub weakened: Option<Weakened>,
+    /// The quantity of the claim first, then time and the processor time of both sides.
+    pub measures: Vec<Measure>,
+    /// The same comparison on restarted servers, where it was flagged and the run confirms.
+    pub confirmation: Option<Confirmation>,
+    /// Blocks in which an arm has no figure, and which the comparison therefore lacks.
+    pub blocks_dropped: usize,
+}
+
+/// One quantity compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// The quantity.
+    pub metric: Metric,
+    /// Below what difference nobody needs to care.
+    pub threshold: Threshold,
+    /// Candidate ÷ baseline, judged; absent if no block has both.
+    pub judged: Option<Judged>,
+}
+
+/// What makes a verdict weaker than its figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Weakened {
+    /// Arms that are the same differed in this run.
+    IdenticalArmsDiffer,
+    /// Measured once more, the difference was not there.
+    Unconfirmed,
+}
+
+/// A comparison that was measured once more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// Scenario by name.
+    pub scenario: String,
+    /// What it found by itself.
+    pub judged: Judged,
+    /// Whether it found the same: improved again, or regressed again.
+    pub agrees: bool,
+}
+
+impl Finding {
+    /// The quantity that the claim is about.
+    #[must_use]
+    pub fn leading(&self) -> Option<&Judged> {
+        self.measures.first()?.judged.as_ref()
+    }
+
+    /// The judgement of one quantity.
+    #[must_use]
+    pub fn of(&self, metric: Metric) -> Option<&Judged> {
+        let measure = self.measures.iter().find(|one| one.metric == metric)?;
+        measure.judged.as_ref()
+    }
+
+    /// How many times less the candidate costs; above 1 is better.
+    #[must_use]
+    pub fn gain(&self) -> Option<f64> {
+        Some(1.0 / self.leading()?.comparison.ratio)
+    }
+
+    /// Whether it is so far from "no difference" that it must be measured once more.
+    #[must_use]
+    pub fn is_flagged(&self) -> bool {
+        self.measures.first().is_some_and(is_flagged)
+    }
+
+    /// Quantities that are conclusive although the leading one is not.
+    pub fn conclusive_besides(&self) -> impl Iterator<Item = (Metric, &Judged)> {
+        let inconclusive = self
+            .leading()
+            .is_none_or(|judged| judged.verdict == Verdict::Inconclusive);
+        self.measures.iter().skip(1).filter_map(move |measure| {
+            let judged = measure.judged.as_ref()?;
+            let says_more = inconclusive && judged.verdict != Verdict::Inconclusive;
+            says_more.then_some((measure.metric, judged))
+        })
+    }
+}
+
+/// Every comparison of the run, in the order of its scenarios, and the families in which they were
+/// judged.
+pub(super) fn all(run: &RunRecord, samples: &SamplesByScenario<'_>) -> (Vec<Finding>, Vec<Family>) {
+    let mut pairs = pairs(run, samples);
+    let families = judge(&mut pairs, run.confidence_level);
+    let identical_differ = pairs
+        .iter()
+        .filter(|pair| pair.definition.id == IDENTICAL)
+        .any(|pair| pair.measures.first().is_some_and(is_flagged));
+    let (again, first): (Vec<Pair<'_>>, Vec<Pair<'_>>) = pairs
+        .into_iter()
+        .partition(|pair| pair.scenario.plan.confirms.is_some());
+    let findings = first
+        .into_iter()
+        .map(|pair| {
+            let again = again.iter().find(|again| {
+                again.scenario.plan.confirms.as_ref() == Some(&pair.scenario.plan.name)
+                    && again.candidate == pair.candidate
+            });
+            pair.into_finding(again, identical_differ)
+        })
+        .collect();
+    (findings, families)
+}
+
+/// A candidate beside its baseline, on the way to a finding.
+struct Pair<'a> {
+    definition: &'a Definition,
+    scenario: &'a Scenario,
+    candidate: &'a str,
+    /// Place among the candidates.
+    nth: usize,
+    measures: Vec<Measure>,
+    /// Those of each measure.
+    log_ratios: Vec<Vec<f64>>,
+}
+
+/// Log-ratios of the first candidate of each scenario, by quantity: of identical arms, their noise.
+pub(crate) fn identical_log_ratios(
+    run: &RunRecord,
+    samples: &Samples,
+) -> BTreeMap<String, Vec<(Metric, Vec<f64>)>> {
+    pairs(run, &SamplesByScenario::of(samples))
+        .into_iter()
+        .filter(|pair| pair.nth == 0)
+        .map(|pair| {
+            let metrics = pair.measures.iter().map(|measure| measure.metric);
+            let noise = metrics.zip(pair.log_ratios).collect();
+            (pair.scenario.plan.name.clone(), noise)
+        })
+        .collect()
+}
+
+fn pairs<'a>(run: &'a RunRecord, samples: &SamplesByScenario<'_>) -> Vec<Pair<'a>> {
+    let mut pairs = Vec::new();
+    for scenario in &run.scenarios {
+        let plan = &scenario.plan;
+        let Some(definition) = run.experiments.iter().find(|one| one.id == plan.experiment) else {
+            continue;
+        };
+        let samples = samples.scenario(&plan.name);
+        let baseline = blocks(samples, &plan.baseline().name);
+        let leading = definition.metric;
+        let others = Metric::ALWAYS.into_iter().filter(|one| *one != leading);
+        let metrics: Vec<Metric> = std::iter::once(leading).chain(others).collect();
+        for (nth, arm) in plan.arms.iter().skip(1).enumerate() {
+            let candidate = blocks(samples, &arm.name);
+            pairs.push(Pair {
+                definition,
+                scenario,
+                candidate: &arm.name,
+                nth,
+                measures: metrics
+                    .iter()
+                    .map(|metric| Measure {
+                        metric: *metric,
+                        threshold: scenario.threshold(*metric),
+                        judged: None,
+                    })
+                    .collect(),
+                log_ratios: metrics
+                    .iter()
+                    .map(|metric| log_ratios(&candidate, &baseline, *metric))
+                    .collect(),
+            });
+        }
+    }
+    pairs
+}
+
+/// Judges every measure of every pair among its like: the leading ones of a family together, and
+/// each further quantity by itself.
+fn judge(pairs: &mut [Pair<'_>], confidence: f64) -> Vec<Family> {
+    /// A pair and one of its measures, by index.
+    type Member = (usize, usize);
+    let mut groups: BTreeMap<(String, Option<Metric>), Vec<Member>> = BTreeMap::new();
+    for (index, pair) in pairs.iter().enumerate() {
+        let name = family::name(&pair.scenario.plan, pair.nth);
+        for (at, measure) in pair.measures.iter().enumerate() {
+            let further = (at > 0).then_some(measure.metric);
+            let group = groups.entry((name.clone(), further)).or_default();
+            group.push((index, at));
+        }
+    }
+    let mut families = Vec::new();
+    for ((name, further), members) in groups {
+        let log_ratios: Vec<Vec<f64>> = members
+            .iter()
+            .map(|(pair, at)| std::mem::take(&mut pairs[*pair].log_ratios[*at]))
+            .collect();
+        let thresholds: Vec<Threshold> = members
+            .iter()
+            .map(|(pair, at)| pairs[*pair].measures[*at].threshold)
+            .collect();
+        let (judged, correction) = judge_family(&log_ratios, &thresholds, confidence);
+        for ((pair, at), judged) in members.into_iter().zip(judged) {
+            pairs[pair].measures[at].judged = judged;
+        }
+        if further.is_none() {
+            families.push(Family { name, correction });
+        }
+    }
+    families
+}
+
+impl Pair<'_> {
+    fn into_finding(self, again: Option<&Self>, identical_differ: bool) -> Finding {
+        let plan = &self.scenario.plan;
+        let leading = self.measures.first();
+        let judged = leading.and_then(|measure| measure.judged.as_ref());
+        let confirmation = again.and_then(|again| {
+            // One that was planned and never run neither agrees nor disagrees.
+            let second = again.measures.first()?.judged?;
+            Some(Confirmation {
+                scenario: again.scenario.plan.name.clone(),
+                agrees: judged.map(|one| one.verdict) == Some(second.verdict),
+                judged: second,
+            })
+        });
+        let weakened = if !leading.is_some_and(is_flagged) || self.definition.id == IDENTICAL {
+            None
+        } else if identical_differ {
+            Some(Weakened::IdenticalArmsDiffer)
+        } else if confirmation.as_ref().is_some_and(|again| !again.agrees) {
+            Some(Weakened::Unconfirmed)
+        } else {
+            None
+        };
+        let (verdict, claim) = match (judged, leading) {
+            (Some(judged), Some(measure)) if weakened.is_none() => (
+                judged.verdict,
+                claim_verdict(
+                    &self.definition.expected,
+                    &judged.comparison,
+                    measure.threshold,
+                ),
+            ),
+            _ => (Verdict::Inconclusive, ClaimVerdict::Inconclusive),
+        };
+        let blocks = judged.map_or(0, |judged| judged.comparison.blocks);
+        Finding {
+            experiment: plan.experiment.clone(),
+            scenario: plan.name.clone(),
+            on: plan.on.clone(),
+            cell: plan.cell.clone(),
+            candidate: self.candidate.to_owned(),
+            is_headline: self.nth == 0,
+            verdict,
+            claim,
+            weakened,
+            confirmation,
+            blocks_dropped: plan.blocks.saturating_sub(blocks),
+            measures: self.measures,
+        }
+    }
+}
+
+fn is_flagged(measure: &Measure) -> bool {
+    measure
+        .judged
+        .as_ref()
+        .is_some_and(|judged| matches!(judged.verdict, Verdict::Improved | Verdict::Regressed))
+}
