@@ -40,11 +40,6 @@ pub(super) enum Block {
     },
     Table(Table),
     Chart(Chart),
-    /// What most readers pass over, under a line that says what it is.
-    Details {
-        summary: String,
-        blocks: Vec<Block>,
-    },
 }
 
 /// What a word or figure means, for colours and signs (▲ better, ▼ worse).

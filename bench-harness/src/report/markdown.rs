@@ -54,11 +54,6 @@ impl Page {
             }
             Block::Table(table) => self.table(table),
             Block::Chart(chart) => self.chart(chart),
-            Block::Details { summary, blocks } => self.details(summary, |page| {
-                for block in blocks {
-                    page.element(block);
-                }
-            }),
         }
     }
 

@@ -48,25 +48,33 @@ pub fn render(results: &Results, colour: Colour) -> String {
 
 /// The claims in the words of the report, one line each.
 fn tables(results: &Results) -> Vec<(&'static str, Table)> {
-    let (changes, goals) = outline::claims(results);
+    let (changes, whole) = outline::claims(results);
     let changes = narrowed(
         &changes,
         &[
-            ("Promised", 2),
-            ("On before", 3),
-            ("On tuned", 4),
-            ("Verdict", 5),
+            ("Promised", "Promised"),
+            ("On before", "Added to before"),
+            ("On tuned", "Taken out of tuned"),
+            ("Verdict", "Verdict"),
         ],
     );
-    let goals = narrowed(&goals, &[("Promised", 2), ("Measured", 3), ("Verdict", 4)]);
+    let goals = ["Promised", "Measured", "Verdict"].map(|name| (name, name));
+    let goals = narrowed(&whole, &goals);
     [("Changes", changes), ("Whole configurations", goals)]
         .into_iter()
         .filter(|(_, table)| !table.rows.is_empty())
         .collect()
 }
 
-/// The id of every row and some of its other columns, under shorter names.
-fn narrowed(table: &Table, columns: &[(&str, usize)]) -> Table {
+/// The id of every row and some of its other columns, each under a shorter name and by its own.
+fn narrowed(table: &Table, columns: &[(&str, &str)]) -> Table {
+    let columns: Vec<(&str, usize)> = columns
+        .iter()
+        .filter_map(|(name, own)| {
+            let at = table.columns.iter().position(|one| one.name == *own)?;
+            Some((*name, at))
+        })
+        .collect();
     let id = |row: &[Cell]| Cell::text(row[0].link.clone().unwrap_or_default());
     Table {
         caption: table.caption.clone(),

@@ -1,33 +1,23 @@
 //! The raw data of a run, for programs that read the page.
 //!
-//! Not the whole `results.json`, which is larger than the page: every wall time is here, to five
-//! digits, and of every comparison the ratio, its interval, p and the verdicts. Definitions, plans
-//! and further quantities are in `results.json` beside the page. Lists without names are explained
-//! by the lists of names before them.
+//! Not the whole `results.json`, which is several times as large as the page: every wall time is
+//! here, to four digits. Everything else is in `results.json` beside the page, or follows from
+//! these. `arm_columns` explains the lists.
+
+use std::io::Write as _;
 
 use anyhow::{Context, Result};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde::Serialize;
 
 use super::values::rounded;
 use crate::experiment::Scale;
-use crate::measurement::{Metric, Timestamp};
-use crate::results::{ArmResults, Finding, Results, ScenarioResults};
-use crate::stats::{ClaimVerdict, Verdict};
+use crate::measurement::Timestamp;
+use crate::results::{ArmResults, Results, ScenarioResults};
 
 const ARM_COLUMNS: [&str; 3] = ["name", "rows", "wall_seconds_by_block"];
-
-/// Candidate ÷ baseline.
-const COMPARISON_COLUMNS: [&str; 9] = [
-    "scenario",
-    "candidate",
-    "metric",
-    "ratio",
-    "low",
-    "high",
-    "adjusted_p",
-    "verdict",
-    "claim",
-];
 
 #[derive(Serialize)]
 struct Data<'a> {
@@ -41,8 +31,6 @@ struct Data<'a> {
     fingerprint: &'a serde_json::Value,
     arm_columns: [&'a str; 3],
     scenarios: Vec<Scenario<'a>>,
-    comparison_columns: [&'a str; 9],
-    comparisons: Vec<Comparison<'a>>,
 }
 
 #[derive(Serialize)]
@@ -56,23 +44,15 @@ struct Scenario<'a> {
 #[derive(Serialize)]
 struct Arm<'a>(&'a str, u64, Vec<Option<f64>>);
 
-/// See [`COMPARISON_COLUMNS`]. The scenario is named by its place among the scenarios, from 0.
-#[derive(Serialize)]
-struct Comparison<'a>(
-    Option<usize>,
-    &'a str,
-    Option<Metric>,
-    Option<f64>,
-    Option<f64>,
-    Option<f64>,
-    Option<f64>,
-    Verdict,
-    ClaimVerdict,
-);
-
-/// Renders the data as compact JSON.
+/// Renders the data as compact JSON, compressed by gzip, in base64: a third of the bytes.
 pub(super) fn render(results: &Results) -> Result<String> {
-    let findings = results.experiments.iter().flat_map(|one| &one.findings);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(json(results)?.as_bytes())?;
+    Ok(BASE64_STANDARD.encode(encoder.finish()?))
+}
+
+/// The data as compact JSON.
+pub(super) fn json(results: &Results) -> Result<String> {
     let data = Data {
         schema_version: results.schema_version,
         started_at: results.started_at,
@@ -84,8 +64,6 @@ pub(super) fn render(results: &Results) -> Result<String> {
         fingerprint: &results.fingerprint,
         arm_columns: ARM_COLUMNS,
         scenarios: results.scenarios.iter().map(scenario).collect(),
-        comparison_columns: COMPARISON_COLUMNS,
-        comparisons: findings.map(|one| comparison(results, one)).collect(),
     };
     serde_json::to_string(&data).context("cannot serialise the data of the report")
 }
@@ -106,21 +84,4 @@ fn arm(arm: &ArmResults, blocks: usize) -> Arm<'_> {
         }
     }
     Arm(&arm.name, arm.rows, wall_seconds)
-}
-
-fn comparison<'a>(results: &Results, finding: &'a Finding) -> Comparison<'a> {
-    let mut scenarios = results.scenarios.iter();
-    let judged = finding.leading();
-    let compared = judged.map(|judged| judged.comparison);
-    Comparison(
-        scenarios.position(|scenario| scenario.plan.name == finding.scenario),
-        &finding.candidate,
-        finding.measures.first().map(|measure| measure.metric),
-        compared.map(|one| rounded(one.ratio)),
-        compared.map(|one| rounded(one.interval.low)),
-        compared.map(|one| rounded(one.interval.high)),
-        judged.map(|judged| rounded(judged.adjusted_p)),
-        finding.verdict,
-        finding.claim,
-    )
 }

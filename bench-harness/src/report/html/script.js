@@ -54,8 +54,14 @@ tool("Light or dark", () => {
   const isDark = (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   root.dataset.theme = isDark ? "light" : "dark";
 });
-tool("Download the raw data", () => {
-  const data = new Blob([document.getElementById("results").textContent], { type: "application/json" });
+// The raw data: JSON, compressed by gzip, in base64.
+async function rawData() {
+  const bytes = Uint8Array.from(atob(document.getElementById("results").textContent), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+tool("Download the raw data", async () => {
+  const data = new Blob([await rawData()], { type: "application/json" });
   const link = document.createElement("a");
   link.href = URL.createObjectURL(data);
   link.download = "report-data.json";

@@ -59,11 +59,6 @@ fn block(block: &Block) -> Value {
             drawing => Value::from_safe_string(chart::draw(chart)),
             data => table(&chart.data),
         },
-        Block::Details { summary, blocks } => context! {
-            kind => "details",
-            summary,
-            blocks => self::blocks(blocks),
-        },
     }
 }
 
@@ -132,9 +127,9 @@ fn sorts_as_printed(text: &str, order: f64) -> bool {
     (printed - order).abs() <= PRINTED_SHARE * order.abs()
 }
 
-/// To five significant digits.
+/// To four significant digits.
 pub(super) fn rounded(value: f64) -> f64 {
-    format!("{value:.4e}").parse().unwrap_or(value)
+    format!("{value:.3e}").parse().unwrap_or(value)
 }
 
 #[cfg(test)]

@@ -1,33 +1,41 @@
 //! What each arm did by itself: every sample, and the medians.
 
 use super::words::{figure, name, place_of};
-use crate::report::document::{Block, Cell, Chart, Plot, Strip, StripGroup, Table};
-use crate::report::units::{Bytes, Number, Seconds, Whole, one_line};
+use crate::experiment::Definition;
+use crate::measurement::Metric;
+use crate::report::document::{Cell, Chart, Plot, Strip, StripGroup, Table};
+use crate::report::units::{Bytes, Number, Seconds, one_line};
 use crate::results::{ArmResults, ScenarioResults};
 
-/// Every wall time outside of the grid; none if there is none.
-pub(super) fn samples(experiment: &str, scenarios: &[&ScenarioResults]) -> Option<Chart> {
-    let mut data = Table::new(
-        "Seconds of every sample",
-        &["Where", "Arm", ">Median", ">Samples"],
-    );
+/// Every wall time outside of the grid, and the medians of its arms behind them; none if there is
+/// none.
+///
+/// The arms of a grid are left out: a page of all of them would be twice as large, and they are in
+/// `results.json`.
+pub(super) fn samples(definition: &Definition, scenarios: &[&ScenarioResults]) -> Option<Chart> {
+    let mut columns = vec![
+        "Where",
+        "Arm",
+        ">Time",
+        ">Client, s/M rows",
+        ">Server, s/M rows",
+    ];
+    columns.extend(match definition.metric {
+        Metric::FirstRowSeconds => Some(">First row"),
+        Metric::PeakMemoryBytes => Some(">Memory"),
+        _ => None,
+    });
+    let mut data = Table::new("Medians of every arm", &columns);
     let mut groups: Vec<StripGroup> = Vec::new();
-    for scenario in scenarios.iter().filter(|one| one.plan.cell.is_empty()) {
-        let place = place_of(&scenario.plan);
+    let on_presets = scenarios.iter().map(|scenario| (scenario, &scenario.plan));
+    for (scenario, plan) in
+        on_presets.filter(|(_, plan)| plan.cell.is_empty() && plan.confirms.is_none())
+    {
+        let place = place_of(plan);
+        let arms = scenario.arms.iter();
+        data.rows
+            .extend(arms.map(|arm| row(&place, arm, definition.metric)));
         let strips: Vec<Strip> = scenario.arms.iter().filter_map(strip).collect();
-        data.rows.extend(strips.iter().map(|strip| {
-            let values: Vec<String> = strip
-                .values
-                .iter()
-                .map(|value| Number(*value).to_string())
-                .collect();
-            vec![
-                Cell::text(&place),
-                Cell::text(&strip.name),
-                Cell::figure(Number(strip.median).to_string(), strip.median),
-                Cell::text(values.join(", ")),
-            ]
-        }));
         if !strips.is_empty() {
             groups.push(StripGroup {
                 name: place,
@@ -36,8 +44,8 @@ pub(super) fn samples(experiment: &str, scenarios: &[&ScenarioResults]) -> Optio
         }
     }
     (!groups.is_empty()).then(|| Chart {
-        id: format!("{experiment}-samples"),
-        title: "Seconds of every sample, in the order of the blocks".to_owned(),
+        id: format!("{}-samples", definition.id),
+        title: "Time of every sample".to_owned(),
         plot: Plot::Strips { groups },
         data,
     })
@@ -52,53 +60,21 @@ fn strip(arm: &ArmResults) -> Option<Strip> {
     })
 }
 
-/// The figures of every arm, the grid's too; none if there are no scenarios.
-pub(super) fn details(scenarios: &[&ScenarioResults]) -> Option<Block> {
-    if scenarios.is_empty() {
-        return None;
-    }
-    let mut table = Table::new(
-        "Medians of every arm",
-        &[
-            "Where",
-            "Arm",
-            ">Rows",
-            ">Time",
-            ">Rows/s",
-            ">Client CPU, s per M rows",
-            ">Server CPU, s per M rows",
-            ">First row",
-            ">Peak memory",
-            ">Statements",
-            ">First run",
-            ">Samples",
-        ],
-    );
-    for scenario in scenarios {
-        let place = place_of(&scenario.plan);
-        let arms = scenario.arms.iter();
-        table.rows.extend(arms.map(|arm| row(&place, arm)));
-    }
-    Some(Block::Details {
-        summary: "Figures of every arm".to_owned(),
-        blocks: vec![Block::Table(table)],
-    })
-}
-
-fn row(place: &str, arm: &ArmResults) -> Vec<Cell> {
-    let count = arm.wall_seconds.map_or(0, |wall| wall.count);
-    vec![
+fn row(place: &str, arm: &ArmResults, metric: Metric) -> Vec<Cell> {
+    let mut cells = vec![
         Cell::text(place),
         name(&arm.name),
-        Cell::figure(Whole(arm.rows).to_string(), arm.rows as f64),
         figure(arm.wall_seconds.map(|wall| wall.median), Seconds),
-        figure(arm.rows_per_second, Number),
         figure(arm.client_cpu_seconds_per_million_rows, Number),
         figure(arm.server_cpu_seconds_per_million_rows, Number),
-        figure(arm.first_row_seconds, Seconds),
-        figure(arm.peak_memory_bytes.map(|bytes| bytes as f64), Bytes),
-        figure(arm.statements, Number),
-        figure(arm.first_run_seconds, Seconds),
-        Cell::figure(count.to_string(), count as f64),
-    ]
+    ];
+    cells.extend(match metric {
+        Metric::FirstRowSeconds => Some(figure(arm.first_row_seconds, Seconds)),
+        Metric::PeakMemoryBytes => Some(figure(
+            arm.peak_memory_bytes.map(|bytes| bytes as f64),
+            Bytes,
+        )),
+        _ => None,
+    });
+    cells
 }

@@ -3,6 +3,7 @@
 use super::words::{besides, claim_cell, gain_cell, name, promise};
 use super::{chosen, paragraph, places};
 use crate::report::document::{Block, Cell, Section, Table};
+use crate::report::units::one_line;
 use crate::results::{ExperimentResults, Results};
 use crate::stats::ClaimVerdict;
 
@@ -33,12 +34,12 @@ pub(in crate::report) fn tables(results: &Results) -> (Table, Table) {
         "Claims about single changes",
         &[
             "Claim",
-            "Section of the report",
+            "Verdict",
             ">Promised",
             ">Added to before",
             ">Taken out of tuned",
-            "Verdict",
             "Where it holds",
+            "Section",
         ],
     );
     changes.rows = chosen::changes(results)
@@ -49,10 +50,10 @@ pub(in crate::report) fn tables(results: &Results) -> (Table, Table) {
         "Claims about whole configurations",
         &[
             "Claim",
-            "Compared",
+            "Verdict",
             ">Promised",
             ">Measured",
-            "Verdict",
+            "Compared",
             "Where it holds",
         ],
     );
@@ -67,13 +68,21 @@ fn change_row(results: &Results, experiment: &ExperimentResults) -> Vec<Cell> {
     let confidence = results.confidence_level;
     vec![
         title(experiment),
-        name(&experiment.definition.section),
+        claim_cell(experiment),
         Cell::text(promise(&experiment.definition)),
         gain_cell(experiment.on(Some("before")), confidence),
         gain_cell(experiment.on(Some("tuned")), confidence),
-        claim_cell(experiment),
         holds_cell(results, experiment),
+        Cell::text(section_number(&experiment.definition.section)),
     ]
+}
+
+/// `1A` of `1A. Use PostgreSQL COPY`; the whole of what has no number.
+fn section_number(section: &str) -> String {
+    let number = section
+        .split_once(". ")
+        .map_or(section, |(number, _)| number);
+    one_line(number)
 }
 
 fn goal_row(results: &Results, experiment: &ExperimentResults) -> Vec<Cell> {
@@ -84,10 +93,10 @@ fn goal_row(results: &Results, experiment: &ExperimentResults) -> Vec<Cell> {
     });
     vec![
         title(experiment),
-        name(&compared),
+        claim_cell(experiment),
         Cell::text(promise(definition)),
         gain_cell(experiment.on(None), results.confidence_level),
-        claim_cell(experiment),
+        name(&compared),
         holds_cell(results, experiment),
     ]
 }

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::paragraph;
 use super::words::moment;
+use super::{paragraph, round_trips};
 use crate::experiment::Scale;
 use crate::report::document::{Block, Cell, Section, Table};
-use crate::report::units::{Bytes, Percent, one_line};
+use crate::report::units::{Bytes, Number, Percent, one_line};
 use crate::results::{Results, Warning};
 use crate::stats::UNCALIBRATED;
 
@@ -23,6 +23,10 @@ pub(super) fn section(results: &Results) -> Section {
         ),
     });
     section.push(paragraph(calibration(results)));
+    section.blocks.extend(headroom(results).map(paragraph));
+    section
+        .blocks
+        .extend(round_trips::told(results).map(paragraph));
     let mut table = Table::new("Machine, build and server", &["What", "Value"]);
     flatten("", &results.fingerprint, &mut table.rows);
     section.push(Block::Table(table));
@@ -41,6 +45,20 @@ fn calibration(results: &Results) -> String {
             "The noise of this machine was not measured, so differences matter from {uncalibrated} throughout."
         ),
     }
+}
+
+/// How near any arm came to what the mock API can serve.
+fn headroom(results: &Results) -> Option<String> {
+    let scenarios = results.scenarios.iter();
+    let (scenario, mock_api) = scenarios
+        .filter_map(|scenario| Some((scenario, scenario.mock_api.as_ref()?)))
+        .min_by(|(_, a), (_, b)| a.times_fastest.total_cmp(&b.times_fastest))?;
+    Some(format!(
+        "The mock API alone serves {} times what the arm drains that comes nearest to it: {} of {}.",
+        Number(mock_api.times_fastest),
+        one_line(&mock_api.fastest_arm),
+        one_line(&scenario.plan.name)
+    ))
 }
 
 /// Date, machine, server, build and size of the run.

@@ -6,22 +6,44 @@ use super::words::{
 use super::{arms, chosen, findings, grid, paragraph, places, summary};
 use crate::experiment::{Arm, Definition};
 use crate::report::document::{Block, Section, Tone};
-use crate::report::units::{Count, Number, Whole, one_line};
+use crate::report::units::{Count, Whole, one_line};
 use crate::results::{ExperimentResults, Results, ScenarioResults};
 use crate::stats::ClaimVerdict;
 
 pub(super) fn section(results: &Results) -> Section {
     let mut section = Section::new("experiments", "Experiment by experiment");
     let all = chosen::claims(results);
-    if results.experiments.is_empty() {
-        section.push(paragraph("The run has no experiments."));
-    }
+    section.push(paragraph(if results.experiments.is_empty() {
+        "The run has no experiments.".to_owned()
+    } else {
+        setting(results)
+    }));
     section.parts = all
         .into_iter()
         .chain(chosen::control(results))
         .map(|experiment| part(results, experiment))
         .collect();
     section
+}
+
+/// What all parts have in common, and how to read their tables.
+fn setting(results: &Results) -> String {
+    let mut workloads: Vec<&str> = results
+        .experiments
+        .iter()
+        .map(|experiment| experiment.definition.workload.as_str())
+        .collect();
+    workloads.sort_unstable();
+    workloads.dedup();
+    let blocks = results.scenarios.iter().map(|one| one.plan.blocks).max();
+    let blocks = blocks.unwrap_or_default();
+    format!(
+        "Workload: {}; {} of each scenario. δ: differences below it do not matter. Would have seen: the smallest \
+         effect that so many blocks find. Again: the same on a restarted server. The arms of grids, memory, \
+         intervals of processor time and p are in results.json.",
+        listed(&workloads.into_iter().map(one_line).collect::<Vec<_>>()),
+        Count::of(blocks, "block")
+    )
 }
 
 fn part(results: &Results, experiment: &ExperimentResults) -> Section {
@@ -44,16 +66,10 @@ fn part(results: &Results, experiment: &ExperimentResults) -> Section {
     if !stands.rows.is_empty() {
         part.push(Block::Table(stands));
     }
-    if let Some(chart) = arms::samples(&definition.id, &scenarios) {
+    if let Some(chart) = arms::samples(definition, &scenarios) {
         part.push(Block::Chart(chart));
     }
     part.blocks.extend(grid::blocks(results, experiment));
-    if let Some(details) = arms::details(&scenarios) {
-        part.push(details);
-    }
-    if let Some(text) = headroom(&scenarios) {
-        part.push(paragraph(text));
-    }
     part
 }
 
@@ -121,9 +137,9 @@ fn control_verdict(results: &Results, experiment: &ExperimentResults) -> Block {
 fn claim(definition: &Definition) -> String {
     let phase = definition
         .phase
-        .map_or_else(String::new, |phase| format!(", phase {phase} of its plan"));
+        .map_or_else(String::new, |phase| format!(", phase {phase}"));
     format!(
-        "The claim: “{}” (section “{}”{phase}).",
+        "The claim: “{}” ({}{phase}).",
         one_line(&definition.claim),
         one_line(&definition.section)
     )
@@ -143,15 +159,7 @@ fn compared(definition: &Definition, scenarios: &[&ScenarioResults]) -> String {
         .map(|scenario| format!("{}{}", rows(scenario), on(scenario.plan.on.as_deref())))
         .collect();
     if !stands.is_empty() {
-        text += &format!(
-            "; {} of the workload {}",
-            listed(&stands),
-            definition.workload
-        );
-    }
-    let blocks = scenarios.iter().map(|scenario| scenario.plan.blocks).max();
-    if let Some(blocks) = blocks {
-        text += &format!(", in {}", Count::of(blocks, "block"));
+        text += &format!("; {}", listed(&stands));
     }
     text.push('.');
     text
@@ -177,19 +185,4 @@ fn rows(scenario: &ScenarioResults) -> String {
         .map(|rows| Whole(rows).to_string())
         .collect();
     format!("{} rows", listed(&counts))
-}
-
-/// How near any arm came to what the mock API can serve.
-fn headroom(scenarios: &[&ScenarioResults]) -> Option<String> {
-    let nearest = scenarios
-        .iter()
-        .filter_map(|scenario| Some((scenario, scenario.mock_api.as_ref()?)))
-        .min_by(|(_, a), (_, b)| a.times_fastest.total_cmp(&b.times_fastest));
-    let (scenario, mock_api) = nearest?;
-    Some(format!(
-        "The mock API alone serves {} times what the fastest arm drains: {}{}.",
-        Number(mock_api.times_fastest),
-        one_line(&mock_api.fastest_arm),
-        on(scenario.plan.on.as_deref())
-    ))
 }

@@ -3,7 +3,7 @@
 use super::words::{again_cell, gain_cell, measure_cell, name, place, tone};
 use crate::measurement::Metric;
 use crate::report::document::{Cell, Table, Tone};
-use crate::report::units::{Number, Percent};
+use crate::report::units::{Percent, one_line};
 use crate::results::{ExperimentResults, Finding, Weakened};
 
 /// The comparisons on the presets.
@@ -11,20 +11,9 @@ pub(super) fn stands(experiment: &ExperimentResults, confidence: f64) -> Table {
     let findings = experiment.findings.iter();
     let stands = findings.filter(|finding| finding.cell.is_empty());
     table(
-        "Comparisons",
+        &one_line(&experiment.definition.title),
         experiment.definition.metric,
         stands,
-        confidence,
-    )
-}
-
-/// The comparisons in the cells of the grid.
-pub(super) fn cells(experiment: &ExperimentResults, confidence: f64) -> Table {
-    let metric = experiment.definition.metric;
-    table(
-        "Comparisons in the grid",
-        metric,
-        experiment.cells(),
         confidence,
     )
 }
@@ -43,7 +32,7 @@ fn table<'a>(
         Metric::WallSeconds => ">Gain".to_owned(),
         metric => format!(">Gain in {metric}"),
     };
-    let mut columns = vec!["Where", "Candidate", &gain, "Verdict", ">Matters from"];
+    let mut columns = vec!["Where", "Candidate", &gain, "Verdict", ">δ"];
     columns.extend(others.iter().map(|other| match other {
         Metric::WallSeconds => ">Time",
         Metric::ClientCpuSeconds => ">Client CPU",
@@ -51,12 +40,7 @@ fn table<'a>(
         Metric::FirstRowSeconds => ">First row",
         Metric::PeakMemoryBytes => ">Memory",
     }));
-    columns.extend([
-        ">Adjusted p",
-        ">Would have seen",
-        "Measured again",
-        ">Blocks",
-    ]);
+    columns.extend([">Would have seen", "Again"]);
     let mut table = Table::new(caption, &columns);
     table.rows = findings
         .map(|finding| row(finding, &others, confidence))
@@ -84,15 +68,8 @@ fn row(finding: &Finding, others: &[Metric], confidence: f64) -> Vec<Cell> {
         share(threshold),
     ];
     let others = others.iter();
-    row.extend(others.map(|metric| measure_cell(finding, *metric, confidence)));
-    row.extend([
-        judged.map_or_else(Cell::absent, |judged| {
-            Cell::figure(Number(judged.adjusted_p).to_string(), judged.adjusted_p)
-        }),
-        share(detectable),
-        again(finding, confidence),
-        blocks(finding),
-    ]);
+    row.extend(others.map(|metric| measure_cell(finding, *metric)));
+    row.extend([share(detectable), again(finding, confidence)]);
     row
 }
 
@@ -121,16 +98,4 @@ fn again(finding: &Finding, confidence: f64) -> Cell {
         text: format!("{word}: {}", figure.text),
         ..figure
     }
-}
-
-fn blocks(finding: &Finding) -> Cell {
-    let used = finding
-        .leading()
-        .map_or(0, |judged| judged.comparison.blocks);
-    let text = if finding.blocks_dropped == 0 {
-        used.to_string()
-    } else {
-        format!("{used} of {}", used + finding.blocks_dropped)
-    };
-    Cell::figure(text, used as f64)
 }

@@ -15,6 +15,7 @@ mod grid;
 mod method;
 mod places;
 mod repeat;
+mod round_trips;
 mod summary;
 mod waterfall;
 mod words;

@@ -23,6 +23,10 @@ pub(super) fn section(results: &Results) -> Section {
     }
     if !results.steps.is_empty() {
         section.push(Block::Chart(waterfall::gains(results)));
+        section.push(paragraph(
+            "Added to before: the change alone, with nothing else tuned. Taken out of tuned: what tuned loses \
+             without it, or, where tuned does without the change, what it would gain by it.",
+        ));
     }
     section
 }

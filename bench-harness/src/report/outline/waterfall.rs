@@ -40,14 +40,6 @@ pub(super) fn section(results: &Results) -> Section {
             listed(&left_out)
         )));
     }
-    section.push(Block::Table(steps_table(
-        results,
-        "Every change from both ends",
-    )));
-    section.push(paragraph(
-        "Added to before: the change alone, with nothing else tuned. Taken out of tuned: what tuned loses without it, \
-         or, where tuned does without the change, what it would gain by it.",
-    ));
     section
 }
 

@@ -100,14 +100,20 @@ pub(super) fn gain_cell(finding: Option<&Finding>, confidence: f64) -> Cell {
     compared_cell(judged, metric, finding.verdict, confidence)
 }
 
-/// Likewise of any quantity of a finding.
-pub(super) fn measure_cell(finding: &Finding, metric: Metric, confidence: f64) -> Cell {
+/// The gain in any quantity of a finding, without its interval: `3.17×`, `~`.
+pub(super) fn measure_cell(finding: &Finding, metric: Metric) -> Cell {
     finding.of(metric).map_or_else(Cell::absent, |judged| {
         let verdict = match finding.weakened {
             Some(Weakened::IdenticalArmsDiffer) => Verdict::Inconclusive,
             _ => judged.verdict,
         };
-        compared_cell(judged, Some(metric), verdict, confidence)
+        let gain = judged.comparison.inverted();
+        let text = if gain.includes_one() {
+            "~".to_owned()
+        } else {
+            Times(gain.ratio).to_string()
+        };
+        Cell::figure(text, gain.ratio).toned(tone(verdict))
     })
 }
 

@@ -3,7 +3,7 @@
 use std::iter;
 
 use super::is_drawable;
-use super::svg::{Drawing, Path, X};
+use super::svg::{Drawing, Path, X, text_at};
 use crate::report::units::plain;
 
 /// The part of an axis left free beyond its outermost value.
@@ -98,14 +98,16 @@ impl GainScale {
     /// Draws the ticks as vertical lines, with their labels above `top`, and 1× stronger.
     pub(super) fn draw_across(&self, drawing: &mut Drawing, top: f64, bottom: f64) {
         let (mut rules, mut one) = (Path::default(), Path::default());
+        let mut labels = String::new();
         for tick in self.ticks() {
             let x = self.at(tick);
             let is_one = tick == 1.0;
             let rule = if is_one { &mut one } else { &mut rules };
             rule.vertical(x, top, bottom);
-            let class = if is_one { "m strong" } else { "m muted" };
-            drawing.text(X(x), top - 6.0, class, &factor(tick));
+            let class = if is_one { "strong" } else { "" };
+            labels += &text_at(X(x), top - 6.0, class, &factor(tick));
         }
+        drawing.texts("m tick-labels", &labels);
         drawing.paths(&[("tick", rules), ("one", one)]);
     }
 }
@@ -144,32 +146,38 @@ impl SecondsScale {
         }
     }
 
-    /// Adds the ticks to `rules` as vertical lines, and draws their labels below `bottom`.
-    pub(super) fn draw_across(
-        &self,
-        drawing: &mut Drawing,
-        rules: &mut Path,
-        top: f64,
-        bottom: f64,
-    ) {
-        let step = round_step(self.high / MOST_TICKS_OF_SECONDS);
-        let ticks = multiples(step, 0.0, self.high);
+    /// Adds the ticks to `rules` as vertical lines from `top` to `bottom`.
+    pub(super) fn rule_across(&self, rules: &mut Path, top: f64, bottom: f64) {
+        for tick in self.ticks() {
+            rules.vertical(self.at(tick), top, bottom);
+        }
+    }
+
+    /// Draws the labels of the ticks at `y`.
+    pub(super) fn label_across(&self, drawing: &mut Drawing, y: f64) {
+        let ticks = self.ticks();
         let last = ticks.last().copied().unwrap_or(self.high);
         let (scale, unit) = match last {
             _ if last < 1e-3 => (1e6, "µs"),
             _ if last < 1.0 => (1e3, "ms"),
             _ => (1.0, "s"),
         };
+        let mut labels = String::new();
         for tick in ticks {
-            rules.vertical(self.at(tick), top, bottom);
             let text = plain(rounded(tick * scale));
             let text = if tick == 0.0 {
                 text
             } else {
                 format!("{text} {unit}")
             };
-            drawing.text(X(self.at(tick)), bottom + 15.0, "m muted", &text);
+            labels += &text_at(X(self.at(tick)), y, "", &text);
         }
+        drawing.texts("m tick-labels", &labels);
+    }
+
+    fn ticks(&self) -> Vec<f64> {
+        let step = round_step(self.high / MOST_TICKS_OF_SECONDS);
+        multiples(step, 0.0, self.high)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::is_drawable;
 use super::label::{HALF_HEIGHT, LOW, Labels};
-use super::svg::{Beside, Drawing, X};
+use super::svg::{Beside, Drawing, X, text_at};
 use crate::report::document::{HeatCell, Tone};
 use crate::report::html::sign;
 use crate::report::units::Times;
@@ -38,9 +38,13 @@ pub(super) fn draw(
         &format!("↓ {}", down.0),
     );
     let width = 1.0 / across.1.len().max(1) as f64;
-    for (nth, value) in across.1.iter().enumerate() {
-        drawing.text(X(width * (nth as f64 + 0.5)), top - 8.0, "m", value);
-    }
+    let headings: String = across
+        .1
+        .iter()
+        .enumerate()
+        .map(|(nth, value)| text_at(X(width * (nth as f64 + 0.5)), top - 8.0, "", value))
+        .collect();
+    drawing.texts("m", &headings);
     let mut names = String::new();
     for (nth, row) in cells.iter().enumerate() {
         let top = top + CELL_HEIGHT * nth as f64;

@@ -3,7 +3,7 @@
 use super::axis::{GainScale, factor};
 use super::is_drawable;
 use super::label::HALF_HEIGHT;
-use super::svg::{Beside, Drawing, Path, Px, X, text_at};
+use super::svg::{Beside, Drawing, Path, X, text_at};
 use crate::report::document::{ClaimedRange, LinePoint};
 use crate::report::html::{class, sign};
 use crate::report::units::{Times, plain};
@@ -60,9 +60,7 @@ pub(super) fn draw(
         course.to(scales.x(nth), scales.y(point.gain));
     }
     drawing.paths(&[("crossover", dashed), ("course", course)]);
-    for (nth, point) in scales.drawn() {
-        draw_point(&mut drawing, &scales, nth, point);
-    }
+    draw_points(&mut drawing, &scales);
     drawing
 }
 
@@ -143,18 +141,26 @@ fn short(at: f64) -> f64 {
     format!("{at:.digits$}").parse().unwrap_or(at)
 }
 
-fn draw_point(drawing: &mut Drawing, scales: &Scales<'_>, nth: usize, point: &LinePoint) {
-    let (x, y) = (X(scales.x(nth)), Px(scales.y(point.gain)));
-    let (low, high) = (Px(scales.y(point.low)), Px(scales.y(point.high)));
-    let colour = super::class(point.tone);
-    drawing.raw(format_args!(
-        r#"<g class={colour}><line class=whisker x1={x} x2={x} y1={low} y2={high} /><circle cx={x} cy={y} r="4.5"/></g>"#
-    ));
-    let value = format!("{} {}", sign(point.tone), Times(point.gain));
-    drawing.text(
-        x,
-        high.0.min(y.0 - 4.0) - 6.0,
-        &format!("m strong {}", class(point.tone)),
-        value.trim_start(),
-    );
+fn draw_points(drawing: &mut Drawing, scales: &Scales<'_>) {
+    for colour in ["even", "up", "down"] {
+        let (mut whiskers, mut discs) = (Path::default(), Path::default());
+        let mut values = String::new();
+        let points = scales.drawn();
+        for (nth, point) in points.filter(|(_, point)| super::class(point.tone) == colour) {
+            let (x, y) = (scales.x(nth), scales.y(point.gain));
+            let (low, high) = (scales.y(point.low), scales.y(point.high));
+            whiskers.vertical(x, high, low);
+            discs.dots(y, [(x, 0)]);
+            let value = format!("{} {}", sign(point.tone), Times(point.gain));
+            let above = high.min(y - 4.0) - 6.0;
+            values += &text_at(X(x), above, class(point.tone), value.trim_start());
+        }
+        drawing.paths(&[
+            (&format!("whisker {colour}"), whiskers),
+            (&format!("disc {colour}"), discs),
+        ]);
+        if !values.is_empty() {
+            drawing.texts("m strong", &values);
+        }
+    }
 }

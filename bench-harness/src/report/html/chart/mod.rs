@@ -38,7 +38,7 @@ pub(super) fn draw(chart: &Chart) -> String {
             crossover,
         } => line::draw(across, points, *claimed, *crossover),
     };
-    drawing.finish(&chart.id, &chart.title)
+    drawing.finish(&chart.title)
 }
 
 /// The class that colours a mark.

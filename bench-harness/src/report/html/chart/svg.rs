@@ -107,12 +107,17 @@ impl Drawing {
         self.raw(text_at(x, y, class, text));
     }
 
+    /// Texts of one class.
+    pub(super) fn texts(&mut self, class: &str, texts: &str) {
+        self.raw(format_args!(r#"<g class="{class}">{texts}</g>"#));
+    }
+
     /// Paths over the whole plot.
     pub(super) fn paths(&mut self, paths: &[(&str, Path)]) {
         let paths: Vec<String> = paths
             .iter()
             .filter(|(_, path)| !path.0.is_empty())
-            .map(|(class, path)| format!(r#"<path class="{class}" d="{}"/>"#, path.0))
+            .map(|(class, path)| format!("<path{} d=\"{}\"/>", attribute(class), path.0))
             .collect();
         if !paths.is_empty() {
             self.raw(format_args!(
@@ -124,13 +129,22 @@ impl Drawing {
     }
 
     /// The whole drawing, named by `title`.
-    pub(super) fn finish(self, id: &str, title: &str) -> String {
-        let (id, title) = (HtmlEscape(id), HtmlEscape(title));
+    pub(super) fn finish(self, title: &str) -> String {
+        let title = HtmlEscape(title);
         let (left, right, height) = (Px(self.left), Px(self.right), Px(self.height));
         format!(
-            r#"<svg class=plot role=img aria-labelledby="{id}-title" height={height} style="padding:0 {right}px 0 {left}px"><title id="{id}-title">{title}</title>{}</svg>"#,
+            r#"<svg class=plot role=img height={height} style="padding:0 {right}px 0 {left}px"><title>{title}</title>{}</svg>"#,
             self.elements
         )
+    }
+}
+
+/// The attribute of one class or several, not at the end of an element that ends itself.
+fn attribute(class: &str) -> String {
+    if class.contains(' ') {
+        format!(r#" class="{class}""#)
+    } else {
+        format!(" class={class}")
     }
 }
 
@@ -142,7 +156,7 @@ pub(super) fn text_at(x: impl Display, y: f64, class: &str, text: &str) -> Strin
     };
     let class = match class {
         "" => String::new(),
-        class => format!(r#" class="{class}""#),
+        class => attribute(class),
     };
     format!("<text{x} y={}{class}>{}</text>", Px(y), HtmlEscape(text))
 }

@@ -2,16 +2,13 @@
 
 use crate::experiment::{API_ROUND_TRIP, POSTGRES_ROUND_TRIP};
 use crate::report::units::{Seconds, plain};
-use crate::results::{ExperimentResults, Results, ScenarioResults};
+use crate::results::{Results, ScenarioResults};
 use crate::run_record::RoundTrip;
 use crate::stats::sample::median;
 
-/// The round trips of the grid as they were measured, once for each value.
-pub(super) fn told(results: &Results, experiment: &ExperimentResults) -> Option<String> {
-    let scenarios = || {
-        let all = results.scenarios.iter();
-        all.filter(|scenario| scenario.plan.experiment == experiment.definition.id)
-    };
+/// The round trips of all grids as they were measured, a median for each value.
+pub(super) fn told(results: &Results) -> Option<String> {
+    let scenarios = || results.scenarios.iter();
     let postgres: Vec<Measured> = scenarios()
         .filter_map(|one| measured(one, POSTGRES_ROUND_TRIP, one.postgres_round_trip))
         .collect();
@@ -20,7 +17,7 @@ pub(super) fn told(results: &Results, experiment: &ExperimentResults) -> Option<
         .collect();
     let sentences: Vec<String> = [("PostgreSQL", postgres), ("the API", api)]
         .into_iter()
-        .filter_map(|(server, measured)| sentence(server, measured))
+        .filter_map(|(server, measured)| sentence(server, &measured))
         .collect();
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }
@@ -41,24 +38,19 @@ fn measured(
     Some((at.value, trip?))
 }
 
-fn sentence(server: &str, mut measured: Vec<Measured>) -> Option<String> {
+fn sentence(server: &str, measured: &[Measured]) -> Option<String> {
     let direct: Vec<f64> = measured.iter().map(|(_, trip)| trip.direct_ms).collect();
     let direct = median(&direct)?;
-    // Every row of a grid has its own measurement; one of each value is enough.
-    let mut told: Vec<f64> = Vec::new();
-    measured.retain(|(added, _)| {
-        let is_first = !told.contains(added);
-        told.push(*added);
-        is_first
-    });
-    let relayed: Vec<String> = measured
-        .iter()
-        .map(|(added, trip)| {
-            format!(
-                "{} ms added, {} in all",
-                plain(*added),
-                Seconds(trip.relayed_ms / 1e3)
-            )
+    let mut values: Vec<f64> = measured.iter().map(|(added, _)| *added).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    let relayed: Vec<String> = values
+        .into_iter()
+        .filter_map(|value| {
+            let of_value = measured.iter().filter(|(added, _)| *added == value);
+            let trips: Vec<f64> = of_value.map(|(_, trip)| trip.relayed_ms).collect();
+            let whole = Seconds(median(&trips)? / 1e3);
+            Some(format!("{} ms added, {whole} in all", plain(value)))
         })
         .collect();
     Some(format!(
