@@ -98,9 +98,11 @@ fn narrowed(table: &Table, columns: &[(&str, &str)]) -> Table {
     }
 }
 
-/// A cell without its explanation, which the summary gives.
+/// A cell without its explanation, which the summary gives, and without a word for what a factor
+/// below 1 says.
 fn first_words(cell: &Cell) -> Cell {
     let words = cell.text.split(": ").next().unwrap_or_default();
+    let words = words.trim_end_matches(" slower").trim_end_matches(" more");
     Cell {
         text: words.to_owned(),
         ..cell.clone()
