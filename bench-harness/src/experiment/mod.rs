@@ -47,8 +47,9 @@ pub enum Scale {
 impl Scale {
     /// Blocks of a scenario.
     ///
-    /// The exact interval of n blocks reaches 1 - 2^(1-n): 6 are the fewest for 95%, 10 allow for
-    /// blocks that are lost, 16 narrow it for a claim. All are even, as the schedule wants.
+    /// The exact interval of n blocks reaches 1 - 2^(1-n): 6 are the fewest for 95%, 10 for the
+    /// largest family of claims after Holm, 16 allow for blocks that are lost and narrow the
+    /// interval for a claim. All are even, as the schedule wants.
     #[must_use]
     pub fn blocks(self) -> usize {
         match self {

@@ -255,11 +255,14 @@ impl Pair<'_> {
                 judged: second,
             })
         });
-        let weakened = if !leading.is_some_and(is_flagged) || self.definition.id == IDENTICAL {
+        let weakened = if self.definition.id == IDENTICAL {
             None
         } else if identical_differ {
+            // "No difference" is no more to be trusted than a difference.
             Some(Weakened::IdenticalArmsDiffer)
-        } else if confirmation.as_ref().is_some_and(|again| !again.agrees) {
+        } else if leading.is_some_and(is_flagged)
+            && confirmation.as_ref().is_some_and(|again| !again.agrees)
+        {
             Some(Weakened::Unconfirmed)
         } else {
             None

@@ -78,7 +78,14 @@ pub(super) fn in_one_line(results: &Results) -> String {
         format!("PostgreSQL {version}{storage}")
     });
     let commit = text("/build/git_commit").and_then(|commit| Some(commit.get(..8)?.to_owned()));
-    let build = commit.map(|commit| format!("{} build of {commit}", results.build_profile));
+    let is_dirty = results.fingerprint.pointer("/build/git_dirty") == Some(&Value::Bool(true));
+    let changes = if is_dirty {
+        " with uncommitted changes"
+    } else {
+        ""
+    };
+    let build =
+        commit.map(|commit| format!("{} build of {commit}{changes}", results.build_profile));
     let scale = match results.scale {
         Scale::Quick => "quick run",
         Scale::Default => "default run",

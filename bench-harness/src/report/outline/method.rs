@@ -66,7 +66,7 @@ fn lines(results: &Results) -> Vec<String> {
 
 fn differences_that_matter() -> String {
     format!(
-        "“Matters from” is the threshold δ: costs within a factor of 1 + δ are as good as equal. It follows from what \
+        "δ is the threshold below which a difference does not matter: costs within a factor of 1 + δ are as good as equal. It follows from what \
          identical arms differ by on this machine, is never below {}, and is {} where that was not measured.",
         Percent(FLOOR.share()),
         Percent(UNCALIBRATED.share())

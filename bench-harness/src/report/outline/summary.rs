@@ -3,7 +3,7 @@
 use super::words::{capitalised, gain_cell, holds, listed, measured, on, promise, why_open};
 use super::{chosen, is_grave, paragraph, places, waterfall};
 use crate::report::document::{Block, Section};
-use crate::report::units::{Count, Times, one_line};
+use crate::report::units::{Count, Percent, Times, one_line};
 use crate::results::{ExperimentResults, Finding, PartOf, Results};
 use crate::stats::{ClaimVerdict, Expected, Verdict};
 
@@ -171,7 +171,10 @@ fn in_one_figure(experiment: &ExperimentResults, finding: &Finding) -> String {
 }
 
 fn loss(experiment: &ExperimentResults) -> Option<String> {
-    let worst = chosen::stands(experiment).find(|finding| finding.verdict == Verdict::Regressed)?;
+    let gain = |finding: &Finding| finding.gain().unwrap_or(1.0);
+    let worst = chosen::stands(experiment)
+        .filter(|finding| finding.verdict == Verdict::Regressed)
+        .min_by(|a, b| gain(a).total_cmp(&gain(b)))?;
     Some(in_one_figure(experiment, worst))
 }
 
@@ -250,10 +253,26 @@ pub(super) fn control(results: &Results) -> String {
         .collect();
     let told = match () {
         () if chosen::identical_differ(results) => {
-            "identical arms differ, so no difference of this run can be trusted"
+            "identical arms differ, so nothing that this run found can be trusted".to_owned()
         }
-        () if findings.iter().all(|finding| holds(finding)) => "identical arms do not differ",
-        () => "identical arms show no difference, though a small one cannot be ruled out",
+        () if findings.iter().all(|finding| holds(finding)) => {
+            "identical arms do not differ".to_owned()
+        }
+        () => format!(
+            "identical arms show no difference; one of up to {} cannot be ruled out",
+            Percent(largest_possible(&findings))
+        ),
     };
-    format!("{}: {}.", capitalised(told), figures.join(", "))
+    format!("{}: {}.", capitalised(&told), figures.join(", "))
+}
+
+/// The farthest end of any interval, as a difference in either direction.
+fn largest_possible(findings: &[&Finding]) -> f64 {
+    let judged = findings.iter().filter_map(|finding| finding.leading());
+    judged
+        .map(|judged| {
+            let interval = judged.comparison.interval;
+            interval.high.max(1.0 / interval.low) - 1.0
+        })
+        .fold(0.0, f64::max)
 }
