@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::experiment::{Definition, Scale, ScenarioPlan};
 use crate::measurement::{Metric, Timestamp};
-use crate::stats::{Threshold, UNCALIBRATED};
+use crate::stats::{self, Threshold};
 
 /// Name of the record in the folder of a run.
 pub const RUN_FILE: &str = "run.json";
@@ -87,10 +87,9 @@ impl Scenario {
     /// Below what difference of `metric` nobody needs to care.
     #[must_use]
     pub fn threshold(&self, metric: Metric) -> Threshold {
-        self.thresholds
-            .iter()
-            .find(|learned| learned.metric == metric)
-            .map_or(UNCALIBRATED, |learned| learned.threshold)
+        let mut thresholds = self.thresholds.iter();
+        let learned = thresholds.find(|learned| learned.metric == metric);
+        stats::threshold(learned.map(|learned| learned.threshold), None)
     }
 }
 

@@ -25,15 +25,11 @@ impl Pace {
         self.finished.insert(plan.name.clone());
     }
 
-    pub(super) fn is_finished(&self, plan: &ScenarioPlan) -> bool {
-        self.finished.contains(&plan.name)
-    }
-
     pub(super) fn left(&self, record: &RunRecord) -> String {
         let open = record
             .scenarios
             .iter()
-            .filter(|one| !self.is_finished(&one.plan));
+            .filter(|one| !self.finished.contains(&one.plan.name));
         let samples: usize = open.map(|one| one.plan.arms.len() * one.plan.blocks).sum();
         if self.samples == 0 {
             return String::new();

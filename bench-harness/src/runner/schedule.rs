@@ -25,7 +25,6 @@ pub struct Slot {
 /// The slots of a run, in the order in which to take them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    seed: u64,
     slots: Vec<Slot>,
 }
 
@@ -53,13 +52,7 @@ impl Schedule {
                 arm,
             }));
         }
-        Self { seed, slots }
-    }
-
-    /// The seed, which every report prints.
-    #[must_use]
-    pub fn seed(&self) -> u64 {
-        self.seed
+        Self { slots }
     }
 
     /// The slots in order.

@@ -209,7 +209,7 @@ struct Session {
 
 impl Session {
     async fn all(&mut self) -> Result<Ending> {
-        let ending = self.every_scenario().await?;
+        let ending = self.scenarios_from(0).await?;
         if ending == Ending::Interrupted || !self.record.confirms {
             return Ok(ending);
         }
@@ -221,18 +221,19 @@ impl Session {
             "{} to measure once more, on a server started anew",
             Count::of(again.len(), "comparison")
         );
+        let first = self.record.scenarios.len();
         self.record.scenarios.extend(again);
         self.server = None;
         self.server = Some(start(&self.options.postgres, &mut self.interrupt).await?);
-        self.every_scenario().await
+        self.scenarios_from(first).await
     }
 
-    /// Takes what is missing of every scenario.
-    async fn every_scenario(&mut self) -> Result<Ending> {
-        for index in 0..self.record.scenarios.len() {
+    /// Takes what is missing of every scenario from the `first` on.
+    async fn scenarios_from(&mut self, first: usize) -> Result<Ending> {
+        for index in first..self.record.scenarios.len() {
             let plan = self.record.scenarios[index].plan.clone();
             let done = done_blocks(&plan, &self.taken);
-            if done.len() >= plan.blocks || self.pace.is_finished(&plan) {
+            if done.len() >= plan.blocks {
                 self.pace.finish(&plan);
                 continue;
             }

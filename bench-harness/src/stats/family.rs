@@ -96,12 +96,7 @@ pub(super) fn compare_family(
     let blocks = present().map(|member| member.blocks).max().unwrap_or(0);
     let p_values: Vec<f64> = present().map(|member| member.p_value).collect();
     let alpha = 1.0 - confidence;
-    let (adjusted, correction) = if reachable(blocks, family, alpha) {
-        (holm(&p_values, alpha), Correction::Holm { family })
-    } else {
-        let alone = p_values.iter().map(|p| Adjusted::alone(*p, alpha));
-        (alone.collect(), Correction::None { family })
-    };
+    let (adjusted, correction) = adjust(&p_values, alpha, reachable(blocks, family, alpha));
     let mut adjusted = adjusted.into_iter();
     let compared = log_ratios
         .iter()
@@ -113,6 +108,17 @@ pub(super) fn compare_family(
         })
         .collect();
     (compared, correction)
+}
+
+/// Adjusts the p-values of a family by Holm's procedure, or, where none of them `can_pass` its first
+/// step, each alone.
+pub(super) fn adjust(p_values: &[f64], alpha: f64, can_pass: bool) -> (Vec<Adjusted>, Correction) {
+    let family = p_values.len();
+    if can_pass {
+        return (holm(p_values, alpha), Correction::Holm { family });
+    }
+    let alone = p_values.iter().map(|p| Adjusted::alone(*p, alpha));
+    (alone.collect(), Correction::None { family })
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::compare::{Comparison, Interval, log_ratio};
-use super::family::Correction;
-use super::holm::{Adjusted, holm};
+use super::family::{Correction, adjust};
+
 use super::sample::median;
 use super::verdict::{Threshold, Verdict, verdict};
 
@@ -95,7 +95,6 @@ pub fn judge_unpaired(
         .map(|member| compare(member, confidence))
         .collect();
     let p_values: Vec<f64> = alone.iter().flatten().map(|one| one.p_value).collect();
-    let family = p_values.len();
     let alpha = 1.0 - confidence;
     let smallest = members
         .iter()
@@ -103,12 +102,8 @@ pub fn judge_unpaired(
         .filter(|(_, alone)| alone.is_some())
         .map(|(member, _)| smallest_p(member.candidate.len(), member.baseline.len()))
         .fold(1.0, f64::min);
-    let (adjusted, correction) = if smallest * family as f64 <= alpha {
-        (holm(&p_values, alpha), Correction::Holm { family })
-    } else {
-        let alone = p_values.iter().map(|p| Adjusted::alone(*p, alpha));
-        (alone.collect(), Correction::None { family })
-    };
+    let can_pass = smallest * p_values.len() as f64 <= alpha;
+    let (adjusted, correction) = adjust(&p_values, alpha, can_pass);
     let mut adjusted = adjusted.into_iter();
     let judged = members
         .iter()
