@@ -15,33 +15,36 @@ use crate::measurement::{Metric, Samples, Timestamp};
 use crate::results::identical_log_ratios;
 use crate::run_record::{LearnedThreshold, RunRecord};
 use crate::stats::learned_threshold;
+use crate::whole_file;
 
 /// Where the noise of this machine is kept, beside the runs.
 pub const FILE: &str = "reports/calibration.json";
 
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
+
+/// Blocks of identical arms that noise is measured by unless a caller names another number, whatever
+/// that of the runs that follow.
+pub const BLOCKS: usize = 16;
 
 /// What was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     schema_version: u32,
-    /// When it was measured.
+    /// When the last of it was measured.
     pub measured_at: Timestamp,
     /// Where: thresholds count for no other place.
     pub fingerprint: Fingerprint,
-    /// By scenario.
-    pub scenarios: Vec<ScenarioNoise>,
+    /// By what identical arms loaded.
+    pub baselines: Vec<BaselineNoise>,
 }
 
-/// The noise of one scenario.
+/// The noise of one baseline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ScenarioNoise {
-    /// Scenario by name.
-    pub scenario: String,
-    /// Rows of a sample: another number has another noise.
-    pub rows: u64,
+pub struct BaselineNoise {
+    /// What was loaded, twice. It stands for every scenario whose baseline does the same.
+    pub plan: ScenarioPlan,
     /// By quantity.
     pub noise: Vec<MetricNoise>,
 }
@@ -88,40 +91,40 @@ impl Calibration {
         Ok(None)
     }
 
-    /// What identical arms of `samples` show, under the names of `plans`.
+    /// What the identical arms of a run show.
     ///
     /// # Errors
-    /// When the run has no samples for one of them, or its fingerprint is of another program.
-    pub fn of(record: &RunRecord, samples: &Samples, plans: &[ScenarioPlan]) -> Result<Self> {
-        let measured = identical_log_ratios(record, samples);
-        let mut scenarios = Vec::with_capacity(plans.len());
-        for plan in plans {
-            let baseline = of_baseline(plan);
-            let found = record
-                .scenarios
-                .iter()
-                .find(|one| is_alike(&of_baseline(&one.plan), &baseline))
-                .and_then(|one| measured.get(&one.plan.name));
-            let noise = found.with_context(|| format!("{} was not measured", plan.name))?;
-            scenarios.push(ScenarioNoise {
-                scenario: plan.name.clone(),
-                rows: plan.baseline().rows,
-                noise: noise
-                    .iter()
-                    .map(|(metric, log_ratios)| MetricNoise {
-                        metric: *metric,
-                        log_ratios: log_ratios.clone(),
-                    })
-                    .collect(),
-            });
-        }
+    /// When the run's fingerprint is of another program.
+    pub fn of(record: &RunRecord, samples: &Samples) -> Result<Self> {
+        let mut measured = identical_log_ratios(record, samples);
+        let scenarios = record.scenarios.iter();
+        let baselines = scenarios.filter_map(|scenario| {
+            let noise = measured.remove(&scenario.plan.name)?;
+            let noise = noise
+                .into_iter()
+                .map(|(metric, log_ratios)| MetricNoise { metric, log_ratios });
+            Some(BaselineNoise {
+                plan: scenario.plan.clone(),
+                noise: noise.collect(),
+            })
+        });
         Ok(Self {
             schema_version: SCHEMA_VERSION,
             measured_at: record.started_at,
+            baselines: baselines.collect(),
             fingerprint: serde_json::from_value(record.fingerprint.clone())
                 .context("the run's fingerprint is not one of this program")?,
-            scenarios,
         })
+    }
+
+    /// Takes over what `earlier` knows of other baselines.
+    pub fn keep(&mut self, earlier: Self) {
+        let others = earlier
+            .baselines
+            .into_iter()
+            .filter(|known| self.noise(&known.plan).is_none());
+        let others: Vec<BaselineNoise> = others.collect();
+        self.baselines.extend(others);
     }
 
     /// Writes it to `path`, over one that is there.
@@ -135,17 +138,21 @@ impl Calibration {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        whole_file::write(path, &text)
+    }
+
+    /// The noise of the baseline of `plan`, whichever scenario it was measured for.
+    #[must_use]
+    pub fn noise(&self, plan: &ScenarioPlan) -> Option<&[MetricNoise]> {
+        let mut baselines = self.baselines.iter();
+        let known = baselines.find(|known| is_alike(&known.plan, plan))?;
+        Some(&known.noise)
     }
 
     /// The thresholds of a scenario at its number of blocks; none where its noise is not known.
     #[must_use]
     pub fn thresholds(&self, plan: &ScenarioPlan) -> Vec<LearnedThreshold> {
-        let known = self
-            .scenarios
-            .iter()
-            .find(|one| one.scenario == plan.name && one.rows == plan.baseline().rows);
-        let noise = known.map_or(&[][..], |known| &known.noise);
+        let noise = self.noise(plan).unwrap_or_default();
         noise
             .iter()
             .filter_map(|one| {
@@ -160,14 +167,15 @@ impl Calibration {
 
 /// One scenario of identical arms for every distinct baseline of `plans`.
 #[must_use]
-pub fn identical(plans: &[ScenarioPlan], control: &Definition) -> Vec<ScenarioPlan> {
+pub fn identical(plans: &[ScenarioPlan], control: &Definition, blocks: usize) -> Vec<ScenarioPlan> {
     let mut identical: Vec<ScenarioPlan> = Vec::new();
     for plan in plans {
+        debug_assert_eq!(control.id, IDENTICAL);
         let plan = ScenarioPlan {
             experiment: control.id.clone(),
+            blocks,
             ..of_baseline(plan)
         };
-        debug_assert_eq!(control.id, IDENTICAL);
         if !identical.iter().any(|known| is_alike(known, &plan)) {
             identical.push(plan);
         }
@@ -187,7 +195,7 @@ fn of_baseline(plan: &ScenarioPlan) -> ScenarioPlan {
     }
 }
 
-/// Whether both do the same, whatever they are called.
+/// Whether the baselines of both do the same, whatever they are called.
 fn is_alike(one: &ScenarioPlan, other: &ScenarioPlan) -> bool {
     let engine = |plan: &ScenarioPlan| match &plan.baseline().load {
         LoadPlan::Engine { preset, knobs } => configured(preset, knobs).ok(),

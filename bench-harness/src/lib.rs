@@ -27,5 +27,6 @@ pub mod results;
 pub mod run_record;
 pub mod runner;
 pub mod stats;
+mod whole_file;
 pub mod worker;
 pub mod workload;

@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 /// Name of the journal in the folder of a run.
 pub const SAMPLES_FILE: &str = "samples.ndjson";
 
+/// Extension of the journal where it is compressed.
+const COMPRESSED: &str = "gz";
+
 /// A moment in UTC, written as RFC 3339 to the millisecond.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -108,6 +111,14 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Whether something outside of the sample spoiled it.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        matches!(self, Self::Void { .. })
+    }
+}
+
 /// The figures of one sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -162,6 +173,15 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// All there are.
+    pub const ALL: [Self; 5] = [
+        Self::WallSeconds,
+        Self::ClientCpuSeconds,
+        Self::ServerCpuSeconds,
+        Self::FirstRowSeconds,
+        Self::PeakMemoryBytes,
+    ];
+
     /// Those that every comparison is judged by, whatever its claim is about.
     pub const ALWAYS: [Self; 3] = [
         Self::WallSeconds,
@@ -207,8 +227,14 @@ impl Journal {
     /// start a line.
     ///
     /// # Errors
-    /// If the file cannot be opened, read or cut.
+    /// If the file cannot be opened, read or cut, or stands there compressed.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let compressed = path.with_added_extension(COMPRESSED);
+        anyhow::ensure!(
+            path.exists() || !compressed.exists(),
+            "{} is compressed, as published runs are: unpack it with gunzip first",
+            compressed.display()
+        );
         let journal = || -> std::io::Result<Self> {
             let mut file = OpenOptions::new()
                 .read(true)
@@ -259,7 +285,7 @@ impl Samples {
     /// # Errors
     /// If the file cannot be read, or a complete line is not a sample; the message names the line.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let compressed = path.with_added_extension("gz");
+        let compressed = path.with_added_extension(COMPRESSED);
         let read = || -> std::io::Result<Vec<u8>> {
             if path.exists() || !compressed.exists() {
                 return std::fs::read(path);
@@ -386,11 +412,14 @@ mod tests {
         let path = folder.path().join(SAMPLES_FILE);
         let mut line = serde_json::to_vec(&sample(0, measured())).unwrap();
         line.push(b'\n');
-        let compressed = File::create(path.with_added_extension("gz")).unwrap();
+        let compressed = File::create(path.with_added_extension(COMPRESSED)).unwrap();
         let mut encoder = flate2::write::GzEncoder::new(compressed, flate2::Compression::fast());
         encoder.write_all(&line).unwrap();
         encoder.finish().unwrap();
         assert_eq!(Samples::read(&path).unwrap().samples.len(), 1);
+        let refused = Journal::open(&path).unwrap_err().to_string();
+        assert!(refused.contains("gunzip"), "{refused}");
+        assert!(!path.exists());
         std::fs::write(&path, "").unwrap();
         assert!(Samples::read(&path).unwrap().samples.is_empty());
     }

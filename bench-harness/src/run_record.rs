@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::experiment::{Definition, Scale, ScenarioPlan};
 use crate::measurement::{Metric, Timestamp};
 use crate::stats::{self, Threshold};
+use crate::whole_file;
 
 /// Name of the record in the folder of a run.
 pub const RUN_FILE: &str = "run.json";
@@ -62,6 +63,9 @@ pub struct Scenario {
     pub verification: Vec<Verification>,
     /// Practical thresholds that were learned on this machine; the others are uncalibrated.
     pub thresholds: Vec<LearnedThreshold>,
+    /// Why nothing could be measured; absent if it could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unprepared: Option<String>,
     /// What the mock API can do without a pipeline behind it; absent if it was not measured.
     pub mock_api_ceiling: Option<MockApiCeiling>,
     /// To PostgreSQL through the relay; absent without one.
@@ -78,9 +82,19 @@ impl Scenario {
             plan,
             verification: Vec::new(),
             thresholds: Vec::new(),
+            unprepared: None,
             mock_api_ceiling: None,
             postgres_round_trip: None,
             api_round_trip: None,
+        }
+    }
+
+    /// The same under `plan`, of which nothing was found out yet.
+    #[must_use]
+    pub fn repeated(&self, plan: ScenarioPlan) -> Self {
+        Self {
+            thresholds: self.thresholds.clone(),
+            ..Self::planned(plan)
         }
     }
 
@@ -142,8 +156,7 @@ impl RunRecord {
         let mut text =
             serde_json::to_string_pretty(self).context("cannot serialise the run record")?;
         text.push('\n');
-        std::fs::write(path, text)
-            .with_context(|| format!("cannot write the run record {}", path.display()))
+        whole_file::write(path, &text)
     }
 
     /// Reads a record from `path`.

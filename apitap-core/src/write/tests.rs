@@ -59,6 +59,37 @@ pub(super) async fn load(sink: Sink, config: WriteConfig, batches: &[RecordBatch
     rows
 }
 
+#[tokio::test]
+async fn postgres_receives_flushes_of_the_rows_that_were_asked_for() {
+    const PAGE: usize = 1_000;
+    const ROWS: usize = 60 * PAGE;
+    let database = test_database().await.unwrap();
+    let text = "x".repeat(300);
+    let column: ArrayRef = Arc::new(StringArray::from_iter_values((0..ROWS).map(|_| &text)));
+    let batch = RecordBatch::try_from_iter([("text", column)]).unwrap();
+    // The last flush holds what is left and the trailer.
+    for (batch_rows, flushes) in [(1_000, 61), (50_000, 2)] {
+        let sink = sink(&database, "flushed", WriteMode::Replace, &[]);
+        let metrics: Arc<Metrics> = Arc::default();
+        let config = config(WriteMethod::CopyBinary, batch_rows);
+        let load = Load::begin(sink, &batch.schema(), config, Arc::clone(&metrics))
+            .await
+            .unwrap();
+        let mut writer = load.writer(1).await.unwrap();
+        for page in 0..ROWS / PAGE {
+            writer.write(&batch.slice(PAGE * page, PAGE)).await.unwrap();
+        }
+        assert_eq!(writer.finish().await.unwrap(), ROWS as u64);
+        load.commit().await.unwrap();
+        load.end(true).await;
+        let flushed = metrics
+            .write
+            .flushes
+            .load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(flushed, flushes);
+    }
+}
+
 pub(super) fn config(method: WriteMethod, batch_rows: usize) -> WriteConfig {
     WriteConfig {
         method,

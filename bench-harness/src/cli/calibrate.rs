@@ -1,16 +1,24 @@
 //! `apitap-bench calibrate`.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::run::{Selection, ended};
+use super::run::{Selection, ended, ended_or_refused};
 use super::server::ServerArgs;
+use super::wrong_usage;
 use crate::calibration::{self, Calibration};
 use crate::experiment::{IDENTICAL, ScenarioPlan};
+use crate::measurement::Metric;
 use crate::report::units::{Count, Percent};
 use crate::runner::output::RunFolder;
-use crate::runner::session;
+use crate::runner::session::{self, CONFIDENCE_LEVEL};
+use crate::stats::noise::LEAST_RATIOS;
+use crate::stats::{blocks_for, scale};
+
+/// The effect of which is said how many blocks it needs: a regression that a user would notice.
+const EFFECT: f64 = 0.05;
 
 /// What to measure, and where the noise is kept.
 #[derive(Debug, clap::Args)]
@@ -38,7 +46,13 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
         .iter()
         .find(|one| one.id() == IDENTICAL)
         .context("there are no identical arms")?;
-    let identical = calibration::identical(&plans, &control.definition);
+    let blocks = selection.blocks.map_or(calibration::BLOCKS, NonZero::get);
+    if blocks < LEAST_RATIOS {
+        wrong_usage(format!(
+            "--blocks: noise is learned from {LEAST_RATIOS} blocks or more"
+        ));
+    }
+    let identical = calibration::identical(&plans, &control.definition, blocks);
     eprintln!(
         "{} stand for {}",
         Count::of(identical.len(), "distinct baseline"),
@@ -46,7 +60,10 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
     );
     let postgres = arguments.server.options();
     let options = selection.options(std::slice::from_ref(control), identical, postgres)?;
-    let finished = Box::pin(session::run(options)).await?;
+    let finished = match Box::pin(session::run(options)).await {
+        Ok(finished) => finished,
+        refused => return ended_or_refused(refused),
+    };
     let code = ended(&finished);
     if code != 0 {
         return Ok(code);
@@ -57,19 +74,45 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
         .parent()
         .context("the report has no folder")?;
     let record = RunFolder::existing(folder.to_owned()).record()?;
-    let calibration = Calibration::of(&record, &finished.report.samples, &plans)?;
+    let mut calibration = Calibration::of(&record, &finished.report.samples)?;
+    if let Some(earlier) = Calibration::fitting(&arguments.calibration, &calibration.fingerprint)? {
+        calibration.keep(earlier);
+    }
     calibration.write(&arguments.calibration)?;
     for plan in &plans {
-        for learned in calibration.thresholds(plan).iter().take(1) {
-            println!(
-                "{}: differences of {} below {} are noise at {}",
-                plan.name,
-                learned.metric,
-                Percent(learned.threshold.share()),
-                Count::of(plan.blocks, "block")
-            );
-        }
+        let of_claim = experiments.iter().find(|one| one.id() == plan.experiment);
+        let metric = of_claim.map_or(Metric::WallSeconds, |one| one.definition.metric);
+        println!("{}: {}", plan.name, learned(&calibration, plan, metric));
     }
     println!("Calibration: {}", arguments.calibration.display());
     Ok(code)
+}
+
+/// What is known of the noise of a scenario, in words.
+fn learned(calibration: &Calibration, plan: &ScenarioPlan, metric: Metric) -> String {
+    let noise = calibration.noise(plan).unwrap_or_default();
+    let noise = noise.iter().find(|noise| noise.metric == metric);
+    let thresholds = calibration.thresholds(plan);
+    let threshold = thresholds.iter().find(|one| one.metric == metric);
+    let (Some(noise), Some(threshold)) = (noise, threshold) else {
+        let blocks = noise.map_or(0, |noise| noise.log_ratios.len());
+        return format!(
+            "{} of identical arms, too few to learn from",
+            Count::of(blocks, "block")
+        );
+    };
+    let mut text = format!(
+        "differences of {metric} below {} are noise at {}",
+        Percent(threshold.threshold.share()),
+        Count::of(plan.blocks, "block")
+    );
+    let scale = scale(&noise.log_ratios);
+    if let Some(blocks) = scale.and_then(|scale| blocks_for(EFFECT, scale, CONFIDENCE_LEVEL)) {
+        text += &format!(
+            "; a difference of {} takes {} to be found, measured alone",
+            Percent(EFFECT),
+            Count::of(blocks, "block")
+        );
+    }
+    text
 }

@@ -15,7 +15,7 @@ use crate::report::terminal::{self, Colour};
 use crate::report::units::Count;
 use crate::runner::load::Tampering;
 use crate::runner::output::Report;
-use crate::runner::session::{self, EndedBy, Finished, Incomparable, RunOptions};
+use crate::runner::session::{self, EndedBy, Finished, Incomparable, NothingTaken, RunOptions};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -28,11 +28,14 @@ pub(super) struct RunArgs {
     #[arg(long)]
     no_confirmation: bool,
     /// Go on with an interrupted run; takes no other selection than the run's own
-    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["filters", "quick", "full", "blocks", "rows", "scenario", "seed"])]
+    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = [
+        "filters", "quick", "full", "blocks", "rows", "scenario", "seed", "no_confirmation", "calibration", "out"
+    ])]
     resume: Option<PathBuf>,
-    /// Noise of this machine, as `apitap-bench calibrate` left it
-    #[arg(long, value_name = "FILE", default_value = calibration::FILE)]
-    calibration: PathBuf,
+    /// Noise of this machine, as `apitap-bench calibrate` left it [default: reports/calibration.json, if it is
+    /// there]
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
     /// Expect the rows of another seed, so that every sample is wrong: a test of the verification
     #[arg(long, hide = true)]
     expect_seed: Option<u64>,
@@ -58,11 +61,11 @@ pub(super) struct Selection {
     seed: Option<u64>,
     /// Blocks of every scenario; an even number lets drift cancel
     #[arg(long)]
-    blocks: Option<NonZero<usize>>,
-    /// Rows of every sample
+    pub(super) blocks: Option<NonZero<usize>>,
+    /// Rows of every sample; where arms differ in their rows, of the baseline
     #[arg(long)]
     rows: Option<NonZero<u64>>,
-    /// Only scenarios whose name holds NAME; may be given more than once
+    /// Only scenarios whose name holds NAME, and identical arms; may be given more than once
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
     /// Folder of experiments [default: fixtures/experiments]
@@ -74,6 +77,11 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    /// Whether `--scenario` lets a scenario of that name through.
+    fn wants(&self, name: &str) -> bool {
+        self.scenario.is_empty() || self.scenario.iter().any(|part| name.contains(part))
+    }
+
     pub(super) fn scale(&self) -> Scale {
         match (self.quick, self.full) {
             (true, _) => Scale::Quick,
@@ -108,18 +116,19 @@ impl Selection {
 
     /// Their scenarios.
     pub(super) fn scenarios(&self, experiments: &[Experiment]) -> Vec<ScenarioPlan> {
-        let wanted = |name: &str| {
-            self.scenario.is_empty() || self.scenario.iter().any(|part| name.contains(part))
-        };
         let mut scenarios: Vec<ScenarioPlan> = experiments
             .iter()
             .flat_map(|experiment| experiment.scenarios(self.scale()))
-            .filter(|plan| wanted(&plan.name))
+            .filter(|plan| plan.experiment == IDENTICAL || self.wants(&plan.name))
             .collect();
         for plan in &mut scenarios {
             plan.blocks = self.blocks.map_or(plan.blocks, NonZero::get);
-            for arm in &mut plan.arms {
-                arm.rows = self.rows.map_or(arm.rows, NonZero::get);
+            if let Some(rows) = self.rows {
+                let own = plan.baseline().rows;
+                for arm in &mut plan.arms {
+                    // Ten times the baseline's stay ten times.
+                    arm.rows = (rows.get() * arm.rows / own).max(1);
+                }
             }
         }
         scenarios
@@ -163,27 +172,49 @@ pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
     let selection = &arguments.selection;
     let experiments = selection.experiments()?;
     let scenarios = selection.scenarios(&experiments);
-    if scenarios.is_empty() {
-        wrong_usage("no scenario matches; `apitap-bench list` names experiments");
+    if !scenarios.iter().any(|plan| selection.wants(&plan.name)) {
+        wrong_usage("no scenario has such a name; reports and run.json name them");
     }
+    let calibration = match arguments.calibration {
+        Some(file) if !file.exists() => {
+            let file = file.display();
+            wrong_usage(format!(
+                "--calibration: {file} is not there; `apitap-bench calibrate` makes one"
+            ));
+        }
+        named => named.unwrap_or_else(|| calibration::FILE.into()),
+    };
     let options = RunOptions {
         confirms: !arguments.no_confirmation && selection.scale() != Scale::Quick,
-        calibration: Some(arguments.calibration),
+        calibration: Some(calibration),
         expect_seed: arguments.expect_seed,
         tampering: arguments.tamper,
         ..selection.options(&experiments, scenarios, arguments.server.options())?
     };
     let finished = match arguments.resume {
-        Some(folder) => match Box::pin(session::resume(options, folder)).await {
-            Err(error) if error.is::<Incomparable>() => {
-                eprintln!("error: the run cannot go on here: {error:#}");
-                return Ok(INCOMPARABLE);
-            }
-            finished => finished?,
-        },
-        None => Box::pin(session::run(options)).await?,
+        Some(folder) => Box::pin(session::resume(options, folder)).await,
+        None => Box::pin(session::run(options)).await,
     };
-    Ok(ended(&finished))
+    ended_or_refused(finished)
+}
+
+/// The exit code of a run, whether it came to a report or not.
+pub(super) fn ended_or_refused(finished: Result<Finished>) -> Result<u8> {
+    match finished {
+        Ok(finished) => Ok(ended(&finished)),
+        Err(error) if error.is::<Incomparable>() => {
+            eprintln!(
+                "error: the run cannot go on here: {error:#}; name the server as the run did, with the same \
+                 --postgres and its like"
+            );
+            Ok(INCOMPARABLE)
+        }
+        Err(error) if error.is::<NothingTaken>() => {
+            eprintln!("{error:#}");
+            Ok(INTERRUPTED)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Shows the report and what went wrong; returns the exit code.
@@ -311,7 +342,13 @@ mod tests {
         let selection = parsed(&["counter", "--scenario=on tuned"]).selection;
         let scenarios = selection.scenarios(&selection.experiments().unwrap());
         let names: Vec<&str> = scenarios.iter().map(|plan| plan.name.as_str()).collect();
-        assert_eq!(names, ["a-a on tuned", "counter on tuned"]);
+        assert_eq!(names, ["a-a on before", "a-a on tuned", "counter on tuned"]);
+
+        let selection = parsed(&["memory-growth", "--rows=100"]).selection;
+        let scenarios = selection.scenarios(&selection.experiments().unwrap());
+        let growth = scenarios.iter().find(|plan| plan.name == "memory-growth");
+        let rows: Vec<u64> = growth.unwrap().arms.iter().map(|arm| arm.rows).collect();
+        assert_eq!(rows, [100, 1_000]);
     }
 
     #[test]

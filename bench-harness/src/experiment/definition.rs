@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Scale;
+use super::{IDENTICAL, Scale};
 use crate::measurement::Metric;
 use crate::stats::Expected;
 use crate::workload::Workload;
@@ -104,6 +104,17 @@ pub struct Arm {
     pub psql_copy: bool,
 }
 
+impl Arm {
+    /// Whether both are the same but for their names.
+    fn does_as(&self, other: &Self) -> bool {
+        let nameless = |arm: &Self| Self {
+            name: String::new(),
+            ..arm.clone()
+        };
+        nameless(self) == nameless(other)
+    }
+}
+
 /// A grid of one or two parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -169,6 +180,16 @@ impl Definition {
             ensure!(names.insert(&arm.name), "two arms are named {:?}", arm.name);
             self.check_arm(arm)
                 .with_context(|| format!("arm {:?}", arm.name))?;
+            ensure!(
+                self.sql.is_none() || arm.rows.is_none(),
+                "arm {:?}: a query of the experiment's own is checked against one answer, so no arm has rows of its own",
+                arm.name
+            );
+            ensure!(
+                self.id == IDENTICAL || arm == &self.baseline || !arm.does_as(&self.baseline),
+                "arm {:?} does the same as the baseline",
+                arm.name
+            );
         }
         if let Some(vary) = &self.vary {
             self.check_vary(vary).context("vary")?;
@@ -214,7 +235,12 @@ impl Definition {
                 "{}: needs two values or more",
                 parameter.name
             );
-            for value in &parameter.values {
+            for (nth, value) in parameter.values.iter().enumerate() {
+                ensure!(
+                    !parameter.values[..nth].contains(value),
+                    "{}: {value} is there twice",
+                    parameter.name
+                );
                 ensure!(
                     value.is_finite() && *value >= 0.0,
                     "{}: {value} is no value",
@@ -224,6 +250,15 @@ impl Definition {
                     let knob = format!("{}={value}", parameter.name);
                     configured(vary.on.as_deref().unwrap_or("tuned"), &[knob])?;
                 }
+            }
+            let varied = format!("{}=", parameter.name);
+            for arm in self.arms().take(2) {
+                ensure!(
+                    !arm.knobs.iter().any(|knob| knob.starts_with(&varied)),
+                    "{}: arm {:?} sets it too, and what is varied must be the same for both",
+                    parameter.name,
+                    arm.name
+                );
             }
         }
         Ok(())
@@ -286,6 +321,27 @@ mod tests {
         assert!(refusal(on, "rows = 5").contains("preset: name one"));
         assert!(refusal("before =", "after =").contains("unknown preset"));
         assert!(refusal("id = \"counter\"", "id = \"Counter\"").contains("id:"));
+        let same = "baseline = { name = \"mutex\", knobs = [\"counter=atomic\"] }";
+        let mutex = "baseline = { name = \"mutex\", knobs = [\"counter=mutex\"] }";
+        assert!(refusal(mutex, same).contains("does the same as the baseline"));
+        let rows = "sql = \"SELECT 1\"\nbaseline = { name = \"mutex\", rows = 5, knobs = [\"counter=mutex\"] }";
+        assert!(refusal(mutex, rows).contains("no arm has rows of its own"));
+        for (name, values, complaint) in [
+            ("counter", "1, 2", "counter"),
+            ("write.batch_rows", "1, 1", "1 is there twice"),
+        ] {
+            let grid = format!(
+                "vary = {{ on = \"tuned\", rows = 1, parameters = [\
+                 {{ name = \"{name}\", values = [{values}] }}] }}\nid = \"counter\""
+            );
+            let refused = refusal("id = \"counter\"", &grid);
+            assert!(refused.contains(complaint), "{refused}");
+        }
+        let batch = "candidates = [{ name = \"atomic\", knobs = [\"write.batch_rows=5\"] }]\n\
+                     vary = { on = \"tuned\", rows = 1, parameters = [\
+                     { name = \"write.batch_rows\", values = [1, 2] }] }";
+        let atomic = "candidates = [{ name = \"atomic\", knobs = [\"counter=atomic\"] }]";
+        assert!(refusal(atomic, batch).contains("arm \"atomic\" sets it too"));
         let grid = "vary = { on = \"tuned\", rows = 1, parameters = [\
                     { name = \"write.batch_row\", values = [1, 2] }] }\nid = \"counter\"";
         assert!(refusal("id = \"counter\"", grid).contains("write.batch_row"));

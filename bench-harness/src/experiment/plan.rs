@@ -30,7 +30,7 @@ pub struct ScenarioPlan {
     pub blocks: usize,
     /// The arms; the first is the baseline, the second the candidate of the claim.
     pub arms: Vec<ArmPlan>,
-    /// The scenario that this one repeats on restarted servers, by name.
+    /// The scenario that this one repeats later, by name.
     pub confirms: Option<String>,
 }
 
@@ -176,11 +176,11 @@ impl ScenarioPlan {
         &self.arms[0]
     }
 
-    /// The same comparison of baseline and first candidate once more.
+    /// The same comparison of baseline and first candidate once more, named after `when`.
     #[must_use]
-    pub fn confirmation(&self) -> Self {
+    pub fn repeated(&self, when: &str) -> Self {
         Self {
-            name: format!("{} again", self.name),
+            name: format!("{} {when}", self.name),
             arms: self.arms.iter().take(2).cloned().collect(),
             confirms: Some(self.name.clone()),
             ..self.clone()

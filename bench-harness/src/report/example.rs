@@ -32,7 +32,7 @@ fn plans() -> Vec<ScenarioPlan> {
         .flat_map(|definition| Experiment { definition }.scenarios(Scale::Default))
         .collect();
     let again = plans.iter().find(|plan| plan.name == "page-size on before");
-    plans.push(again.unwrap().confirmation());
+    plans.push(again.unwrap().repeated("again"));
     plans
 }
 
@@ -99,6 +99,7 @@ pub(crate) fn run_record() -> RunRecord {
         } else {
             Vec::new()
         },
+        unprepared: None,
         mock_api_ceiling: plan.api_round_trip_ms.is_none().then_some(MockApiCeiling {
             rows_per_second: 3_600_000.0,
             bytes_per_second: 1.44e9,

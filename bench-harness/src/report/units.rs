@@ -294,6 +294,7 @@ mod tests {
                 high: 104.2,
             },
             confidence: 0.875,
+            asked_confidence: 0.95,
             p_value: 0.125,
             blocks: 4,
         };

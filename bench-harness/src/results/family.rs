@@ -28,10 +28,10 @@ pub(super) fn name(plan: &ScenarioPlan, nth: usize) -> String {
         || "with presets of their own".to_owned(),
         |on| format!("on {on}"),
     );
-    if plan.confirms.is_some() {
-        format!("confirmations {place}")
-    } else if plan.experiment == IDENTICAL {
+    if plan.experiment == IDENTICAL {
         format!("identical arms {place}")
+    } else if plan.confirms.is_some() {
+        format!("confirmations {place}")
     } else if !plan.cell.is_empty() {
         format!("grid of {}", plan.experiment)
     } else if nth == 0 {

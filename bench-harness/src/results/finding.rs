@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::SamplesByScenario;
 use super::arm::{blocks, log_ratios};
 use super::family::{self, Family};
-use crate::experiment::{Definition, IDENTICAL, Setting};
+use crate::experiment::{Definition, IDENTICAL, ScenarioPlan, Setting};
 use crate::measurement::{Metric, Samples};
 use crate::run_record::{RunRecord, Scenario};
 use crate::stats::{ClaimVerdict, Judged, Threshold, Verdict, claim_verdict, judge_family};
@@ -61,8 +61,10 @@ pub struct Measure {
 pub enum Weakened {
     /// Arms that are the same differed in this run.
     IdenticalArmsDiffer,
-    /// Measured once more, the difference was not there.
+    /// Measured once more, the verdict was another one, or there was no figure.
     Unconfirmed,
+    /// Measured once more, the difference was there, and what it says of the claim was not.
+    ClaimUnconfirmed,
 }
 
 /// A comparison that was measured once more.
@@ -71,10 +73,12 @@ pub enum Weakened {
 pub struct Confirmation {
     /// Scenario by name.
     pub scenario: String,
-    /// What it found by itself.
-    pub judged: Judged,
+    /// What it found by itself; absent if no block has both arms.
+    pub judged: Option<Judged>,
     /// Whether it found the same: improved again, or regressed again.
     pub agrees: bool,
+    /// What it says of the claim by itself.
+    pub claim: ClaimVerdict,
 }
 
 impl Finding {
@@ -116,15 +120,36 @@ impl Finding {
     }
 }
 
-/// Every comparison of the run, in the order of its scenarios, and the families in which they were
-/// judged.
-pub(super) fn all(run: &RunRecord, samples: &SamplesByScenario<'_>) -> (Vec<Finding>, Vec<Family>) {
+/// What identical arms showed, over all sessions of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// How many comparisons of them were measured.
+    pub measured: usize,
+    /// Those that differ.
+    pub differing: Vec<Differing>,
+}
+
+/// Arms that are the same, and differ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Differing {
+    /// Scenario by name.
+    pub scenario: String,
+    /// How many times less the second one cost.
+    pub gain: f64,
+}
+
+/// Every comparison of the run, in the order of its scenarios, the families in which they were
+/// judged, and what identical arms showed.
+pub(super) fn all(
+    run: &RunRecord,
+    samples: &SamplesByScenario<'_>,
+) -> (Vec<Finding>, Vec<Family>, Control) {
     let mut pairs = pairs(run, samples);
     let families = judge(&mut pairs, run.confidence_level);
-    let identical_differ = pairs
-        .iter()
-        .filter(|pair| pair.definition.id == IDENTICAL)
-        .any(|pair| pair.measures.first().is_some_and(is_flagged));
+    let control = control(&pairs);
+    let identical_differ = !control.differing.is_empty();
     let (again, first): (Vec<Pair<'_>>, Vec<Pair<'_>>) = pairs
         .into_iter()
         .partition(|pair| pair.scenario.plan.confirms.is_some());
@@ -138,7 +163,28 @@ pub(super) fn all(run: &RunRecord, samples: &SamplesByScenario<'_>) -> (Vec<Find
             pair.into_finding(again, identical_differ)
         })
         .collect();
-    (findings, families)
+    (findings, families, control)
+}
+
+fn control(pairs: &[Pair<'_>]) -> Control {
+    let mut control = Control {
+        measured: 0,
+        differing: Vec::new(),
+    };
+    for pair in pairs.iter().filter(|one| one.definition.id == IDENTICAL) {
+        let measure = pair.measures.first();
+        let Some((measure, judged)) = measure.and_then(|one| Some((one, one.judged?))) else {
+            continue;
+        };
+        control.measured += 1;
+        if is_flagged(measure) {
+            control.differing.push(Differing {
+                scenario: pair.scenario.plan.name.clone(),
+                gain: 1.0 / judged.comparison.ratio,
+            });
+        }
+    }
+    control
 }
 
 /// A candidate beside its baseline, on the way to a finding.
@@ -148,24 +194,30 @@ struct Pair<'a> {
     candidate: &'a str,
     /// Place among the candidates.
     nth: usize,
+    /// Whether any sample of a block was taken.
+    was_taken: bool,
     measures: Vec<Measure>,
     /// Those of each measure.
     log_ratios: Vec<Vec<f64>>,
 }
 
-/// Log-ratios of the first candidate of each scenario, by quantity: of identical arms, their noise.
+/// Log-ratios of the first candidate of each scenario, of every quantity: of identical arms, their
+/// noise.
 pub(crate) fn identical_log_ratios(
     run: &RunRecord,
     samples: &Samples,
 ) -> BTreeMap<String, Vec<(Metric, Vec<f64>)>> {
-    pairs(run, &SamplesByScenario::of(samples))
-        .into_iter()
-        .filter(|pair| pair.nth == 0)
-        .map(|pair| {
-            let metrics = pair.measures.iter().map(|measure| measure.metric);
-            let noise = metrics.zip(pair.log_ratios).collect();
-            (pair.scenario.plan.name.clone(), noise)
-        })
+    let samples = SamplesByScenario::of(samples);
+    let of_scenario = |plan: &ScenarioPlan| {
+        let samples = samples.scenario(&plan.name);
+        let baseline = blocks(samples, &plan.baseline().name);
+        let candidate = blocks(samples, &plan.arms.get(1)?.name);
+        let noise = Metric::ALL.map(|metric| (metric, log_ratios(&candidate, &baseline, metric)));
+        Some((plan.name.clone(), noise.into()))
+    };
+    let scenarios = run.scenarios.iter();
+    scenarios
+        .filter_map(|scenario| of_scenario(&scenario.plan))
         .collect()
 }
 
@@ -177,6 +229,7 @@ fn pairs<'a>(run: &'a RunRecord, samples: &SamplesByScenario<'_>) -> Vec<Pair<'a
             continue;
         };
         let samples = samples.scenario(&plan.name);
+        let was_taken = samples.iter().any(|sample| !sample.warm_up);
         let baseline = blocks(samples, &plan.baseline().name);
         let leading = definition.metric;
         let others = Metric::ALWAYS.into_iter().filter(|one| *one != leading);
@@ -188,6 +241,7 @@ fn pairs<'a>(run: &'a RunRecord, samples: &SamplesByScenario<'_>) -> Vec<Pair<'a
                 scenario,
                 candidate: &arm.name,
                 nth,
+                was_taken,
                 measures: metrics
                     .iter()
                     .map(|metric| Measure {
@@ -242,41 +296,48 @@ fn judge(pairs: &mut [Pair<'_>], confidence: f64) -> Vec<Family> {
 }
 
 impl Pair<'_> {
+    /// What the figures alone amount to, and what they say of the claim.
+    fn verdicts(&self) -> (Verdict, ClaimVerdict) {
+        let leading = self.measures.first();
+        let judged = leading.and_then(|measure| Some((measure, measure.judged?)));
+        judged.map_or(
+            (Verdict::Inconclusive, ClaimVerdict::Inconclusive),
+            |(measure, judged)| {
+                let expected = &self.definition.expected;
+                let claim = claim_verdict(expected, &judged.comparison, measure.threshold);
+                (judged.verdict, claim)
+            },
+        )
+    }
+
     fn into_finding(self, again: Option<&Self>, identical_differ: bool) -> Finding {
         let plan = &self.scenario.plan;
         let leading = self.measures.first();
         let judged = leading.and_then(|measure| measure.judged.as_ref());
-        let confirmation = again.and_then(|again| {
-            // One that was planned and never run neither agrees nor disagrees.
-            let second = again.measures.first()?.judged?;
-            Some(Confirmation {
+        let (verdict, claim) = self.verdicts();
+        // One that was planned and never run neither agrees nor disagrees.
+        let confirmation = again.filter(|again| again.was_taken).map(|again| {
+            let (second, second_claim) = again.verdicts();
+            Confirmation {
                 scenario: again.scenario.plan.name.clone(),
-                agrees: judged.map(|one| one.verdict) == Some(second.verdict),
-                judged: second,
-            })
+                judged: again.measures.first().and_then(|measure| measure.judged),
+                agrees: second == verdict,
+                claim: second_claim,
+            }
         });
-        let weakened = if self.definition.id == IDENTICAL {
-            None
-        } else if identical_differ {
+        let is_flagged = leading.is_some_and(is_flagged);
+        let weakened = match &confirmation {
+            _ if self.definition.id == IDENTICAL => None,
             // "No difference" is no more to be trusted than a difference.
-            Some(Weakened::IdenticalArmsDiffer)
-        } else if leading.is_some_and(is_flagged)
-            && confirmation.as_ref().is_some_and(|again| !again.agrees)
-        {
-            Some(Weakened::Unconfirmed)
-        } else {
-            None
+            _ if identical_differ => Some(Weakened::IdenticalArmsDiffer),
+            Some(again) if is_flagged && !again.agrees => Some(Weakened::Unconfirmed),
+            Some(again) if is_flagged && again.claim != claim => Some(Weakened::ClaimUnconfirmed),
+            _ => None,
         };
-        let (verdict, claim) = match (judged, leading) {
-            (Some(judged), Some(measure)) if weakened.is_none() => (
-                judged.verdict,
-                claim_verdict(
-                    &self.definition.expected,
-                    &judged.comparison,
-                    measure.threshold,
-                ),
-            ),
-            _ => (Verdict::Inconclusive, ClaimVerdict::Inconclusive),
+        let (verdict, claim) = match weakened {
+            None => (verdict, claim),
+            Some(Weakened::ClaimUnconfirmed) => (verdict, ClaimVerdict::Inconclusive),
+            Some(_) => (Verdict::Inconclusive, ClaimVerdict::Inconclusive),
         };
         let blocks = judged.map_or(0, |judged| judged.comparison.blocks);
         Finding {

@@ -19,7 +19,7 @@ pub(crate) use arm::blocks;
 pub use arm::{ArmResults, BlockSample};
 pub use family::Family;
 pub(crate) use finding::identical_log_ratios;
-pub use finding::{Confirmation, Finding, Measure, Weakened};
+pub use finding::{Confirmation, Control, Differing, Finding, Measure, Weakened};
 pub use scenario::{Excluded, Exclusion, MockApiHeadroom, ScenarioResults};
 pub use steps::{PartOf, Step, StepGain};
 pub use warning::Warning;
@@ -51,6 +51,8 @@ pub struct Results {
     pub calibrated_at: Option<Timestamp>,
     /// Whether flagged comparisons were to be measured once more.
     pub confirms: bool,
+    /// What identical arms showed.
+    pub control: Control,
     /// Findings by claim, in the order of the run record; identical arms first.
     pub experiments: Vec<ExperimentResults>,
     /// The changes that make `tuned` out of `before`, the largest gain first.
@@ -117,7 +119,7 @@ impl Results {
             .iter()
             .map(|scenario| ScenarioResults::of(scenario, samples_of.scenario(&scenario.plan.name)))
             .collect();
-        let (findings, families) = finding::all(run, &samples_of);
+        let (findings, families, control) = finding::all(run, &samples_of);
         let experiments: Vec<ExperimentResults> = run
             .experiments
             .iter()
@@ -133,6 +135,7 @@ impl Results {
             confidence_level: run.confidence_level,
             calibrated_at: run.calibrated_at,
             confirms: run.confirms,
+            control,
             steps: steps::all(&experiments),
             experiments,
             families,

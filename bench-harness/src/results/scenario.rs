@@ -18,6 +18,8 @@ pub struct ScenarioResults {
     pub verification: Vec<Verification>,
     /// The arms, in the order of the plan.
     pub arms: Vec<ArmResults>,
+    /// Why nothing could be measured; absent if it could.
+    pub unprepared: Option<String>,
     /// How far the mock API was from being the bottleneck.
     pub mock_api: Option<MockApiHeadroom>,
     /// To PostgreSQL through the relay.
@@ -72,6 +74,7 @@ impl ScenarioResults {
         Self {
             plan: scenario.plan.clone(),
             verification: scenario.verification.clone(),
+            unprepared: scenario.unprepared.clone(),
             mock_api: scenario
                 .mock_api_ceiling
                 .and_then(|ceiling| headroom(ceiling, &arms)),

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Exclusion, Results, ScenarioResults, Weakened, measured};
+use super::{Differing, Exclusion, Results, ScenarioResults, Weakened, measured};
 use crate::measurement::Samples;
 use crate::report::units::{Count, Percent, Times};
 use crate::stats::Correction;
@@ -39,6 +39,15 @@ pub enum Warning {
         /// How many times less the second one cost.
         gain: f64,
     },
+    /// No arms that are the same were compared, so nothing shows how far a difference can be trusted.
+    IdenticalArmsNotMeasured,
+    /// What a scenario needs could not be had, so it was passed over.
+    Unprepared {
+        /// Scenario by name.
+        scenario: String,
+        /// What was missing.
+        reason: String,
+    },
     /// Samples did not finish, or loaded wrong data.
     Failures {
         /// Scenario by name.
@@ -69,7 +78,7 @@ pub enum Warning {
         /// Blocks of a scenario.
         blocks: usize,
     },
-    /// Differences that were not there when they were measured once more.
+    /// Outcomes that were others when they were measured once more.
     Unconfirmed {
         /// Scenarios by name.
         scenarios: Vec<String>,
@@ -122,6 +131,14 @@ impl fmt::Display for Warning {
                  Run again on a quieter machine.",
                 Times(*gain)
             ),
+            Self::IdenticalArmsNotMeasured => f.write_str(
+                "Identical arms were not measured, so nothing shows how far a difference of this run can be \
+                 trusted. Run again, or go on with --resume.",
+            ),
+            Self::Unprepared { scenario, reason } => write!(
+                f,
+                "{scenario} was not measured: {reason}. Mend that, and go on with --resume."
+            ),
             Self::Failures {
                 scenario,
                 arm,
@@ -156,8 +173,7 @@ impl fmt::Display for Warning {
             ),
             Self::Unconfirmed { scenarios } => write!(
                 f,
-                "Measured once more on restarted servers, the difference was not there again: {}. \
-                 Their verdict is inconclusive.",
+                "Measured once more, the outcome was another one: {}. It counts as inconclusive.",
                 scenarios.join("; ")
             ),
             Self::MockApiNearCeiling {
@@ -206,6 +222,14 @@ pub(super) fn of(results: &Results, samples: &Samples) -> Vec<Warning> {
         });
     }
     warnings.extend(identical_differ(results));
+    let is_measured = results
+        .scenarios
+        .iter()
+        .any(|one| one.arms.iter().any(|arm| arm.wall_seconds.is_some()));
+    if results.control.measured == 0 && is_measured {
+        warnings.push(Warning::IdenticalArmsNotMeasured);
+    }
+    warnings.extend(results.scenarios.iter().filter_map(unprepared));
     warnings.extend(results.scenarios.iter().flat_map(failures));
     warnings.extend(incomplete(results, samples));
     warnings.extend(samples.cut_line.map(|line| Warning::CutSample { line }));
@@ -219,16 +243,15 @@ pub(super) fn of(results: &Results, samples: &Samples) -> Vec<Warning> {
 }
 
 fn identical_differ(results: &Results) -> impl Iterator<Item = Warning> {
-    let control = results.experiments.iter().filter(|one| one.is_control());
-    control
-        .flat_map(|experiment| &experiment.findings)
-        .filter(|finding| finding.is_flagged())
-        .filter_map(|finding| {
-            Some(Warning::IdenticalArmsDiffer {
-                scenario: finding.scenario.clone(),
-                gain: finding.gain()?,
-            })
-        })
+    let differing = results.control.differing.iter().cloned();
+    differing.map(|Differing { scenario, gain }| Warning::IdenticalArmsDiffer { scenario, gain })
+}
+
+fn unprepared(scenario: &ScenarioResults) -> Option<Warning> {
+    Some(Warning::Unprepared {
+        scenario: scenario.plan.name.clone(),
+        reason: scenario.unprepared.clone()?,
+    })
 }
 
 fn failures(scenario: &ScenarioResults) -> impl Iterator<Item = Warning> {
@@ -281,7 +304,12 @@ fn uncorrected(results: &Results) -> Option<Warning> {
 fn unconfirmed(results: &Results) -> Option<Warning> {
     let findings = results.experiments.iter().flat_map(|one| &one.findings);
     let scenarios: Vec<String> = findings
-        .filter(|finding| finding.weakened == Some(Weakened::Unconfirmed))
+        .filter(|finding| {
+            matches!(
+                finding.weakened,
+                Some(Weakened::Unconfirmed | Weakened::ClaimUnconfirmed)
+            )
+        })
         .map(|finding| finding.scenario.clone())
         .collect();
     (!scenarios.is_empty()).then_some(Warning::Unconfirmed { scenarios })

@@ -242,9 +242,15 @@ impl Executor for Loader {
         self.tamper(step).await?;
         let expected = &self.arms[arm].expected;
         // Wrong data first: it is no less wrong on a busy host.
-        let landed = match verify(&self.client, &self.target.check, table, expected).await? {
-            Ok(landed) => landed,
-            Err(reason) => return Ok(Outcome::WrongData { reason }),
+        let landed = match verify(&self.client, &self.target.check, table, expected).await {
+            Ok(Ok(landed)) => landed,
+            Ok(Err(reason)) => return Ok(Outcome::WrongData { reason }),
+            Err(error) if self.client.is_closed() => return Err(error),
+            Err(error) => {
+                return Ok(Outcome::Failed {
+                    reason: format!("{error:#}"),
+                });
+            }
         };
         if let Some(reason) = seen.spoiled_by {
             return Ok(Outcome::Void { reason });

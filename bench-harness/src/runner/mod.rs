@@ -147,7 +147,7 @@ impl<E: Executor> Taking<'_, E> {
             () = self.interrupt.happened() => return Ok(None),
             outcome = self.executor.sample(step) => outcome?,
         };
-        let is_void = matches!(outcome, Outcome::Void { .. });
+        let is_void = outcome.is_void();
         self.progress.ended(step, arm, &outcome, begun.elapsed());
         self.journal.append(&Sample {
             scenario: self.plan.scenario.to_owned(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use apitap_core::config::WriteMode;
 use tempfile::TempDir;
 
@@ -194,10 +194,8 @@ async fn expected(
         }
         return Ok((Check::Workload(workload), expected));
     };
+    // An experiment with a query has no arm with rows of its own.
     let rows = plan.baseline().rows;
-    if plan.arms.iter().any(|arm| arm.rows != rows) {
-        bail!("arms with a query of their own must read the same number of rows");
-    }
     let (check, answer) = oracle::answer(&place.database_url, &workload, rows, sql).await?;
     Ok((check, vec![answer; plan.arms.len()]))
 }

@@ -1,10 +1,10 @@
 //! A run from its first server to its report.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use chrono::Utc;
 
 use super::interrupt::Interrupt;
@@ -17,14 +17,14 @@ use super::schedule::Schedule;
 use super::{Ending, Plan, take_samples};
 use crate::calibration::Calibration;
 use crate::environment::fingerprint::Fingerprint;
-use crate::environment::postgres::{PostgresOptions, PostgresServer, connect, quoted};
-use crate::experiment::{Definition, Scale, ScenarioPlan};
-use crate::measurement::{Journal, Outcome, Sample};
+use crate::environment::postgres::{PostgresOptions, PostgresServer, URL, connect, quoted};
+use crate::experiment::{Definition, IDENTICAL, Scale, ScenarioPlan};
+use crate::measurement::{Journal, Sample};
 use crate::report::units::{Count, Whole};
 use crate::run_record::{RunRecord, SCHEMA_VERSION, Scenario};
 
 /// Confidence asked of every family of intervals.
-const CONFIDENCE_LEVEL: f64 = 0.95;
+pub const CONFIDENCE_LEVEL: f64 = 0.95;
 
 /// What to run, and where its results go.
 #[derive(Debug)]
@@ -87,21 +87,34 @@ impl std::fmt::Display for Incomparable {
 
 impl std::error::Error for Incomparable {}
 
+/// The user stopped the run before there was anything to report.
+#[derive(Debug)]
+pub struct NothingTaken;
+
+impl std::fmt::Display for NothingTaken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted before the first sample")
+    }
+}
+
+impl std::error::Error for NothingTaken {}
+
 /// Starts the server, takes the samples of every scenario, and writes the report, also after an
 /// interrupt or an error once the first scenario could begin.
 ///
 /// # Errors
-/// When nothing could be measured at all, or the report cannot be written.
+/// [`NothingTaken`], when nothing could be measured at all, and when the report cannot be written.
 pub async fn run(options: RunOptions) -> Result<Finished> {
     let mut interrupt = Interrupt::listen()?;
     let server = start(&options.postgres, &mut interrupt).await?;
+    let server = server.context(NothingTaken)?;
     let fingerprint = Fingerprint::take(Some(&server));
-    let now = Utc::now();
-    let folder = RunFolder::create(&options.out, now, &fingerprint.build.git_commit)?;
     let calibration = match &options.calibration {
         Some(path) => Calibration::fitting(path, &fingerprint)?,
         None => None,
     };
+    let now = Utc::now();
+    let folder = RunFolder::create(&options.out, now, &fingerprint.build.git_commit)?;
     let scenario = |plan: &ScenarioPlan| Scenario {
         thresholds: calibration
             .as_ref()
@@ -135,13 +148,38 @@ pub async fn run(options: RunOptions) -> Result<Finished> {
 /// Those of [`run`], and [`Incomparable`].
 pub async fn resume(options: RunOptions, folder: PathBuf) -> Result<Finished> {
     let folder = RunFolder::existing(folder);
-    let record = folder.record()?;
+    let mut record = folder.record()?;
     let samples = folder.samples()?.samples;
+    // Before a server starts for it: it may stand there compressed.
+    drop(folder.journal()?);
     let mut interrupt = Interrupt::listen()?;
     let server = start(&options.postgres, &mut interrupt).await?;
+    let server = server.context(NothingTaken)?;
+    ensure_comparable(&record, &server)?;
+    control_this_session(&mut record, &samples);
+    go(options, server, folder, record, samples, interrupt).await
+}
+
+/// Starts the server; `None` after an interrupt.
+async fn start(
+    options: &PostgresOptions,
+    interrupt: &mut Interrupt,
+) -> Result<Option<PostgresServer>> {
+    let started = PostgresServer::start(options);
+    let server = tokio::select! {
+        biased;
+        () = interrupt.happened() => return Ok(None),
+        server = started => server?,
+    };
+    eprintln!("PostgreSQL {} ({})", server.version(), server.kind());
+    Ok(Some(server))
+}
+
+/// Refuses a machine, a server or a commit that is not the one that the run was begun on.
+fn ensure_comparable(record: &RunRecord, server: &PostgresServer) -> Result<()> {
     let begun: Fingerprint = serde_json::from_value(record.fingerprint.clone())
         .context("the run's fingerprint is not one of this program")?;
-    let here = Fingerprint::take(Some(&server));
+    let here = Fingerprint::take(Some(server));
     let mut differing = begun.incomparable_with(&here);
     if begun.build.git_commit != here.build.git_commit {
         differing.push(format!(
@@ -150,18 +188,45 @@ pub async fn resume(options: RunOptions, folder: PathBuf) -> Result<Finished> {
         ));
     }
     ensure!(differing.is_empty(), Incomparable(differing.join("; ")));
-    go(options, server, folder, record, samples, interrupt).await
+    if [&begun, &here]
+        .iter()
+        .any(|one| one.build.git_dirty == Some(true))
+    {
+        tracing::warn!(
+            "built from changes that are not committed: whether the code is the same cannot be told"
+        );
+    }
+    Ok(())
 }
 
-async fn start(options: &PostgresOptions, interrupt: &mut Interrupt) -> Result<PostgresServer> {
-    let started = PostgresServer::start(options);
-    let server = tokio::select! {
-        biased;
-        () = interrupt.happened() => anyhow::bail!("interrupted before the first sample"),
-        server = started => server?,
-    };
-    eprintln!("PostgreSQL {} ({})", server.version(), server.kind());
-    Ok(server)
+/// Plans identical arms once more where scenarios are left: those of an earlier session say nothing
+/// of what the machine does now.
+fn control_this_session(record: &mut RunRecord, taken: &[Sample]) {
+    let is_open = |plan: &ScenarioPlan| done_blocks(plan, taken).len() < plan.blocks;
+    let mut open = record.scenarios.iter().map(|one| &one.plan);
+    if !open.any(|plan| plan.experiment != IDENTICAL && is_open(plan)) {
+        return;
+    }
+    let again: Vec<Scenario> = controls(record)
+        .filter(|control| !is_open(&control.plan))
+        .map(|control| {
+            let resumed = (1..)
+                .map(|nth| control.plan.repeated(&format!("resumed {nth}")))
+                .find(|plan| !is_planned(record, &plan.name));
+            control.repeated(resumed.unwrap_or_else(|| control.plan.clone()))
+        })
+        .collect();
+    record.scenarios.extend(again);
+}
+
+/// The scenarios of identical arms, but for their own repetitions.
+fn controls(record: &RunRecord) -> impl Iterator<Item = &Scenario> {
+    let scenarios = record.scenarios.iter();
+    scenarios.filter(|one| one.plan.experiment == IDENTICAL && one.plan.confirms.is_none())
+}
+
+fn is_planned(record: &RunRecord, name: &str) -> bool {
+    record.scenarios.iter().any(|one| one.plan.name == name)
 }
 
 async fn go(
@@ -182,6 +247,7 @@ async fn go(
         interrupt,
         taken,
         pace: Pace::default(),
+        unprepared: Vec::new(),
     };
     let ended_by = match session.all().await {
         Ok(Ending::Complete) => None,
@@ -205,10 +271,23 @@ struct Session {
     /// Samples of the run that this one goes on with.
     taken: Vec<Sample>,
     pace: Pace,
+    /// Scenarios that could not be prepared, each with the reason.
+    unprepared: Vec<String>,
 }
 
 impl Session {
     async fn all(&mut self) -> Result<Ending> {
+        let ending = self.first_and_again().await?;
+        if let (Ending::Complete, Some(first)) = (ending, self.unprepared.first()) {
+            bail!(
+                "{} could not be prepared; the first: {first}",
+                Count::of(self.unprepared.len(), "scenario")
+            );
+        }
+        Ok(ending)
+    }
+
+    async fn first_and_again(&mut self) -> Result<Ending> {
         let ending = self.scenarios_from(0).await?;
         if ending == Ending::Interrupted || !self.record.confirms {
             return Ok(ending);
@@ -217,14 +296,25 @@ impl Session {
         if again.is_empty() {
             return Ok(ending);
         }
-        eprintln!(
-            "{} to measure once more, on a server started anew",
-            Count::of(again.len(), "comparison")
-        );
         let first = self.record.scenarios.len();
+        let server = self.server.take().context("there is no server")?;
+        eprintln!(
+            "{} to measure once more, on {}",
+            Count::of(again.len(), "comparison"),
+            if server.kind() == URL {
+                "the same server: one by URL cannot be started anew"
+            } else {
+                "a server started anew"
+            }
+        );
         self.record.scenarios.extend(again);
-        self.server = None;
-        self.server = Some(start(&self.options.postgres, &mut self.interrupt).await?);
+        self.folder.write_record(&self.record)?;
+        drop(server);
+        let Some(server) = start(&self.options.postgres, &mut self.interrupt).await? else {
+            return Ok(Ending::Interrupted);
+        };
+        ensure_comparable(&self.record, &server)?;
+        self.server = Some(server);
         self.scenarios_from(first).await
     }
 
@@ -237,45 +327,46 @@ impl Session {
                 self.pace.finish(&plan);
                 continue;
             }
-            let ending = self
-                .in_own_database(index, &plan, &done)
-                .await
-                .with_context(|| format!("scenario {}", plan.name))?;
-            if ending == Ending::Interrupted {
-                return Ok(ending);
+            let taken = self.in_own_database(index, &plan, &done).await;
+            let taken = taken.with_context(|| format!("scenario {}", plan.name));
+            match taken {
+                Ok(Ending::Interrupted) => return Ok(Ending::Interrupted),
+                Ok(Ending::Complete) => {}
+                Err(error) if error.is::<Unprepared>() => {
+                    let reason = format!("{error:#}");
+                    eprintln!("error: {reason}; going on with the next");
+                    self.record.scenarios[index].unprepared = Some(reason.clone());
+                    self.folder.write_record(&self.record)?;
+                    self.unprepared.push(reason);
+                }
+                Err(error) => return Err(error),
             }
             self.pace.finish(&plan);
         }
         Ok(Ending::Complete)
     }
 
-    /// The claims' own comparisons that are flagged and were not repeated yet.
+    /// The claims' own comparisons that are flagged and were not repeated yet, after identical arms
+    /// to go with them.
     fn to_confirm(&self) -> Result<Vec<Scenario>> {
         let results = self.folder.results()?;
-        let flagged = results
+        let record = &self.record;
+        let flagged: HashSet<String> = results
             .experiments
             .iter()
             .filter(|experiment| !experiment.is_control())
             .flat_map(|experiment| &experiment.findings)
-            .filter(|one| one.is_headline && one.cell.is_empty() && one.is_flagged());
-        let is_there = |name: &String| {
-            let scenarios = &self.record.scenarios;
-            scenarios
-                .iter()
-                .any(|one| one.plan.confirms.as_ref() == Some(name))
-        };
-        Ok(flagged
-            .filter(|finding| !is_there(&finding.scenario))
-            .filter_map(|finding| {
-                let scenarios = &self.record.scenarios;
-                let first = scenarios
-                    .iter()
-                    .find(|one| one.plan.name == finding.scenario)?;
-                Some(Scenario {
-                    thresholds: first.thresholds.clone(),
-                    ..Scenario::planned(first.plan.confirmation())
-                })
-            })
+            .filter(|one| one.is_headline && one.cell.is_empty() && one.is_flagged())
+            .map(|one| one.scenario.clone())
+            .collect();
+        if flagged.is_empty() {
+            return Ok(Vec::new());
+        }
+        let scenarios = record.scenarios.iter();
+        Ok(controls(record)
+            .chain(scenarios.filter(|one| flagged.contains(&one.plan.name)))
+            .map(|first| first.repeated(first.plan.repeated("again")))
+            .filter(|again| !is_planned(record, &again.plan.name))
             .collect())
     }
 
@@ -339,8 +430,11 @@ impl Session {
         let mut prepared = tokio::select! {
             biased;
             () = interrupt.happened() => return Ok(Ending::Interrupted),
-            prepared = Box::pin(prepare(&mut self.record.scenarios[index], place)) => prepared?,
+            prepared = Box::pin(prepare(&mut self.record.scenarios[index], place)) => {
+                prepared.map_err(|error| Unprepared(format!("{error:#}")))?
+            }
         };
+        self.record.scenarios[index].unprepared = None;
         self.folder.write_record(&self.record)?;
         let schedule = Schedule::new(
             seed_of(self.record.seed, &plan.name),
@@ -369,6 +463,19 @@ impl Session {
     }
 }
 
+/// What a scenario needs could not be had: a reason to go on with the next one.
+#[derive(Debug)]
+struct Unprepared(String);
+
+impl std::fmt::Display for Unprepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(reason) = self;
+        f.write_str(reason)
+    }
+}
+
+impl std::error::Error for Unprepared {}
+
 /// Another order for every scenario, from the one seed of the run (FNV-1a of the name).
 fn seed_of(seed: u64, scenario: &str) -> u64 {
     scenario
@@ -380,16 +487,22 @@ fn seed_of(seed: u64, scenario: &str) -> u64 {
 
 /// Blocks of which every arm has a sample that needs no other: a block that was cut in two by an
 /// interrupt is taken anew as a whole, because its arms must lie close together in time.
+///
+/// A void sample needs another only if it is the last of all: behind any other one the run went on,
+/// and had given it up.
 fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usize> {
-    let mut last: HashMap<(usize, &str), &Outcome> = HashMap::new();
-    for sample in taken {
-        if sample.scenario == plan.name && !sample.warm_up {
-            last.insert((sample.block, &sample.arm), &sample.outcome);
-        }
-    }
+    let pending = taken.last().filter(|last| last.outcome.is_void());
+    let settled: HashSet<(usize, &str)> = taken
+        .iter()
+        .filter(|sample| sample.scenario == plan.name && !sample.warm_up)
+        .map(|sample| (sample.block, sample.arm.as_str()))
+        .collect();
     let is_settled = |block: usize, arm: &str| {
-        let outcome = last.get(&(block, arm));
-        outcome.is_some_and(|outcome| !matches!(outcome, Outcome::Void { .. }))
+        let is_pending = |last: &Sample| {
+            !last.warm_up
+                && (&last.scenario, last.block, last.arm.as_str()) == (&plan.name, block, arm)
+        };
+        settled.contains(&(block, arm)) && !pending.is_some_and(is_pending)
     };
     (0..plan.blocks)
         .filter(|block| plan.arms.iter().all(|arm| is_settled(*block, &arm.name)))
@@ -399,7 +512,7 @@ fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measurement::Timestamp;
+    use crate::measurement::{Outcome, Timestamp};
     use crate::report::example;
 
     #[test]
@@ -427,6 +540,35 @@ mod tests {
         assert_eq!(done_blocks(plan, &taken), HashSet::from([0]));
         taken.push(sample(0, 0, void()));
         assert_eq!(done_blocks(plan, &taken), HashSet::new());
+        taken.push(sample(1, 1, failed()));
+        assert!(done_blocks(plan, &taken).contains(&0));
+    }
+
+    #[test]
+    fn a_resumed_run_measures_identical_arms_of_its_own() {
+        let names = |record: &RunRecord| -> Vec<String> {
+            let scenarios = record.scenarios.iter();
+            scenarios.map(|one| one.plan.name.clone()).collect()
+        };
+        let mut record = example::run_record();
+        let planned = names(&record).len();
+        // Identical arms are done, the rest is not.
+        let mut control = example::samples().samples;
+        control.retain(|sample| sample.scenario.starts_with("a-a"));
+        for nth in 1..=2 {
+            control_this_session(&mut record, &control);
+            let added = names(&record)[planned + 2 * (nth - 1)..].to_vec();
+            let expected = ["before", "tuned"].map(|on| format!("a-a on {on} resumed {nth}"));
+            assert_eq!(added, expected);
+        }
+        // Nothing is left but what identical arms themselves lack.
+        let mut record = example::run_record();
+        record
+            .scenarios
+            .retain(|one| one.plan.experiment == IDENTICAL);
+        let controls = names(&record);
+        control_this_session(&mut record, &[]);
+        assert_eq!(names(&record), controls);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use tokio_postgres::Client;
 
+use crate::environment::postgres::quoted;
 use crate::run_record::Verification;
 use crate::workload::{Expectation, Workload, quote_table};
 
@@ -45,7 +46,7 @@ impl From<Expectation> for Verification {
 async fn of_columns(client: &Client, columns: &[String], table: &str) -> Result<Verification> {
     let cells: Vec<String> = columns
         .iter()
-        .map(|column| format!("{}::text", quote_table(column)))
+        .map(|column| format!("{}::text", quoted(column)))
         .collect();
     let statement = format!(
         "SELECT count(*), coalesce(sum(('x' || encode(substr(sha256(convert_to(\
@@ -63,10 +64,10 @@ async fn of_columns(client: &Client, columns: &[String], table: &str) -> Result<
 
 /// Compares what `table` holds with `expected`; `Err` of the inner result says how they differ.
 ///
-/// A table that cannot be summed up at all, because it or a column is missing, is wrong data too.
+/// A table that is missing, lacks a column or holds another type is wrong data too.
 ///
 /// # Errors
-/// When the connection is lost.
+/// When the server cannot sum it up for another reason, such as a lost connection.
 pub(super) async fn verify(
     client: &Client,
     check: &Check,
@@ -78,9 +79,20 @@ pub(super) async fn verify(
             None => Ok(landed),
             Some(reason) => Err(reason),
         }),
-        Err(error) if client.is_closed() => Err(error),
-        Err(error) => Ok(Err(format!("{error:#}"))),
+        Err(error) if is_about_data(&error) => Ok(Err(format!("{error:#}"))),
+        Err(error) => Err(error),
     }
+}
+
+/// Whether the server complains of what the table is (class 42) or of what it holds (class 22).
+fn is_about_data(error: &anyhow::Error) -> bool {
+    let server: Option<&tokio_postgres::Error> = error.downcast_ref();
+    let code = server.and_then(tokio_postgres::Error::code);
+    code.is_some_and(|code| {
+        ["42", "22"]
+            .iter()
+            .any(|class| code.code().starts_with(class))
+    })
 }
 
 fn difference(expected: &Verification, landed: &Verification) -> Option<String> {
@@ -131,5 +143,13 @@ mod tests {
         assert_eq!(same.as_ref(), Ok(&expected));
         let other = verify(&client, &check, "c", &expected).await.unwrap();
         assert!(other.unwrap_err().contains("checksum"));
+
+        let missing = verify(&client, &check, "d", &expected).await.unwrap();
+        assert!(missing.unwrap_err().contains("\"d\" does not exist"));
+        let slow = "CREATE VIEW e AS SELECT 1 AS n, pg_sleep(5)::text AS s";
+        client.batch_execute(slow).await.unwrap();
+        let limit = "SET statement_timeout = 10";
+        client.batch_execute(limit).await.unwrap();
+        assert!(verify(&client, &check, "e", &expected).await.is_err());
     }
 }

@@ -9,7 +9,7 @@ use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::compare::Comparison;
-use super::verdict::{LEAST_CONFIDENCE, Threshold, is_beyond, is_within};
+use super::verdict::{Threshold, is_beyond, is_within};
 
 /// The gain that a change is said to bring.
 ///
@@ -54,7 +54,7 @@ impl fmt::Display for ClaimVerdict {
     }
 }
 
-/// Judges a claim by the interval of the gain, at the adjusted level.
+/// Judges a claim by the interval of the gain, at the family's level.
 ///
 /// - A factor is supported if the whole interval lies at or above its lowest, exceeded if above its
 ///   highest too, refuted if below its lowest. A supported claim may reach beyond its highest.
@@ -62,14 +62,14 @@ impl fmt::Display for ClaimVerdict {
 /// - `Negligible` is supported if the whole interval lies within ±δ, refuted if it lies beyond ±δ
 ///   on one side.
 ///
-/// Else, or with less than [`LEAST_CONFIDENCE`], it is open.
+/// Else, or with less confidence than was asked for, it is inconclusive.
 #[must_use]
 pub fn claim_verdict(
     expected: &Expected,
     adjusted: &Comparison,
     threshold: Threshold,
 ) -> ClaimVerdict {
-    if adjusted.confidence < LEAST_CONFIDENCE {
+    if !adjusted.is_confident() {
         return ClaimVerdict::Inconclusive;
     }
     match *expected {

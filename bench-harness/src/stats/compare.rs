@@ -41,6 +41,8 @@ pub struct Comparison {
     /// Confidence that `interval` truly has. It is at least what was asked for, unless the blocks
     /// were too few: then `interval` is the widest that so many blocks give, and this is its level.
     pub confidence: f64,
+    /// Confidence that was asked for.
+    pub asked_confidence: f64,
     /// Two-sided p of "both arms are the same", exact.
     pub p_value: f64,
     /// Number of blocks that held a sample of both arms.
@@ -48,6 +50,13 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// Whether the interval has the confidence that was asked for. If not, it shows nothing: that of
+    /// one block has no width and would lie within anything.
+    #[must_use]
+    pub fn is_confident(&self) -> bool {
+        self.confidence >= self.asked_confidence
+    }
+
     /// Whether "no difference" lies within the interval.
     #[must_use]
     pub fn includes_one(&self) -> bool {
@@ -96,6 +105,7 @@ pub fn compare(log_ratios: &[f64], confidence: f64) -> Option<Comparison> {
             high: walsh[walsh.len() - rank].exp(),
         },
         confidence: achieved,
+        asked_confidence: confidence,
         p_value: sign_flip_p(log_ratios),
         blocks: log_ratios.len(),
     })

@@ -31,7 +31,7 @@ pub use claim::{ClaimVerdict, Expected, claim_verdict};
 pub use compare::{Comparison, Interval, blocks_needed, compare, log_ratio};
 pub use family::{Correction, Judged, judge_family};
 pub use noise::{learned_threshold, threshold};
-pub use power::{blocks_for, smallest_detectable};
+pub use power::{blocks_for, scale, smallest_detectable};
 pub use sample::Summary;
 pub use unpaired::{Unpaired, UnpairedJudged, compare_unpaired, judge_unpaired};
 pub use verdict::{FLOOR, Threshold, UNCALIBRATED, Verdict, is_beyond, verdict};

@@ -32,7 +32,7 @@ pub struct Unpaired {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UnpairedJudged {
-    /// The comparison, its interval at the adjusted level. Its p is not adjusted; its blocks are
+    /// The comparison, its interval at the family's level. Its p is not adjusted; its blocks are
     /// the samples of the side that has fewer.
     pub comparison: Comparison,
     /// p adjusted to the family.
@@ -72,6 +72,7 @@ pub fn compare_unpaired(
             high: differences[differences.len() - rank].exp(),
         },
         confidence: achieved,
+        asked_confidence: confidence,
         p_value: rank_sum_p(&differences, &distribution),
         blocks: candidate.len().min(baseline.len()),
     })

@@ -20,6 +20,9 @@ pub use options::{PgStorage, PostgresChoice, PostgresOptions};
 /// Environment variable with the URL that `--postgres auto` prefers to everything.
 pub const DATABASE_URL_VARIABLE: &str = "APITAP_DATABASE_URL";
 
+/// What [`PostgresServer::kind`] calls a server that somebody else runs.
+pub const URL: &str = "url";
+
 /// User and database of every server that is started here.
 const USER: &str = "apitap";
 
@@ -175,7 +178,7 @@ impl PostgresServer {
 
     async fn reach(url: &str) -> Result<Self> {
         let client = connect(url).await?;
-        Self::describe(url.to_owned(), "url", &client).await
+        Self::describe(url.to_owned(), URL, &client).await
     }
 
     async fn start_docker(options: &PostgresOptions) -> Result<Self> {

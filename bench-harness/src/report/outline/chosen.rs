@@ -36,11 +36,6 @@ pub(super) fn control(results: &Results) -> Option<&ExperimentResults> {
     results.experiments.iter().find(|one| one.is_control())
 }
 
-/// Whether the control shows a difference, so that no other one can be trusted.
-pub(super) fn identical_differ(results: &Results) -> bool {
-    control(results).is_some_and(|control| control.findings.iter().any(Finding::is_flagged))
-}
-
 /// All changes at once: `tuned` against `before`, as it was measured.
 pub(super) fn whole(results: &Results) -> Option<(&ExperimentResults, &Finding)> {
     let is = |arm: &Arm, preset: &str| {

@@ -4,6 +4,7 @@ use super::{is_grave, paragraph};
 use crate::report::document::{Block, Section};
 use crate::report::units::{Count, Range, Times, one_line};
 use crate::results::{Excluded, Exclusion, Finding, Results, ScenarioResults, Warning, Weakened};
+use crate::stats::Judged;
 
 pub(super) fn section(results: &Results) -> Section {
     let mut section = Section::new("excluded", "Voided or failed");
@@ -35,7 +36,7 @@ pub(super) fn section(results: &Results) -> Section {
         .filter_map(|finding| unconfirmed(finding, results.confidence_level))
         .collect();
     if !unconfirmed.is_empty() {
-        section.push(paragraph("Differences that were not confirmed:"));
+        section.push(paragraph("Outcomes that were not confirmed:"));
         section.push(Block::List(unconfirmed));
     }
     section
@@ -106,18 +107,23 @@ fn short(finding: &Finding) -> Option<String> {
 }
 
 fn unconfirmed(finding: &Finding, confidence: f64) -> Option<String> {
-    if finding.weakened != Some(Weakened::Unconfirmed) {
+    if !matches!(
+        finding.weakened,
+        Some(Weakened::Unconfirmed | Weakened::ClaimUnconfirmed)
+    ) {
         return None;
     }
-    let gain = finding.leading()?.comparison.inverted();
-    let again = finding.confirmation.as_ref()?.judged.comparison.inverted();
+    let figure = |judged: &Judged| {
+        let gain = judged.comparison.inverted();
+        format!("{} ({})", Times(gain.ratio), Range::of(&gain, confidence))
+    };
+    let again = finding.confirmation.as_ref()?.judged.as_ref();
     let text = format!(
-        "{}, {}: {} ({}) at first, {} again",
+        "{}, {}: {} at first, {} again",
         finding.scenario,
         finding.candidate,
-        Times(gain.ratio),
-        Range::of(&gain, confidence),
-        Times(again.ratio)
+        figure(finding.leading()?),
+        again.map_or_else(|| "no figure".to_owned(), figure)
     );
     Some(one_line(&text))
 }

@@ -123,7 +123,7 @@ fn control_verdict(results: &Results, experiment: &ExperimentResults) -> Block {
     let mut stands = chosen::stands(experiment).peekable();
     let (tone, word) = match () {
         () if stands.peek().is_none() => (Tone::Open, "not measured"),
-        () if chosen::identical_differ(results) => (Tone::Worse, "a difference"),
+        () if !results.control.differing.is_empty() => (Tone::Worse, "a difference"),
         () if stands.all(holds) => (Tone::Same, "no difference"),
         () => (Tone::Open, "no difference shown"),
     };

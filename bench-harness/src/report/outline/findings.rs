@@ -77,6 +77,7 @@ fn verdict(finding: &Finding) -> Cell {
     let why = match finding.weakened {
         Some(Weakened::IdenticalArmsDiffer) => " (identical arms differ)",
         Some(Weakened::Unconfirmed) => " (not confirmed)",
+        Some(Weakened::ClaimUnconfirmed) => " (the claim not confirmed)",
         None if finding.leading().is_none() => return Cell::text("not measured").toned(Tone::Open),
         None => "",
     };
@@ -88,7 +89,10 @@ fn again(finding: &Finding, confidence: f64) -> Cell {
     let Some(confirmation) = &finding.confirmation else {
         return Cell::absent();
     };
-    let figure = again_cell(finding, &confirmation.judged, confidence);
+    let Some(judged) = &confirmation.judged else {
+        return Cell::text("no figure").toned(Tone::Open);
+    };
+    let figure = again_cell(finding, judged, confidence);
     let word = if confirmation.agrees {
         "confirmed"
     } else {

@@ -49,6 +49,8 @@ fn is_grave(warning: &Warning) -> bool {
     match warning {
         Warning::SlowBuild { .. }
         | Warning::IdenticalArmsDiffer { .. }
+        | Warning::IdenticalArmsNotMeasured
+        | Warning::Unprepared { .. }
         | Warning::Failures { .. }
         | Warning::Incomplete { .. }
         | Warning::Uncorrected { .. } => true,

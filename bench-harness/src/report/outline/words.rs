@@ -2,13 +2,11 @@
 
 use std::fmt::Display;
 
-use super::chosen;
 use crate::experiment::{API_ROUND_TRIP, Definition, POSTGRES_ROUND_TRIP, ScenarioPlan, Setting};
 use crate::measurement::{Metric, Timestamp};
 use crate::report::document::{Cell, Tone};
 use crate::report::units::{Percent, Promise, Range, Times, one_line, plain};
 use crate::results::{ExperimentResults, Finding, Results, Weakened};
-use crate::stats::verdict::LEAST_CONFIDENCE;
 use crate::stats::{ClaimVerdict, Comparison, Expected, Judged, Threshold, Verdict};
 
 pub(super) fn tone(verdict: Verdict) -> Tone {
@@ -172,10 +170,12 @@ pub(super) fn why_open(definition: &Definition, finding: &Finding) -> String {
     };
     match finding.weakened {
         Some(Weakened::IdenticalArmsDiffer) => return "identical arms differ too".to_owned(),
-        Some(Weakened::Unconfirmed) => return "not confirmed when measured again".to_owned(),
+        Some(Weakened::Unconfirmed | Weakened::ClaimUnconfirmed) => {
+            return "not confirmed when measured again".to_owned();
+        }
         None => {}
     }
-    if judged.comparison.confidence < LEAST_CONFIDENCE {
+    if !judged.comparison.is_confident() {
         return "too few blocks".to_owned();
     }
     match (finding.verdict, judged.smallest_detectable) {
@@ -194,7 +194,7 @@ pub(super) fn why_open(definition: &Definition, finding: &Finding) -> String {
 /// What processor time tells where time does not: `only processor time tells: client 1.30×
 /// (1.21–1.40) on before`.
 pub(super) fn besides(results: &Results, experiment: &ExperimentResults) -> Option<String> {
-    if chosen::identical_differ(results) {
+    if !results.control.differing.is_empty() {
         return None;
     }
     let confidence = results.confidence_level;

@@ -144,6 +144,84 @@ fn what_was_not_there_again_is_inconclusive() {
 }
 
 #[test]
+fn a_claim_that_holds_only_once_is_inconclusive() {
+    // Larger pages are to be a gain of at least 1 + δ, 1.05; the second time they are one of 1.075 in
+    // some blocks and of 1.045 in others.
+    let samples = example::samples().samples;
+    let mut again: Vec<Sample> = Vec::new();
+    for mut sample in samples {
+        let is_candidate = is("page-size on before again", "1,000 rows")(&sample);
+        if let (true, Outcome::Measured(figures)) = (is_candidate, &mut sample.outcome) {
+            let gain = [1.075, 1.045][sample.block % 2];
+            figures.wall_seconds *= 0.019 / 0.017 / gain;
+        }
+        again.push(sample);
+    }
+    let results = of(again);
+    let page_size = finding(&results, "page-size", "before");
+    let again = page_size.confirmation.as_ref().unwrap();
+    assert_eq!(
+        (again.agrees, again.claim),
+        (true, ClaimVerdict::Inconclusive)
+    );
+    assert_eq!(page_size.weakened, Some(Weakened::ClaimUnconfirmed));
+    assert_eq!(page_size.verdict, Verdict::Improved);
+    assert_eq!(page_size.claim, ClaimVerdict::Inconclusive);
+}
+
+#[test]
+fn a_second_measurement_without_a_figure_confirms_nothing() {
+    let mut samples = example::samples().samples;
+    for sample in &mut samples {
+        if sample.scenario == "page-size on before again" {
+            sample.outcome = Outcome::Failed {
+                reason: "no space left".into(),
+            };
+        }
+    }
+    let results = of(samples);
+    let page_size = finding(&results, "page-size", "before");
+    assert_eq!(page_size.confirmation.as_ref().unwrap().judged, None);
+    assert_eq!(page_size.weakened, Some(Weakened::Unconfirmed));
+}
+
+#[test]
+fn a_run_without_identical_arms_warns() {
+    let mut samples = example::samples().samples;
+    samples.retain(|sample| !sample.scenario.starts_with("a-a"));
+    let results = of(samples);
+    assert_eq!(results.control.measured, 0);
+    let warning = Warning::IdenticalArmsNotMeasured;
+    assert!(results.warnings.contains(&warning));
+    assert!(!example::results().warnings.contains(&warning));
+}
+
+#[test]
+fn identical_arms_that_differ_when_measured_again_count_too() {
+    let mut run = example::run_record();
+    let mut scenarios = run.scenarios.iter();
+    let first = scenarios.find(|one| one.plan.name == "a-a on tuned");
+    let again = first.map(|one| one.repeated(one.plan.repeated("again")));
+    run.scenarios.extend(again);
+    let mut samples = example::samples();
+    let mut repeated = samples.samples.clone();
+    repeated.retain(|sample| sample.scenario == "a-a on tuned");
+    for sample in &mut repeated {
+        sample.scenario += " again";
+        if let (Outcome::Measured(figures), "the same as a") =
+            (&mut sample.outcome, sample.arm.as_str())
+        {
+            figures.wall_seconds *= 1.2;
+        }
+    }
+    samples.samples.extend(repeated);
+    let results = Results::of(&run, &samples);
+    assert_eq!(results.control.differing[0].scenario, "a-a on tuned again");
+    let weakened = finding(&results, COPY, "before").weakened;
+    assert_eq!(weakened, Some(Weakened::IdenticalArmsDiffer));
+}
+
+#[test]
 fn processor_time_is_told_where_time_is_too_noisy() {
     let results = example::results();
     let pipelining = finding(&results, "pipelining", "before");

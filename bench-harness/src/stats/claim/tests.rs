@@ -9,7 +9,8 @@ fn gain(low: f64, high: f64) -> Comparison {
     Comparison {
         ratio: (low * high).sqrt(),
         interval: Interval { low, high },
-        confidence: 0.95,
+        confidence: 0.96,
+        asked_confidence: 0.95,
         p_value: 0.01,
         blocks: 16,
     }
