@@ -160,15 +160,15 @@ pub struct Measurements {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// [`Measurements::wall_seconds`]
+    /// Wall time of a load: [`Measurements::wall_seconds`].
     WallSeconds,
-    /// [`Measurements::client_cpu_seconds`]
+    /// Processor time of the engine: [`Measurements::client_cpu_seconds`].
     ClientCpuSeconds,
-    /// [`Measurements::server_cpu_seconds`]
+    /// Processor time of PostgreSQL: [`Measurements::server_cpu_seconds`].
     ServerCpuSeconds,
-    /// [`Measurements::first_row_seconds`]
+    /// Time until the first rows leave for PostgreSQL: [`Measurements::first_row_seconds`].
     FirstRowSeconds,
-    /// [`Measurements::peak_memory_bytes`]
+    /// Largest resident size of the engine: [`Measurements::peak_memory_bytes`].
     PeakMemoryBytes,
 }
 

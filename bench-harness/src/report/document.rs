@@ -145,7 +145,7 @@ pub(super) enum StepKind {
     /// A change with its gain.
     Change,
     /// By how much the whole is more or less than the product of the changes.
-    Interaction,
+    Rest,
     /// The whole, measured: drawn from 1×.
     Total,
 }

@@ -91,8 +91,9 @@ impl Page {
     /// The data of a chart. Where another table has them too, they are folded away.
     fn chart(&mut self, chart: &Chart) {
         match chart.plot {
+            // Of the samples themselves a table would say less than their medians do.
             Plot::Gains { .. } | Plot::Strips { .. } => {
-                self.details(&chart.title, |page| page.table(&chart.data));
+                self.details(&chart.data.caption, |page| page.table(&chart.data));
             }
             Plot::Waterfall { .. } | Plot::HeatMap { .. } | Plot::Line { .. } => {
                 self.paragraph(&format!("{}:", chart.title));

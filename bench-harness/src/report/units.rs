@@ -120,8 +120,11 @@ impl fmt::Display for Promise {
                 low,
                 high: Some(high),
             } => write!(f, "{}×–{}×", plain(low), plain(high)),
+            Expected::Factor { low, high: None } if low < 1.0 => {
+                write!(f, "at most {} the cost", Times(1.0 / low))
+            }
             Expected::Factor { low, high: None } => write!(f, "at least {}×", plain(low)),
-            Expected::Better => f.write_str("a gain"),
+            Expected::Better => f.write_str("a gain, no figure"),
             Expected::Negligible => f.write_str("no difference"),
         }
     }

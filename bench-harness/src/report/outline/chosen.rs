@@ -1,7 +1,7 @@
 //! Which experiments and findings a section is about.
 
 use crate::experiment::Arm;
-use crate::results::{ExperimentResults, Finding, Results};
+use crate::results::{ExperimentResults, Finding, Results, Step};
 
 /// The claims, in the order of the sections of the optimization report.
 pub(super) fn claims(results: &Results) -> Vec<&ExperimentResults> {
@@ -34,6 +34,12 @@ pub(super) fn stands_on_presets(experiment: &ExperimentResults) -> bool {
 
 pub(super) fn control(results: &Results) -> Option<&ExperimentResults> {
     results.experiments.iter().find(|one| one.is_control())
+}
+
+/// The way of a change from `before` to `tuned`.
+pub(super) fn step<'a>(results: &'a Results, experiment: &ExperimentResults) -> Option<&'a Step> {
+    let mut steps = results.steps.iter();
+    steps.find(|step| step.experiment == experiment.definition.id)
 }
 
 /// All changes at once: `tuned` against `before`, as it was measured.

@@ -5,7 +5,6 @@ use super::{chosen, paragraph, places};
 use crate::report::document::{Block, Cell, Section, Table};
 use crate::report::units::one_line;
 use crate::results::{ExperimentResults, Results};
-use crate::stats::ClaimVerdict;
 
 pub(super) fn section(results: &Results) -> Section {
     let mut section = Section::new("claims", "The claims");
@@ -108,7 +107,8 @@ pub(super) fn title(experiment: &ExperimentResults) -> Cell {
 
 fn holds_cell(results: &Results, experiment: &ExperimentResults) -> Cell {
     let place = places::of_claim(experiment);
-    let is_open = experiment.verdict == ClaimVerdict::Inconclusive;
-    let besides = is_open.then(|| besides(results, experiment)).flatten();
-    Cell::text(besides.map_or(place.clone(), |besides| format!("{place}; {besides}")))
+    Cell::text(match besides(results, experiment) {
+        Some(besides) => format!("{place}; {besides}"),
+        None => place,
+    })
 }

@@ -16,7 +16,7 @@ pub(super) fn section(results: &Results) -> Section {
         .collect();
     let samples: Vec<String> = results.scenarios.iter().flat_map(samples).collect();
     if samples.is_empty() {
-        section.push(paragraph("Nothing."));
+        section.push(paragraph("No sample was voided, and none failed."));
     } else {
         section.push(Block::List(samples));
     }

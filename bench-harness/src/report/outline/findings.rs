@@ -40,7 +40,7 @@ fn table<'a>(
         Metric::FirstRowSeconds => ">First row",
         Metric::PeakMemoryBytes => ">Memory",
     }));
-    columns.extend([">Would have seen", "Again"]);
+    columns.extend([">Smallest effect that would show", "Again"]);
     let mut table = Table::new(caption, &columns);
     table.rows = findings
         .map(|finding| row(finding, &others, confidence))
@@ -84,7 +84,7 @@ fn verdict(finding: &Finding) -> Cell {
     Cell::text(format!("{}{why}", finding.verdict)).toned(tone(finding.verdict))
 }
 
-/// What the second measurement on restarted servers found.
+/// What the second measurement found.
 fn again(finding: &Finding, confidence: f64) -> Cell {
     let Some(confirmation) = &finding.confirmation else {
         return Cell::absent();

@@ -1,6 +1,6 @@
 //! The recommendations in the order of the evidence.
 
-use super::words::{gain_cell, holds, promise, why_open};
+use super::words::{gain_cell, holds, part_of, promise, why_open};
 use super::{chosen, claims, paragraph, places};
 use crate::report::document::{Block, Cell, Section, Table};
 use crate::report::units::Count;
@@ -43,10 +43,10 @@ impl Evidence {
 
     fn section(self) -> Section {
         match self {
-            Self::First => Section::new("first-gain", "Do first"),
-            Self::Elsewhere => Section::new("first-elsewhere", "Worth it in some places"),
-            Self::Nothing => Section::new("first-nothing", "No gain that can be measured"),
-            Self::Open => Section::new("first-open", "Undecided"),
+            Self::First => Section::new("first-gain", "A gain on before"),
+            Self::Elsewhere => Section::new("first-elsewhere", "A gain elsewhere only"),
+            Self::Nothing => Section::new("first-nothing", "No gain"),
+            Self::Open => Section::new("first-open", "Inconclusive"),
         }
     }
 
@@ -95,7 +95,7 @@ pub(super) fn section(results: &Results) -> Section {
         }
         of_it.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
         let mut part = evidence.section();
-        let table = table(&part.title, evidence, &of_it, results.confidence_level);
+        let table = table(&part.title, evidence, &of_it, results);
         part.push(Block::Table(table));
         section.parts.push(part);
     }
@@ -127,7 +127,7 @@ fn phases(changes: &[(Evidence, &ExperimentResults)]) -> String {
         })
         .collect();
     format!(
-        "To do first, by the phases of the report: {}.",
+        "Changes with a gain on before, by the phases of the report: {}.",
         told.join("; ")
     )
 }
@@ -136,7 +136,7 @@ fn table(
     caption: &str,
     evidence: Evidence,
     experiments: &[&ExperimentResults],
-    confidence: f64,
+    results: &Results,
 ) -> Table {
     let mut table = Table::new(
         caption,
@@ -145,6 +145,7 @@ fn table(
             ">Promised",
             ">Measured",
             "Evidence",
+            "Part of",
             ">Phase of the report",
         ],
     );
@@ -155,8 +156,9 @@ fn table(
             vec![
                 claims::title(experiment),
                 Cell::text(promise(&experiment.definition)),
-                gain_cell(experiment.deciding(), confidence),
+                gain_cell(experiment.deciding(), results.confidence_level),
                 Cell::text(evidence.evidence(experiment)),
+                chosen::step(results, experiment).map_or_else(Cell::absent, part_of),
                 phase.map_or_else(Cell::absent, |phase| {
                     Cell::figure(phase.to_string(), f64::from(phase))
                 }),

@@ -15,7 +15,8 @@ pub(super) fn section(results: &Results) -> Section {
     }
     let mut repeating = Section::new("repeat", "How to repeat");
     repeating.push(paragraph(
-        "The seed gives the same order of samples; the rows are the same in every run.",
+        "The seed gives the same order of samples; the rows are the same in every run. apitap-bench is in target/release \
+         after `cargo build --release --workspace`.",
     ));
     repeating.push(Block::Code(repeat(results)));
     section.parts.push(repeating);
@@ -25,10 +26,26 @@ pub(super) fn section(results: &Results) -> Section {
 fn lines(results: &Results) -> Vec<String> {
     let confidence = Percent(results.confidence_level);
     let again = if results.confirms {
-        "A comparison that improved or regressed is measured once more on restarted servers. If that finds another \
-         verdict, it is inconclusive."
+        "A claim's own comparison that improved or regressed is measured once more, beside identical arms, on a server \
+         that was started anew (one by URL cannot be). If that finds another verdict, it is inconclusive; if it says \
+         something else of the claim, the claim is."
     } else {
-        "Differences of this run were not measured once more on restarted servers."
+        "Differences of this run were not measured once more."
+    };
+    let corrected = results
+        .families
+        .iter()
+        .any(|family| matches!(family.correction, Correction::Holm { family } if family > 1));
+    let together = if corrected {
+        format!(
+            "What is read together is judged together: of each family below, the chance that any difference is found \
+             where there is none is at most {} (Holm), and its intervals all hold at once with {confidence}.",
+            Percent(1.0 - results.confidence_level)
+        )
+    } else {
+        "So few blocks allow no correction for the number of comparisons: each was judged as if it were the only one, \
+         and some differences that are none are called one."
+            .to_owned()
     };
     vec![
         "A sample is one complete load in a fresh process against a fresh table. PostgreSQL counts and checks the rows \
@@ -41,11 +58,7 @@ fn lines(results: &Results) -> Vec<String> {
             "A gain is the Hodges–Lehmann estimate over the blocks' log-ratios, its interval the exact Wilcoxon \
              signed-rank interval at {confidence} or more. A level below that, for want of blocks, is printed with it."
         ),
-        format!(
-            "What is read together is corrected together: of each family below, the chance that any difference is \
-             found where there is none is at most {} (Holm). The intervals are widened to match.",
-            Percent(1.0 - results.confidence_level)
-        ),
+        together,
         differences_that_matter(),
         "Improved or regressed: the difference is certain, and its estimate is large enough to matter. Equivalent: the \
          whole interval is too small to matter. Inconclusive: all else."
@@ -55,10 +68,10 @@ fn lines(results: &Results) -> Vec<String> {
             .to_owned(),
         again.to_owned(),
         format!(
-            "“Would have seen” is the smallest true effect that so many blocks of such noise find {} of the time.",
+            "The smallest effect that would show is the one that so many blocks of such noise find {} of the time.",
             Percent(POWER)
         ),
-        "Two arms that are the same run through all of it too. If they differ, every difference of the run is \
+        "Two arms that are the same run through all of it too, in every session. If they differ, every difference of the run is \
          inconclusive. Round trips are added by a relay before the server, and shown as measured through it."
             .to_owned(),
     ]

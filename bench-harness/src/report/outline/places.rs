@@ -40,7 +40,7 @@ fn nowhere(experiment: &ExperimentResults) -> String {
     match () {
         () if claims.is_empty() => "not measured",
         () if all(ClaimVerdict::Refuted) => "nowhere",
-        () if all(ClaimVerdict::Inconclusive) => "undecided",
+        () if all(ClaimVerdict::Inconclusive) => "inconclusive",
         () => "nowhere for certain",
     }
     .to_owned()
@@ -152,6 +152,8 @@ pub(super) fn run(parameter: &str, values: &[(f64, bool)]) -> Option<String> {
     let at = |text: &str| valued(parameter, text);
     Some(match (marked.len(), switches) {
         (1, _) => format!("at {}", at(first)),
+        // Two points say nothing of what lies between.
+        _ if values.len() == 2 => format!("at {}", at(&listed(&marked))),
         (_, 0) => format!("from {}", at(&format!("{first} to {last}"))),
         (_, 1) if is_marked(values.last()) => format!("from {}", at(first)),
         (_, 1) => format!("up to {}", at(last)),
@@ -181,6 +183,11 @@ mod tests {
             assert_eq!(said(marked).as_deref(), Some(expected));
         }
         assert_eq!(said([false; 4]), None);
+        let ends = [(0.0, true), (10.0, true)];
+        assert_eq!(
+            run("api_round_trip_ms", &ends).as_deref(),
+            Some("at 0 and 10 ms to the API")
+        );
         let knob = [(100.0, false), (1_000.0, true), (10_000.0, true)];
         assert_eq!(
             run("write.batch_rows", &knob).as_deref(),

@@ -1,6 +1,6 @@
 //! The report in five minutes: what gains, what does not, and whether to believe it.
 
-use super::words::{capitalised, gain_cell, holds, listed, measured, on, promise, why_open};
+use super::words::{capitalised, gain_cell, holds, listed, measured, on, promise};
 use super::{chosen, is_grave, paragraph, places, waterfall};
 use crate::report::document::{Block, Section};
 use crate::report::units::{Count, Percent, Times, one_line};
@@ -39,7 +39,7 @@ fn lead(results: &Results) -> String {
             "Tuned against before: {}. Promised: {}, which is {}.",
             measured(finding, results.confidence_level),
             promise(&experiment.definition),
-            told(experiment.verdict)
+            experiment.verdict
         )),
         None => sentences.push("Before against tuned was not measured in this run.".to_owned()),
     }
@@ -49,7 +49,7 @@ fn lead(results: &Results) -> String {
             .iter()
             .filter(|claim| claim.verdict == verdict)
             .count();
-        (count > 0).then(|| format!("{count} {}", told(verdict)))
+        (count > 0).then(|| format!("{count} {verdict}"))
     };
     let counts: Vec<String> = [
         ClaimVerdict::Exceeded,
@@ -72,18 +72,7 @@ fn lead(results: &Results) -> String {
 }
 
 fn is_in_both(results: &Results, experiment: &ExperimentResults) -> bool {
-    let steps = results.steps.iter();
-    let mut of = steps.filter(|step| step.experiment == experiment.definition.id);
-    of.any(|step| step.part_of == PartOf::Both)
-}
-
-fn told(verdict: ClaimVerdict) -> &'static str {
-    match verdict {
-        ClaimVerdict::Supported => "supported",
-        ClaimVerdict::Exceeded => "exceeded",
-        ClaimVerdict::Refuted => "refuted",
-        ClaimVerdict::Inconclusive => "open",
-    }
+    chosen::step(results, experiment).is_some_and(|step| step.part_of == PartOf::Both)
 }
 
 fn items(results: &Results) -> Vec<String> {
@@ -118,11 +107,8 @@ fn items(results: &Results) -> Vec<String> {
     items.extend(all("Smaller gains", &smaller));
     items.extend(all("A loss", &of(&loss)));
     items.extend(all("Refuted", &of(&|one| refuted(one, confidence))));
-    items.extend(all(
-        "No gain, though promised",
-        &of(&|one| no_gain(one, confidence)),
-    ));
-    items.extend(all("Not decided", &of(&open)));
+    items.extend(all("No gain", &of(&|one| no_gain(one, confidence))));
+    items.extend(all("Inconclusive", &of(&open)));
     items
 }
 
@@ -214,7 +200,7 @@ fn in_the_end(experiment: &ExperimentResults, confidence: f64) -> String {
     let gain = gain_cell(deciding, confidence).text;
     if experiment.findings.iter().any(holds) {
         format!(
-            "{gain}{place}, yet the claim holds {}",
+            "{gain}{place}, though it holds {}",
             places::of_claim(experiment)
         )
     } else {
@@ -224,14 +210,8 @@ fn in_the_end(experiment: &ExperimentResults, confidence: f64) -> String {
 
 fn open(experiment: &ExperimentResults) -> Option<String> {
     let finding = experiment.deciding()?;
-    (experiment.verdict == ClaimVerdict::Inconclusive && finding.leading().is_some()).then(|| {
-        format!(
-            "{}, promised {}, {}",
-            one_line(&experiment.definition.title),
-            promise(&experiment.definition),
-            why_open(&experiment.definition, finding)
-        )
-    })
+    (experiment.verdict == ClaimVerdict::Inconclusive && finding.leading().is_some())
+        .then(|| one_line(&experiment.definition.title))
 }
 
 /// What the identical arms say about everything else.

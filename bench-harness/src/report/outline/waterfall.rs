@@ -1,6 +1,6 @@
 //! The way from `before` to `tuned`: the changes one by one, and what they are worth together.
 
-use super::words::{gain_cell, listed, measured, tone};
+use super::words::{gain_cell, listed, measured, part_of, tone};
 use super::{chosen, paragraph};
 use crate::measurement::Metric;
 use crate::report::document::{
@@ -76,11 +76,11 @@ fn interaction(steps: &[(&Step, f64)], total: f64) -> String {
     let ratio = total / product;
     let meaning = match () {
         () if ratio > ABOUT_INDEPENDENT => {
-            "What they bring beyond that is interaction: one change leaves another one more to save. Changes of tuned that \
-             this run did not measure are in it too."
+            "The rest is interaction, where one change leaves another one more to save, and changes of tuned that this \
+             run did not measure alone."
         }
         () if ratio < 1.0 / ABOUT_INDEPENDENT => {
-            "What is missing is interaction: several changes save the same time, and it can be saved only once."
+            "The rest is interaction: several changes save the same time, and it can be saved only once."
         }
         () => "So the changes hardly depend on each other.",
     };
@@ -93,7 +93,7 @@ fn interaction(steps: &[(&Step, f64)], total: f64) -> String {
 
 fn chart(results: &Results, steps: &[(&Step, f64)], whole: &Finding) -> Chart {
     let total = whole.gain().unwrap_or(1.0);
-    let interaction = total / product(steps);
+    let rest = total / product(steps);
     let mut drawn: Vec<WaterfallStep> = steps
         .iter()
         .map(|(step, gain)| WaterfallStep {
@@ -109,12 +109,7 @@ fn chart(results: &Results, steps: &[(&Step, f64)], whole: &Finding) -> Chart {
         kind,
         link,
     };
-    drawn.push(last(
-        "Interaction",
-        interaction,
-        StepKind::Interaction,
-        None,
-    ));
+    drawn.push(last("Rest, with interaction", rest, StepKind::Rest, None));
     let link = Some(whole.experiment.clone());
     drawn.push(last("Before against tuned", total, StepKind::Total, link));
 
@@ -123,11 +118,11 @@ fn chart(results: &Results, steps: &[(&Step, f64)], whole: &Finding) -> Chart {
     for step in &drawn {
         so_far = match step.kind {
             StepKind::Total => step.gain,
-            StepKind::Change | StepKind::Interaction => so_far * step.gain,
+            StepKind::Change | StepKind::Rest => so_far * step.gain,
         };
         let gain = match step.kind {
             StepKind::Total => gain_cell(Some(whole), results.confidence_level),
-            StepKind::Change | StepKind::Interaction => {
+            StepKind::Change | StepKind::Rest => {
                 Cell::figure(Times(step.gain).to_string(), step.gain)
             }
         };
@@ -175,11 +170,7 @@ fn steps_table(results: &Results, caption: &str) -> Table {
                 Cell::text(one_line(&step.title)).linked(&step.experiment),
                 gain_cell(on("before"), results.confidence_level),
                 gain_cell(on("tuned"), results.confidence_level),
-                Cell::text(match step.part_of {
-                    PartOf::Tuned => "tuned",
-                    PartOf::Both => "before and tuned",
-                    PartOf::Neither => "neither",
-                }),
+                part_of(step),
             ]
         })
         .collect();

@@ -6,7 +6,7 @@ use crate::experiment::{API_ROUND_TRIP, Definition, POSTGRES_ROUND_TRIP, Scenari
 use crate::measurement::{Metric, Timestamp};
 use crate::report::document::{Cell, Tone};
 use crate::report::units::{Percent, Promise, Range, Times, one_line, plain};
-use crate::results::{ExperimentResults, Finding, Results, Weakened};
+use crate::results::{ExperimentResults, Finding, PartOf, Results, Step, Weakened};
 use crate::stats::{ClaimVerdict, Comparison, Expected, Judged, Threshold, Verdict};
 
 pub(super) fn tone(verdict: Verdict) -> Tone {
@@ -55,7 +55,7 @@ pub(super) fn floor(expected: Expected, threshold: Threshold) -> Option<f64> {
     }
 }
 
-/// A finding in a sentence: `3.17× faster (3.05–3.30)`, `undecided, 1.03× (0.96–1.11)`.
+/// A finding in a sentence: `3.17× faster (3.05–3.30)`, `inconclusive, 1.03× (0.96–1.11)`.
 pub(super) fn measured(finding: &Finding, confidence: f64) -> String {
     let (Some(judged), Some(measure)) = (finding.leading(), finding.measures.first()) else {
         return "not measured".to_owned();
@@ -69,7 +69,7 @@ pub(super) fn measured(finding: &Finding, confidence: f64) -> String {
             format!("no difference, {factor} ({range})")
         }
         Verdict::Equivalent => format!("no difference that matters, {factor} ({range})"),
-        Verdict::Inconclusive => format!("undecided, {factor} ({range})"),
+        Verdict::Inconclusive => format!("inconclusive, {factor} ({range})"),
     }
 }
 
@@ -179,7 +179,9 @@ pub(super) fn why_open(definition: &Definition, finding: &Finding) -> String {
         return "too few blocks".to_owned();
     }
     match (finding.verdict, judged.smallest_detectable) {
-        (Verdict::Inconclusive, Some(effect)) => format!("would have seen {}", Percent(effect)),
+        (Verdict::Inconclusive, Some(effect)) => {
+            format!("a difference below {} would not show", Percent(effect))
+        }
         (Verdict::Inconclusive, None) => "too few blocks".to_owned(),
         _ => match floor(definition.expected, measure.threshold) {
             Some(floor) => format!("its interval reaches across {}", Times(floor)),
@@ -191,10 +193,10 @@ pub(super) fn why_open(definition: &Definition, finding: &Finding) -> String {
     }
 }
 
-/// What processor time tells where time does not: `only processor time tells: client 1.30×
+/// What processor time tells of an inconclusive claim where time does not: `only processor time tells: client 1.30×
 /// (1.21–1.40) on before`.
 pub(super) fn besides(results: &Results, experiment: &ExperimentResults) -> Option<String> {
-    if !results.control.differing.is_empty() {
+    if experiment.verdict != ClaimVerdict::Inconclusive || !results.control.differing.is_empty() {
         return None;
     }
     let confidence = results.confidence_level;
@@ -216,6 +218,15 @@ pub(super) fn besides(results: &Results, experiment: &ExperimentResults) -> Opti
         })
         .collect();
     (!told.is_empty()).then(|| format!("only processor time tells: {}", told.join(", ")))
+}
+
+/// The presets that a change is part of.
+pub(super) fn part_of(step: &Step) -> Cell {
+    Cell::text(match step.part_of {
+        PartOf::Tuned => "tuned",
+        PartOf::Both => "before and tuned",
+        PartOf::Neither => "neither",
+    })
 }
 
 /// ` on before`; nothing where arms name their own preset.

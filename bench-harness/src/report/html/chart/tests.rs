@@ -32,7 +32,7 @@ fn waterfall(gain: f64) -> Plot {
         steps: vec![
             step("COPY instead of INSERT & more", gain, StepKind::Change),
             step("Channel", 0.9, StepKind::Change),
-            step("Interaction", 1.2, StepKind::Interaction),
+            step("Rest, with interaction", 1.2, StepKind::Rest),
             step("All", gain * 0.9 * 1.2, StepKind::Total),
         ],
     }

@@ -40,7 +40,7 @@ pub(super) fn draw(id: &str, steps: &[WaterfallStep]) -> Drawing {
         let (from, to) = (scale.at(bar.from), scale.at(bar.to));
         names += &labels.row(row, middle, bar.step.link.as_deref());
         let fill = match bar.step.kind {
-            StepKind::Interaction => format!(r#" fill="url(#{hatch})""#),
+            StepKind::Rest => format!(r#" fill="url(#{hatch})""#),
             StepKind::Change | StepKind::Total => String::new(),
         };
         drawing.rect(
@@ -78,7 +78,7 @@ fn bars(steps: &[WaterfallStep]) -> Vec<Bar<'_>> {
                 1.0
             };
             let from = match step.kind {
-                StepKind::Change | StepKind::Interaction => so_far,
+                StepKind::Change | StepKind::Rest => so_far,
                 StepKind::Total => 1.0,
             };
             so_far = from * gain;
@@ -93,7 +93,7 @@ fn bars(steps: &[WaterfallStep]) -> Vec<Bar<'_>> {
 
 fn class(bar: &Bar<'_>) -> &'static str {
     match bar.step.kind {
-        StepKind::Interaction => "hatched",
+        StepKind::Rest => "hatched",
         StepKind::Total => "total",
         StepKind::Change if bar.to < bar.from => "down",
         StepKind::Change => "up",
