@@ -1,4 +1,4 @@
-//! The noise of a machine: how much arms that are the same differ on it, by scenario.
+//! The noise of a machine: how much arms that are the same differ on it, by what they load.
 //!
 //! `apitap-bench calibrate` measures it, and a run on the same machine takes its practical
 //! thresholds from it.
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::fingerprint::Fingerprint;
-use crate::experiment::{ArmPlan, Definition, IDENTICAL, LoadPlan, ScenarioPlan, configured};
+use crate::experiment::{ArmPlan, IDENTICAL, LoadPlan, ScenarioPlan, configured};
 use crate::measurement::{Metric, Samples, Timestamp};
 use crate::results::identical_log_ratios;
 use crate::run_record::{LearnedThreshold, RunRecord};
@@ -59,6 +59,12 @@ pub struct MetricNoise {
     pub log_ratios: Vec<f64>,
 }
 
+/// The version alone: a file of another version need not have the other fields.
+#[derive(Deserialize)]
+struct Versioned {
+    schema_version: u32,
+}
+
 impl Calibration {
     /// The calibration in `path`, if there is one and it was made on this machine and server.
     ///
@@ -69,13 +75,13 @@ impl Calibration {
             return Ok(None);
         }
         let read = || -> Result<Self> {
-            let calibration: Self = serde_json::from_str(&fs::read_to_string(path)?)?;
+            let text = fs::read_to_string(path)?;
+            let found = serde_json::from_str::<Versioned>(&text)?.schema_version;
             ensure!(
-                calibration.schema_version == SCHEMA_VERSION,
-                "it is of version {}; measure anew with `apitap-bench calibrate`",
-                calibration.schema_version
+                found == SCHEMA_VERSION,
+                "it is of version {found}; measure anew with `apitap-bench calibrate`"
             );
-            Ok(calibration)
+            Ok(serde_json::from_str(&text)?)
         };
         let calibration =
             read().with_context(|| format!("in the calibration {}", path.display()))?;
@@ -167,12 +173,11 @@ impl Calibration {
 
 /// One scenario of identical arms for every distinct baseline of `plans`.
 #[must_use]
-pub fn identical(plans: &[ScenarioPlan], control: &Definition, blocks: usize) -> Vec<ScenarioPlan> {
+pub fn identical(plans: &[ScenarioPlan], blocks: usize) -> Vec<ScenarioPlan> {
     let mut identical: Vec<ScenarioPlan> = Vec::new();
     for plan in plans {
-        debug_assert_eq!(control.id, IDENTICAL);
         let plan = ScenarioPlan {
-            experiment: control.id.clone(),
+            experiment: IDENTICAL.to_owned(),
             blocks,
             ..of_baseline(plan)
         };
@@ -207,4 +212,95 @@ fn is_alike(one: &ScenarioPlan, other: &ScenarioPlan) -> bool {
         && one.postgres_round_trip_ms == other.postgres_round_trip_ms
         && one.api_round_trip_ms == other.api_round_trip_ms
         && engine(one) == engine(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measurement::Outcome;
+    use crate::report::example;
+
+    /// What identical arms of the example show if the one that runs first takes `factor` of its time.
+    fn calibration(factor: f64) -> Calibration {
+        let mut record = example::run_record();
+        record
+            .scenarios
+            .retain(|one| one.plan.experiment == IDENTICAL);
+        record.fingerprint = serde_json::to_value(Fingerprint::take(None)).unwrap();
+        let mut samples = example::samples();
+        for sample in &mut samples.samples {
+            if let (Outcome::Measured(figures), 0) = (&mut sample.outcome, sample.position) {
+                figures.wall_seconds *= factor;
+            }
+        }
+        Calibration::of(&record, &samples).unwrap()
+    }
+
+    #[test]
+    fn a_baseline_stands_for_every_scenario_that_starts_from_it() {
+        let plans: Vec<ScenarioPlan> = example::run_record()
+            .scenarios
+            .into_iter()
+            .map(|one| one.plan)
+            .collect();
+        let identical = identical(&plans, BLOCKS);
+        assert!(identical.len() < plans.len());
+        for plan in &identical {
+            assert_eq!((plan.blocks, plan.arms.len()), (BLOCKS, 2));
+        }
+        // Of these the baseline is `before` as it is.
+        let noise = calibration(1.0);
+        for name in [
+            "a-a on before",
+            "counter on before",
+            "copy-vs-insert on before",
+        ] {
+            let plan = plans.iter().find(|plan| plan.name == name).unwrap();
+            assert!(noise.noise(plan).is_some(), "{name}");
+            assert!(!noise.thresholds(plan).is_empty(), "{name}");
+        }
+        // `tuned` with a mutex is not `tuned`.
+        let mutex = plans.iter().find(|plan| plan.name == "counter on tuned");
+        assert!(noise.noise(mutex.unwrap()).is_none());
+        let mut fewer = plans[0].clone();
+        fewer.arms[0].rows -= 1;
+        assert!(noise.noise(&fewer).is_none());
+    }
+
+    #[test]
+    fn a_new_calibration_keeps_what_is_known_of_other_baselines() {
+        let (mut new, old) = (calibration(1.5), calibration(1.0));
+        let dropped = new.baselines.remove(0);
+        let measured = new.baselines.clone();
+        new.keep(old.clone());
+        assert_eq!(new.baselines[..measured.len()], measured[..]);
+        assert_eq!(new.baselines.len(), old.baselines.len());
+        assert_eq!(new.noise(&dropped.plan), old.noise(&dropped.plan));
+    }
+
+    #[test]
+    fn a_calibration_counts_in_its_own_place_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/calibration.json");
+        let here = Fingerprint::take(None);
+        assert_eq!(Calibration::fitting(&path, &here).unwrap(), None);
+        let known = calibration(1.0);
+        known.write(&path).unwrap();
+        // JSON may round the last digit of a figure.
+        let read = Calibration::fitting(&path, &here).unwrap().unwrap();
+        let plans = |of: &Calibration| -> Vec<ScenarioPlan> {
+            let baselines = of.baselines.iter();
+            baselines.map(|known| known.plan.clone()).collect()
+        };
+        assert_eq!(plans(&read), plans(&known));
+        let mut elsewhere = here;
+        elsewhere.machine.cores += 1;
+        assert_eq!(Calibration::fitting(&path, &elsewhere).unwrap(), None);
+        fs::write(&path, r#"{"schema_version": 1, "scenarios": []}"#).unwrap();
+        let error = format!("{:#}", Calibration::fitting(&path, &elsewhere).unwrap_err());
+        assert!(
+            error.contains("it is of version 1; measure anew"),
+            "{error}"
+        );
+    }
 }

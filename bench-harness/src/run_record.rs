@@ -41,7 +41,7 @@ pub struct RunRecord {
     pub scale: Scale,
     /// Confidence asked of every family of intervals, such as 0.95.
     pub confidence_level: f64,
-    /// Whether flagged comparisons are measured once more on restarted servers.
+    /// Whether flagged comparisons are measured once more, on a server started anew where it can be.
     pub confirms: bool,
     /// When the noise of this machine was measured; absent where no calibration fits.
     pub calibrated_at: Option<Timestamp>,

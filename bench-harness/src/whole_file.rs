@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 /// Writes `text` to `path`, over a file that is there.
 ///
-/// A reader, or whoever comes after a crash, finds the old text or the new one.
+/// A reader, or whoever comes after this process was killed, finds the old text or the new one.
 ///
 /// # Errors
 /// When it cannot be written.

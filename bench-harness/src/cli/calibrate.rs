@@ -52,7 +52,7 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
             "--blocks: noise is learned from {LEAST_RATIOS} blocks or more"
         ));
     }
-    let identical = calibration::identical(&plans, &control.definition, blocks);
+    let identical = calibration::identical(&plans, blocks);
     eprintln!(
         "{} stand for {}",
         Count::of(identical.len(), "distinct baseline"),
@@ -64,7 +64,9 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
         Ok(finished) => finished,
         refused => return ended_or_refused(refused),
     };
-    let code = ended(&finished);
+    let code = ended(&finished, |_| {
+        "calibrate again: noise is learned from a whole run".to_owned()
+    });
     if code != 0 {
         return Ok(code);
     }
@@ -75,8 +77,10 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
         .context("the report has no folder")?;
     let record = RunFolder::existing(folder.to_owned()).record()?;
     let mut calibration = Calibration::of(&record, &finished.report.samples)?;
-    if let Some(earlier) = Calibration::fitting(&arguments.calibration, &calibration.fingerprint)? {
-        calibration.keep(earlier);
+    match Calibration::fitting(&arguments.calibration, &calibration.fingerprint) {
+        Ok(Some(earlier)) => calibration.keep(earlier),
+        Ok(None) => {}
+        Err(error) => eprintln!("warning: {error:#}; it is replaced"),
     }
     calibration.write(&arguments.calibration)?;
     for plan in &plans {

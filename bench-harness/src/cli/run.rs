@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -24,7 +24,7 @@ pub(super) struct RunArgs {
     pub(super) selection: Selection,
     #[command(flatten)]
     pub(super) server: ServerArgs,
-    /// Do not measure differences of the claims once more on a restarted server
+    /// Do not measure differences of the claims once more, on a server started anew
     #[arg(long)]
     no_confirmation: bool,
     /// Go on with an interrupted run; takes no other selection than the run's own
@@ -201,7 +201,9 @@ pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
 /// The exit code of a run, whether it came to a report or not.
 pub(super) fn ended_or_refused(finished: Result<Finished>) -> Result<u8> {
     match finished {
-        Ok(finished) => Ok(ended(&finished)),
+        Ok(finished) => Ok(ended(&finished, |folder| {
+            format!("go on with --resume {}", folder.display())
+        })),
         Err(error) if error.is::<Incomparable>() => {
             eprintln!(
                 "error: the run cannot go on here: {error:#}; name the server as the run did, with the same \
@@ -217,8 +219,9 @@ pub(super) fn ended_or_refused(finished: Result<Finished>) -> Result<u8> {
     }
 }
 
-/// Shows the report and what went wrong; returns the exit code.
-pub(super) fn ended(finished: &Finished) -> u8 {
+/// Shows the report and what went wrong; returns the exit code. `next` says what to do after an
+/// interrupt, given the run's folder.
+pub(super) fn ended(finished: &Finished, next: impl Fn(&Path) -> String) -> u8 {
     show(&finished.report);
     let code = verdict(&finished.report);
     match &finished.ended_by {
@@ -227,15 +230,9 @@ pub(super) fn ended(finished: &Finished) -> u8 {
             code.max(FAILED)
         }
         Some(EndedBy::Interrupt) => {
-            let folder = finished
-                .report
-                .page
-                .parent()
-                .unwrap_or(&finished.report.page);
-            eprintln!(
-                "interrupted: the report holds what was measured; go on with --resume {}",
-                folder.display()
-            );
+            let page = &finished.report.page;
+            let next = next(page.parent().unwrap_or(page));
+            eprintln!("interrupted: the report holds what was measured; {next}");
             if code == WRONG_DATA {
                 code
             } else {

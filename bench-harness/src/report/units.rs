@@ -109,7 +109,7 @@ impl fmt::Display for Times {
     }
 }
 
-/// What a claim promises, as it was written: `10×–100×`, `at least 30×`, `a gain`, `no difference`.
+/// What a claim promises, as it was written: `10×–100×`, `at least 30×`, `no figure`, `no difference`.
 #[derive(Debug, Clone, Copy)]
 pub struct Promise(pub Expected);
 
@@ -124,7 +124,7 @@ impl fmt::Display for Promise {
                 write!(f, "at most {} the cost", Times(1.0 / low))
             }
             Expected::Factor { low, high: None } => write!(f, "at least {}×", plain(low)),
-            Expected::Better => f.write_str("a gain, no figure"),
+            Expected::Better => f.write_str("no figure"),
             Expected::Negligible => f.write_str("no difference"),
         }
     }

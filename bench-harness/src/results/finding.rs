@@ -37,7 +37,7 @@ pub struct Finding {
     pub weakened: Option<Weakened>,
     /// The quantity of the claim first, then time and the processor time of both sides.
     pub measures: Vec<Measure>,
-    /// The same comparison on restarted servers, where it was flagged and the run confirms.
+    /// The same comparison once more, where it was flagged and the run confirms.
     pub confirmation: Option<Confirmation>,
     /// Blocks in which an arm has no figure, and which the comparison therefore lacks.
     pub blocks_dropped: usize,
@@ -105,6 +105,15 @@ impl Finding {
     #[must_use]
     pub fn is_flagged(&self) -> bool {
         self.measures.first().is_some_and(is_flagged)
+    }
+
+    /// Whether the second measurement took something back.
+    #[must_use]
+    pub fn is_unconfirmed(&self) -> bool {
+        matches!(
+            self.weakened,
+            Some(Weakened::Unconfirmed | Weakened::ClaimUnconfirmed)
+        )
     }
 
     /// Quantities that are conclusive although the leading one is not.
@@ -331,7 +340,11 @@ impl Pair<'_> {
             // "No difference" is no more to be trusted than a difference.
             _ if identical_differ => Some(Weakened::IdenticalArmsDiffer),
             Some(again) if is_flagged && !again.agrees => Some(Weakened::Unconfirmed),
-            Some(again) if is_flagged && again.claim != claim => Some(Weakened::ClaimUnconfirmed),
+            Some(again)
+                if is_flagged && claim != ClaimVerdict::Inconclusive && again.claim != claim =>
+            {
+                Some(Weakened::ClaimUnconfirmed)
+            }
             _ => None,
         };
         let (verdict, claim) = match weakened {

@@ -43,7 +43,7 @@ pub enum PartOf {
 pub struct StepGain {
     /// Baseline ÷ candidate.
     pub gain: f64,
-    /// Its adjusted interval.
+    /// Its interval at the family's level.
     pub interval: Interval,
     /// Whether there is one.
     pub verdict: Verdict,

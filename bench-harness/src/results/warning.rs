@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Differing, Exclusion, Results, ScenarioResults, Weakened, measured};
+use super::{Differing, Exclusion, Results, ScenarioResults, measured};
 use crate::measurement::Samples;
 use crate::report::units::{Count, Percent, Times};
 use crate::stats::Correction;
@@ -304,12 +304,7 @@ fn uncorrected(results: &Results) -> Option<Warning> {
 fn unconfirmed(results: &Results) -> Option<Warning> {
     let findings = results.experiments.iter().flat_map(|one| &one.findings);
     let scenarios: Vec<String> = findings
-        .filter(|finding| {
-            matches!(
-                finding.weakened,
-                Some(Weakened::Unconfirmed | Weakened::ClaimUnconfirmed)
-            )
-        })
+        .filter(|finding| finding.is_unconfirmed())
         .map(|finding| finding.scenario.clone())
         .collect();
     (!scenarios.is_empty()).then_some(Warning::Unconfirmed { scenarios })

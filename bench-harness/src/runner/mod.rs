@@ -13,6 +13,7 @@ pub mod output;
 mod pace;
 mod prepare;
 pub mod progress;
+mod remaining;
 pub mod schedule;
 mod server;
 pub mod session;

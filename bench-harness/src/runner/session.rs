@@ -14,11 +14,11 @@ use super::pace::Pace;
 use super::prepare::{Place, prepare};
 use super::progress::Progress;
 use super::schedule::Schedule;
-use super::{Ending, Plan, take_samples};
+use super::{Ending, Plan, remaining, take_samples};
 use crate::calibration::Calibration;
 use crate::environment::fingerprint::Fingerprint;
 use crate::environment::postgres::{PostgresOptions, PostgresServer, URL, connect, quoted};
-use crate::experiment::{Definition, IDENTICAL, Scale, ScenarioPlan};
+use crate::experiment::{Definition, Scale, ScenarioPlan};
 use crate::measurement::{Journal, Sample};
 use crate::report::units::{Count, Whole};
 use crate::run_record::{RunRecord, SCHEMA_VERSION, Scenario};
@@ -155,8 +155,13 @@ pub async fn resume(options: RunOptions, folder: PathBuf) -> Result<Finished> {
     let mut interrupt = Interrupt::listen()?;
     let server = start(&options.postgres, &mut interrupt).await?;
     let server = server.context(NothingTaken)?;
-    ensure_comparable(&record, &server)?;
-    control_this_session(&mut record, &samples);
+    if ensure_comparable(&record, &server)? {
+        tracing::warn!(
+            "built from changes that were not committed, or beside another commit: whether the code is the same \
+             cannot be told"
+        );
+    }
+    remaining::control_again(&mut record, &samples);
     go(options, server, folder, record, samples, interrupt).await
 }
 
@@ -175,8 +180,9 @@ async fn start(
     Ok(Some(server))
 }
 
-/// Refuses a machine, a server or a commit that is not the one that the run was begun on.
-fn ensure_comparable(record: &RunRecord, server: &PostgresServer) -> Result<()> {
+/// Refuses a machine, a server or a commit that is not the one that the run was begun on. Says
+/// whether either build may hold changes that its commit does not have.
+fn ensure_comparable(record: &RunRecord, server: &PostgresServer) -> Result<bool> {
     let begun: Fingerprint = serde_json::from_value(record.fingerprint.clone())
         .context("the run's fingerprint is not one of this program")?;
     let here = Fingerprint::take(Some(server));
@@ -188,45 +194,8 @@ fn ensure_comparable(record: &RunRecord, server: &PostgresServer) -> Result<()> 
         ));
     }
     ensure!(differing.is_empty(), Incomparable(differing.join("; ")));
-    if [&begun, &here]
-        .iter()
-        .any(|one| one.build.git_dirty == Some(true))
-    {
-        tracing::warn!(
-            "built from changes that are not committed: whether the code is the same cannot be told"
-        );
-    }
-    Ok(())
-}
-
-/// Plans identical arms once more where scenarios are left: those of an earlier session say nothing
-/// of what the machine does now.
-fn control_this_session(record: &mut RunRecord, taken: &[Sample]) {
-    let is_open = |plan: &ScenarioPlan| done_blocks(plan, taken).len() < plan.blocks;
-    let mut open = record.scenarios.iter().map(|one| &one.plan);
-    if !open.any(|plan| plan.experiment != IDENTICAL && is_open(plan)) {
-        return;
-    }
-    let again: Vec<Scenario> = controls(record)
-        .filter(|control| !is_open(&control.plan))
-        .map(|control| {
-            let resumed = (1..)
-                .map(|nth| control.plan.repeated(&format!("resumed {nth}")))
-                .find(|plan| !is_planned(record, &plan.name));
-            control.repeated(resumed.unwrap_or_else(|| control.plan.clone()))
-        })
-        .collect();
-    record.scenarios.extend(again);
-}
-
-/// The scenarios of identical arms, but for their own repetitions.
-fn controls(record: &RunRecord) -> impl Iterator<Item = &Scenario> {
-    let scenarios = record.scenarios.iter();
-    scenarios.filter(|one| one.plan.experiment == IDENTICAL && one.plan.confirms.is_none())
-}
-
-fn is_planned(record: &RunRecord, name: &str) -> bool {
-    record.scenarios.iter().any(|one| one.plan.name == name)
+    let is_dirty = |one: &Fingerprint| one.build.git_dirty == Some(true);
+    Ok(is_dirty(&begun) || is_dirty(&here))
 }
 
 async fn go(
@@ -292,7 +261,7 @@ impl Session {
         if ending == Ending::Interrupted || !self.record.confirms {
             return Ok(ending);
         }
-        let again = self.to_confirm()?;
+        let again = remaining::confirmations(&self.record, &self.folder.results()?);
         if again.is_empty() {
             return Ok(ending);
         }
@@ -322,7 +291,7 @@ impl Session {
     async fn scenarios_from(&mut self, first: usize) -> Result<Ending> {
         for index in first..self.record.scenarios.len() {
             let plan = self.record.scenarios[index].plan.clone();
-            let done = done_blocks(&plan, &self.taken);
+            let done = remaining::done_blocks(&plan, &self.taken);
             if done.len() >= plan.blocks {
                 self.pace.finish(&plan);
                 continue;
@@ -335,7 +304,7 @@ impl Session {
                 Err(error) if error.is::<Unprepared>() => {
                     let reason = format!("{error:#}");
                     eprintln!("error: {reason}; going on with the next");
-                    self.record.scenarios[index].unprepared = Some(reason.clone());
+                    self.record.scenarios[index].unprepared = Some(error.root_cause().to_string());
                     self.folder.write_record(&self.record)?;
                     self.unprepared.push(reason);
                 }
@@ -344,30 +313,6 @@ impl Session {
             self.pace.finish(&plan);
         }
         Ok(Ending::Complete)
-    }
-
-    /// The claims' own comparisons that are flagged and were not repeated yet, after identical arms
-    /// to go with them.
-    fn to_confirm(&self) -> Result<Vec<Scenario>> {
-        let results = self.folder.results()?;
-        let record = &self.record;
-        let flagged: HashSet<String> = results
-            .experiments
-            .iter()
-            .filter(|experiment| !experiment.is_control())
-            .flat_map(|experiment| &experiment.findings)
-            .filter(|one| one.is_headline && one.cell.is_empty() && one.is_flagged())
-            .map(|one| one.scenario.clone())
-            .collect();
-        if flagged.is_empty() {
-            return Ok(Vec::new());
-        }
-        let scenarios = record.scenarios.iter();
-        Ok(controls(record)
-            .chain(scenarios.filter(|one| flagged.contains(&one.plan.name)))
-            .map(|first| first.repeated(first.plan.repeated("again")))
-            .filter(|again| !is_planned(record, &again.plan.name))
-            .collect())
     }
 
     /// A database of its own keeps one scenario's catalogue bloat from the next.
@@ -485,91 +430,9 @@ fn seed_of(seed: u64, scenario: &str) -> u64 {
         })
 }
 
-/// Blocks of which every arm has a sample that needs no other: a block that was cut in two by an
-/// interrupt is taken anew as a whole, because its arms must lie close together in time.
-///
-/// A void sample needs another only if it is the last of all: behind any other one the run went on,
-/// and had given it up.
-fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usize> {
-    let pending = taken.last().filter(|last| last.outcome.is_void());
-    let settled: HashSet<(usize, &str)> = taken
-        .iter()
-        .filter(|sample| sample.scenario == plan.name && !sample.warm_up)
-        .map(|sample| (sample.block, sample.arm.as_str()))
-        .collect();
-    let is_settled = |block: usize, arm: &str| {
-        let is_pending = |last: &Sample| {
-            !last.warm_up
-                && (&last.scenario, last.block, last.arm.as_str()) == (&plan.name, block, arm)
-        };
-        settled.contains(&(block, arm)) && !pending.is_some_and(is_pending)
-    };
-    (0..plan.blocks)
-        .filter(|block| plan.arms.iter().all(|arm| is_settled(*block, &arm.name)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measurement::{Outcome, Timestamp};
-    use crate::report::example;
-
-    #[test]
-    fn a_block_that_was_cut_in_two_is_not_done() {
-        let record = example::run_record();
-        let plan = &record.scenarios[0].plan;
-        let sample = |block, arm: usize, outcome| Sample {
-            scenario: plan.name.clone(),
-            arm: plan.arms[arm].name.clone(),
-            block,
-            position: arm,
-            warm_up: false,
-            started_at: Timestamp::now(),
-            outcome,
-        };
-        let failed = || Outcome::Failed {
-            reason: String::new(),
-        };
-        let void = || Outcome::Void {
-            reason: String::new(),
-        };
-        let arms = 0..plan.arms.len();
-        let mut taken: Vec<Sample> = arms.map(|arm| sample(0, arm, failed())).collect();
-        taken.push(sample(1, 0, failed()));
-        assert_eq!(done_blocks(plan, &taken), HashSet::from([0]));
-        taken.push(sample(0, 0, void()));
-        assert_eq!(done_blocks(plan, &taken), HashSet::new());
-        taken.push(sample(1, 1, failed()));
-        assert!(done_blocks(plan, &taken).contains(&0));
-    }
-
-    #[test]
-    fn a_resumed_run_measures_identical_arms_of_its_own() {
-        let names = |record: &RunRecord| -> Vec<String> {
-            let scenarios = record.scenarios.iter();
-            scenarios.map(|one| one.plan.name.clone()).collect()
-        };
-        let mut record = example::run_record();
-        let planned = names(&record).len();
-        // Identical arms are done, the rest is not.
-        let mut control = example::samples().samples;
-        control.retain(|sample| sample.scenario.starts_with("a-a"));
-        for nth in 1..=2 {
-            control_this_session(&mut record, &control);
-            let added = names(&record)[planned + 2 * (nth - 1)..].to_vec();
-            let expected = ["before", "tuned"].map(|on| format!("a-a on {on} resumed {nth}"));
-            assert_eq!(added, expected);
-        }
-        // Nothing is left but what identical arms themselves lack.
-        let mut record = example::run_record();
-        record
-            .scenarios
-            .retain(|one| one.plan.experiment == IDENTICAL);
-        let controls = names(&record);
-        control_this_session(&mut record, &[]);
-        assert_eq!(names(&record), controls);
-    }
 
     #[test]
     fn scenarios_have_orders_of_their_own() {

@@ -17,8 +17,8 @@ pub struct Adjusted {
     ///
     /// Whatever else than "no difference" is read from an interval, such as a claim's verdict, needs
     /// that: at the wider levels of the procedure's later steps intervals hold one by one only. An
-    /// interval that excludes "no difference" is of a significant member; the other way round the
-    /// procedure finds a little more than the intervals show.
+    /// interval of this confidence that excludes "no difference" is of a significant member; the
+    /// other way round the procedure finds a little more than the intervals show.
     pub confidence: f64,
     /// Whether there is a difference, at the family's alpha.
     pub significant: bool,

@@ -22,8 +22,9 @@ const CONFIDENCE: f64 = 0.95;
 /// Block log-ratios of an A/A run that a threshold is learned from.
 const CALIBRATION_RATIOS: usize = 16;
 
-/// Calibrations simulated, each of which serves for an equal part of the runs.
-const CALIBRATIONS: usize = 20;
+/// Calibrations simulated, each of which serves for an equal part of the runs: many, because the luck
+/// of one is that of all its runs.
+const CALIBRATIONS: usize = 200;
 
 const RUNS: usize = 2_000;
 
@@ -36,7 +37,7 @@ struct Machine {
 impl Machine {
     fn published(seed: u64) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../reports/published/2026-11-22-writers/samples.ndjson");
+            .join("../reports/published/2026-11-23-full/samples.ndjson");
         let mut arms: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
         for sample in Samples::read(&path).unwrap().samples {
             if let (false, Outcome::Measured(measured)) = (sample.warm_up, sample.outcome) {

@@ -1,7 +1,7 @@
 //! The raw data of a run, for programs that read the page.
 //!
 //! Not the whole `results.json`, which is several times as large as the page: every wall time is
-//! here, to four digits. Everything else is in `results.json` beside the page, or follows from
+//! here, to three digits, as many as the machine repeats. Everything else is in `results.json` beside the page, or follows from
 //! these. `arm_columns` explains the lists.
 
 use std::io::Write as _;
@@ -80,7 +80,7 @@ fn arm(arm: &ArmResults, blocks: usize) -> Arm<'_> {
     let mut wall_seconds = vec![None; blocks];
     for sample in &arm.wall_seconds_by_block {
         if let Some(place) = wall_seconds.get_mut(sample.block) {
-            *place = Some(rounded(sample.value));
+            *place = Some(rounded(sample.value, 3));
         }
     }
     Arm(&arm.name, arm.rows, wall_seconds)

@@ -138,7 +138,7 @@ fn a_report_without_samples_is_a_page_too() {
 }
 
 #[test]
-fn the_raw_data_has_every_sample_to_four_digits() {
+fn the_raw_data_has_every_sample_to_three_digits() {
     let results = example::results();
     let data: serde_json::Value = serde_json::from_str(&data::json(&results).unwrap()).unwrap();
     let scenarios = data["scenarios"].as_array().unwrap();
@@ -151,7 +151,7 @@ fn the_raw_data_has_every_sample_to_four_digits() {
             let values: Vec<f64> = values.filter_map(serde_json::Value::as_f64).collect();
             assert_eq!(values.len(), arm.wall_seconds_by_block.len());
             for (raw, sample) in values.iter().zip(&arm.wall_seconds_by_block) {
-                assert!((raw / sample.value - 1.0).abs() < 1e-3);
+                assert!((raw / sample.value - 1.0).abs() < 1e-2);
             }
         }
     }

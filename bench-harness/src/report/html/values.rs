@@ -90,7 +90,7 @@ fn cell(cell: &Cell) -> Value {
         sign => sign(cell.tone),
         link => cell.link.as_ref(),
         is_long => cell.text.chars().count() > LONG_CHARACTERS,
-        order => order.filter(|order| !sorts_as_printed(&cell.text, *order)).map(|order| format!("{}", rounded(order))),
+        order => order.filter(|order| !sorts_as_printed(&cell.text, *order)).map(|order| format!("{}", rounded(order, 4))),
     }
 }
 
@@ -108,10 +108,14 @@ const UNITS: [(&str, f64); 6] = [
 ];
 
 /// Most by which a printed figure, of two digits or three, differs from the whole one.
-const PRINTED_SHARE: f64 = 0.02;
+const PRINTED_SHARE: f64 = 0.05;
 
 /// Whether the script can tell `order` from `text`, so that it need not be said.
 fn sorts_as_printed(text: &str, order: f64) -> bool {
+    // Of no difference that shows the script says 1.
+    if text == "~" || text.starts_with("~ (") {
+        return true;
+    }
     let plain = text.trim_start_matches("~ ").replace(',', "");
     let end = plain
         .find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-'))
@@ -127,9 +131,10 @@ fn sorts_as_printed(text: &str, order: f64) -> bool {
     (printed - order).abs() <= PRINTED_SHARE * order.abs()
 }
 
-/// To four significant digits.
-pub(super) fn rounded(value: f64) -> f64 {
-    format!("{value:.3e}").parse().unwrap_or(value)
+/// To so many significant digits.
+pub(super) fn rounded(value: f64, digits: usize) -> f64 {
+    let decimals = digits.saturating_sub(1);
+    format!("{value:.decimals$e}").parse().unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -147,6 +152,8 @@ mod tests {
             ("3.17×", 3.1712),
             ("12.5%", 0.125),
             ("~ 1.03×", 1.032),
+            ("~", 0.98),
+            ("~ (0.95–1.02)", 0.98),
             ("0", 0.0),
         ] {
             assert!(sorts_as_printed(text, order), "{text}");

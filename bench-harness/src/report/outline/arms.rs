@@ -13,13 +13,7 @@ use crate::results::{ArmResults, ScenarioResults};
 /// The arms of a grid are left out: a page of all of them would be twice as large, and they are in
 /// `results.json`.
 pub(super) fn samples(definition: &Definition, scenarios: &[&ScenarioResults]) -> Option<Chart> {
-    let mut columns = vec![
-        "Where",
-        "Arm",
-        ">Time",
-        ">Client, s/M rows",
-        ">Server, s/M rows",
-    ];
+    let mut columns = vec!["Where", "Arm", ">Time", ">Client CPU", ">Server CPU"];
     columns.extend(match definition.metric {
         Metric::FirstRowSeconds => Some(">First row"),
         Metric::PeakMemoryBytes => Some(">Memory"),

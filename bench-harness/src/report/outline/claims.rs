@@ -10,7 +10,7 @@ pub(super) fn section(results: &Results) -> Section {
     let mut section = Section::new("claims", "The claims");
     section.push(paragraph(
         "A gain is a factor: 2× is twice as fast, or half of what the claim is about. Beside it stands its interval; ~ \
-         stands for a gain whose interval includes 1. The verdict is that on before, the state that the claims were \
+         stands for one that may as well be none. The verdict is that on before, the state that the claims were \
          made about; of a change that was not measured there, that on tuned.",
     ));
     let (changes, goals) = tables(results);

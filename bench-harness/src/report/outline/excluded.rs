@@ -3,7 +3,7 @@
 use super::{is_grave, paragraph};
 use crate::report::document::{Block, Section};
 use crate::report::units::{Count, Range, Times, one_line};
-use crate::results::{Excluded, Exclusion, Finding, Results, ScenarioResults, Warning, Weakened};
+use crate::results::{Excluded, Exclusion, Finding, Results, ScenarioResults, Warning};
 use crate::stats::Judged;
 
 pub(super) fn section(results: &Results) -> Section {
@@ -107,10 +107,7 @@ fn short(finding: &Finding) -> Option<String> {
 }
 
 fn unconfirmed(finding: &Finding, confidence: f64) -> Option<String> {
-    if !matches!(
-        finding.weakened,
-        Some(Weakened::Unconfirmed | Weakened::ClaimUnconfirmed)
-    ) {
+    if !finding.is_unconfirmed() {
         return None;
     }
     let figure = |judged: &Judged| {

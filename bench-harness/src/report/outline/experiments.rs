@@ -38,8 +38,9 @@ fn setting(results: &Results) -> String {
     let blocks = results.scenarios.iter().map(|one| one.plan.blocks).max();
     let blocks = blocks.unwrap_or_default();
     format!(
-        "Workload: {}; {} of each scenario. δ: differences below it do not matter. Smallest effect that would show: \
-         the one that so many blocks of such noise find four times in five. Again: the same in a second session. The arms of grids, memory, \
+        "Workload: {}; {} of each scenario. δ: differences below it do not matter. Detectable: the smallest effect that so \
+         many blocks of such noise find four times in five. Again: the same in a second session. CPU \
+         of an arm: seconds for a million rows. The arms of grids, memory, \
          intervals of processor time and p are in results.json.",
         listed(&workloads.into_iter().map(one_line).collect::<Vec<_>>()),
         Count::of(blocks, "block")

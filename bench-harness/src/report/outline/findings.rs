@@ -40,7 +40,7 @@ fn table<'a>(
         Metric::FirstRowSeconds => ">First row",
         Metric::PeakMemoryBytes => ">Memory",
     }));
-    columns.extend([">Smallest effect that would show", "Again"]);
+    columns.extend([">Detectable", "Again"]);
     let mut table = Table::new(caption, &columns);
     table.rows = findings
         .map(|finding| row(finding, &others, confidence))
@@ -99,7 +99,7 @@ fn again(finding: &Finding, confidence: f64) -> Cell {
         "not confirmed"
     };
     Cell {
-        text: format!("{word}: {}", figure.text),
+        text: format!("{}, {word}", figure.text),
         ..figure
     }
 }

@@ -68,7 +68,7 @@ fn lines(results: &Results) -> Vec<String> {
             .to_owned(),
         again.to_owned(),
         format!(
-            "The smallest effect that would show is the one that so many blocks of such noise find {} of the time.",
+            "Detectable is the smallest true effect that so many blocks of such noise find {} of the time.",
             Percent(POWER)
         ),
         "Two arms that are the same run through all of it too, in every session. If they differ, every difference of the run is \

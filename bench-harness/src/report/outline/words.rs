@@ -106,7 +106,7 @@ pub(super) fn measure_cell(finding: &Finding, metric: Metric) -> Cell {
             _ => judged.verdict,
         };
         let gain = judged.comparison.inverted();
-        let text = if gain.includes_one() {
+        let text = if shows_none(&gain, verdict) {
             "~".to_owned()
         } else {
             Times(gain.ratio).to_string()
@@ -128,7 +128,7 @@ fn compared_cell(
     confidence: f64,
 ) -> Cell {
     let gain = judged.comparison.inverted();
-    let mut text = in_short(&gain, confidence);
+    let mut text = in_short(&gain, verdict, confidence);
     if verdict == Verdict::Regressed {
         text += match metric {
             Some(Metric::WallSeconds | Metric::FirstRowSeconds) => " slower",
@@ -138,9 +138,15 @@ fn compared_cell(
     Cell::figure(text, gain.ratio).toned(tone(verdict))
 }
 
-fn in_short(gain: &Comparison, confidence: f64) -> String {
+/// Whether "no difference" is among what the blocks allow. Holm's procedure may find a difference whose
+/// interval reaches to 1.
+fn shows_none(gain: &Comparison, verdict: Verdict) -> bool {
+    gain.includes_one() && !matches!(verdict, Verdict::Improved | Verdict::Regressed)
+}
+
+fn in_short(gain: &Comparison, verdict: Verdict, confidence: f64) -> String {
     let range = Range::of(gain, confidence);
-    if gain.includes_one() {
+    if shows_none(gain, verdict) {
         format!("~ ({range})")
     } else {
         format!("{} ({range})", Times(gain.ratio))
@@ -212,7 +218,11 @@ pub(super) fn besides(results: &Results, experiment: &ExperimentResults) -> Opti
                         Metric::ServerCpuSeconds => "server",
                         _ => return None,
                     };
-                    let gain = in_short(&judged.comparison.inverted(), confidence);
+                    // That a processor time is as before stands in the tables.
+                    if judged.verdict == Verdict::Equivalent {
+                        return None;
+                    }
+                    let gain = in_short(&judged.comparison.inverted(), judged.verdict, confidence);
                     Some(format!("{side} {gain}{}", on(finding.on.as_deref())))
                 })
         })

@@ -107,7 +107,7 @@ impl GainScale {
             let class = if is_one { "strong" } else { "" };
             labels += &text_at(X(x), top - 6.0, class, &factor(tick));
         }
-        drawing.texts("m tick-labels", &labels);
+        drawing.texts("m ticks", &labels);
         drawing.paths(&[("tick", rules), ("one", one)]);
     }
 }
@@ -172,7 +172,7 @@ impl SecondsScale {
             };
             labels += &text_at(X(self.at(tick)), y, "", &text);
         }
-        drawing.texts("m tick-labels", &labels);
+        drawing.texts("m ticks", &labels);
     }
 
     fn ticks(&self) -> Vec<f64> {
