@@ -6,6 +6,8 @@ mod run;
 mod server;
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -151,7 +153,7 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Doctor { json } => {
             let checks = doctor::checks().await;
             if json {
-                println!("{}", doctor::render_json(&checks)?);
+                say(doctor::render_json(&checks)?);
             } else {
                 print!("{}", doctor::render_text(&checks));
             }
@@ -178,18 +180,31 @@ fn wrong_usage(message: impl std::fmt::Display) -> ! {
         .exit()
 }
 
+/// Writes a line to standard output. That its reader has gone, as `head` does, is no error.
+fn say(line: impl Display) {
+    let written = writeln!(std::io::stdout(), "{line}");
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        eprintln!("error: cannot write to standard output: {error}");
+    }
+}
+
 fn list(experiments: Option<PathBuf>) -> Result<()> {
     for experiment in Experiment::all(&Experiment::folder(experiments)?)? {
         let definition = &experiment.definition;
-        println!("{}: {}", definition.id, definition.title);
-        println!("  claim     {} ({})", definition.claim, definition.section);
-        println!(
+        say(format_args!("{}: {}", definition.id, definition.title));
+        say(format_args!(
+            "  claim     {} ({})",
+            definition.claim, definition.section
+        ));
+        say(format_args!(
             "  expected  {} in {}",
             Promise(definition.expected),
             definition.metric
-        );
+        ));
         let arms: Vec<&str> = definition.arms().map(|arm| arm.name.as_str()).collect();
-        println!("  arms      {}", arms.join(", "));
+        say(format_args!("  arms      {}", arms.join(", ")));
         let scenarios = experiment.scenarios(Scale::Default);
         let cells = scenarios
             .iter()
@@ -213,12 +228,12 @@ fn list(experiments: Option<PathBuf>) -> Result<()> {
                 names.join(" × ")
             ));
         }
-        println!("  runs      {}", places.join(", "));
+        say(format_args!("  runs      {}", places.join(", ")));
     }
-    println!("\nworkloads:");
+    say(format_args!("\nworkloads:"));
     for name in Workload::names() {
         if let Ok(workload) = Workload::named(name) {
-            println!("  {name:<12} {}", workload.description());
+            say(format_args!("  {name:<12} {}", workload.description()));
         }
     }
     Ok(())

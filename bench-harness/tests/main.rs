@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compare;
+mod list;
 mod mock_api;
 mod postgres_run;
 mod report_html;

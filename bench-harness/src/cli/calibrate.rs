@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::run::{Selection, ended, ended_or_refused};
 use super::server::ServerArgs;
-use super::wrong_usage;
+use super::{say, wrong_usage};
 use crate::calibration::{self, Calibration};
 use crate::experiment::{IDENTICAL, ScenarioPlan};
 use crate::measurement::Metric;
@@ -86,9 +86,16 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
     for plan in &plans {
         let of_claim = experiments.iter().find(|one| one.id() == plan.experiment);
         let metric = of_claim.map_or(Metric::WallSeconds, |one| one.definition.metric);
-        println!("{}: {}", plan.name, learned(&calibration, plan, metric));
+        say(format_args!(
+            "{}: {}",
+            plan.name,
+            learned(&calibration, plan, metric)
+        ));
     }
-    println!("Calibration: {}", arguments.calibration.display());
+    say(format_args!(
+        "Calibration: {}",
+        arguments.calibration.display()
+    ));
     Ok(code)
 }
 

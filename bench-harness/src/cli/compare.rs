@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::INCOMPARABLE;
+use super::{INCOMPARABLE, say};
 use crate::across::{across, text};
 use crate::measurement::Samples;
 use crate::run_record::RunRecord;
@@ -36,6 +36,6 @@ fn read(path: PathBuf) -> Result<(RunRecord, Samples)> {
 
 fn print_json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).context("cannot serialise the comparison")?;
-    println!("{text}");
+    say(text);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::server::ServerArgs;
-use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, wrong_usage};
+use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, say, wrong_usage};
 use crate::calibration;
 use crate::environment::postgres::{PostgresOptions, without_password};
 use crate::experiment::{Experiment, IDENTICAL, Scale, ScenarioPlan};
@@ -250,8 +250,8 @@ pub(super) fn show(report: &Report) {
     } else {
         Colour::Never
     };
-    println!("{}", terminal::render(&report.results, colour));
-    println!("Report: {}", report.page.display());
+    say(terminal::render(&report.results, colour));
+    say(format_args!("Report: {}", report.page.display()));
 }
 
 /// Names the samples that went wrong, and says with which code to exit for them.
