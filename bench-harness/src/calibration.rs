@@ -15,7 +15,7 @@ use crate::measurement::{Metric, Samples, Timestamp};
 use crate::results::identical_log_ratios;
 use crate::run_record::{LearnedThreshold, RunRecord};
 use crate::stats::learned_threshold;
-use crate::whole_file;
+use crate::{schema_version, whole_file};
 
 /// Where the noise of this machine is kept, beside the runs.
 pub const FILE: &str = "reports/calibration.json";
@@ -59,12 +59,6 @@ pub struct MetricNoise {
     pub log_ratios: Vec<f64>,
 }
 
-/// The version alone: a file of another version need not have the other fields.
-#[derive(Deserialize)]
-struct Versioned {
-    schema_version: u32,
-}
-
 impl Calibration {
     /// The calibration in `path`, if there is one and it was made on this machine and server.
     ///
@@ -76,7 +70,7 @@ impl Calibration {
         }
         let read = || -> Result<Self> {
             let text = fs::read_to_string(path)?;
-            let found = serde_json::from_str::<Versioned>(&text)?.schema_version;
+            let found = schema_version::of(&text)?;
             ensure!(
                 found == SCHEMA_VERSION,
                 "it is of version {found}; measure anew with `apitap-bench calibrate`"

@@ -155,7 +155,7 @@ async fn dispatch(command: Command) -> Result<u8> {
             if json {
                 say(doctor::render_json(&checks)?);
             } else {
-                print!("{}", doctor::render_text(&checks));
+                say(doctor::render_text(&checks).trim_end());
             }
             let failed = checks.iter().any(|check| check.outcome == Outcome::Fail);
             return Ok(if failed { FAILED } else { 0 });

@@ -26,6 +26,7 @@ pub mod report;
 pub mod results;
 pub mod run_record;
 pub mod runner;
+mod schema_version;
 pub mod stats;
 mod whole_file;
 pub mod worker;

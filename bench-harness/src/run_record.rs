@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::experiment::{Definition, Scale, ScenarioPlan};
 use crate::measurement::{Metric, Timestamp};
 use crate::stats::{self, Threshold};
-use crate::whole_file;
+use crate::{schema_version, whole_file};
 
 /// Name of the record in the folder of a run.
 pub const RUN_FILE: &str = "run.json";
@@ -171,14 +171,7 @@ impl RunRecord {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        /// The version alone: a record of another version need not have the other fields.
-        #[derive(Deserialize)]
-        struct Versioned {
-            schema_version: u32,
-        }
-        let found = serde_json::from_str::<Versioned>(text)
-            .context("no schema_version")?
-            .schema_version;
+        let found = schema_version::of(text)?;
         ensure!(
             found == SCHEMA_VERSION,
             "schema version {found} is not the {SCHEMA_VERSION} that this program reads: use the version that wrote it"

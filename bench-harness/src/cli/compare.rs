@@ -17,7 +17,7 @@ pub(super) fn run(run_a: PathBuf, run_b: PathBuf, json: bool) -> Result<u8> {
     let (record_b, samples_b) = read(run_b)?;
     match across((&record_a, &samples_a), (&record_b, &samples_b)) {
         Ok(across) if json => print_json(&across)?,
-        Ok(across) => print!("{}", text::render(&across)),
+        Ok(across) => say(text::render(&across).trim_end()),
         Err(refusal) => {
             if json {
                 print_json(&refusal)?;
