@@ -37,6 +37,16 @@ pub struct ChannelReport {
 }
 
 impl ChannelMetrics {
+    /// Rows that wait now.
+    pub fn depth_rows(&self) -> u64 {
+        self.depth_rows.load(Relaxed)
+    }
+
+    /// How long senders have waited for room so far.
+    pub fn send_wait(&self) -> Duration {
+        Duration::from_nanos(self.send_wait_ns.load(Relaxed))
+    }
+
     /// The totals so far.
     pub fn report(&self, capacity_rows: usize) -> ChannelReport {
         let seconds =

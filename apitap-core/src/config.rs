@@ -30,6 +30,22 @@ pub struct Config {
     pub transform: TransformConfig,
     /// PostgreSQL.
     pub write: WriteConfig,
+    /// Whether the run watches itself.
+    pub observe: Observe,
+}
+
+/// Whether a run takes the times of its stages and of what goes on at the same time.
+///
+/// Counters of rows, bytes, pages and statements are kept in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Observe {
+    /// Clocks are read once per page, batch, flush and poll. The default.
+    #[default]
+    On,
+    /// The times, latencies and activities of the run report stay at zero: for measuring what they
+    /// cost.
+    Off,
 }
 
 /// How pages are fetched.
@@ -365,6 +381,7 @@ impl Config {
                 capacity: rows(256),
             },
             counter: Counter::Mutex,
+            observe: Observe::On,
             transform: TransformConfig {
                 table_names: TableNames::Unique,
                 ..TransformConfig::default()

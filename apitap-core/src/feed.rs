@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::task::JoinSet;
 
+use crate::activity::Activity;
 use crate::channel::{self, Receiver};
 use crate::config::{Config, DecodePath, UnknownFields};
 use crate::decode::rows::{self, Row, RowsDecoder};
@@ -18,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::{Metrics, RowCounter};
 use crate::pipeline_file::SourceSpec;
 use crate::source::{self, Page, RowBudget};
+use crate::stage::{self, PolledStream};
 use crate::transform::{Feed, Lane, ScanRequest};
 
 /// The pages of one source in a run: first those looked at for the schema, then the others.
@@ -41,6 +43,7 @@ impl fmt::Debug for SourceFeed {
 pub(crate) struct Begun {
     spec: Arc<SourceSpec>,
     pages: BoxStream<'static, Result<Page>>,
+    metrics: Arc<Metrics>,
     budget: RowBudget,
     /// The first pages, as many as the sample needs.
     pub(crate) sample: Vec<Page>,
@@ -55,10 +58,16 @@ impl Begun {
     /// Begins a source without fetching anything.
     pub(crate) fn new(spec: Arc<SourceSpec>, config: &Config, metrics: Arc<Metrics>) -> Self {
         let budget = RowBudget::unlimited();
-        let pages = source::pages(spec.clone(), config.source.clone(), metrics, budget.clone());
+        let pages = source::pages(
+            spec.clone(),
+            config.source.clone(),
+            metrics.clone(),
+            budget.clone(),
+        );
         Self {
             spec,
             pages: pages.boxed(),
+            metrics,
             budget,
             sample: Vec::new(),
         }
@@ -69,9 +78,11 @@ impl Begun {
         let mut missing = rows;
         self.budget.set(Some(rows as u64));
         while missing > 0 {
+            let wait = self.metrics.wait(Activity::PageWait);
             let Some(page) = self.pages.next().await else {
                 break;
             };
+            drop(wait);
             let page = page?;
             missing -= page.row_count.min(missing);
             self.sample.push(page);
@@ -83,7 +94,6 @@ impl Begun {
     pub(crate) fn into_feed(
         self,
         config: &Config,
-        metrics: Arc<Metrics>,
         nuls: NulSighting,
         counter: Arc<RowCounter>,
     ) -> SourceFeed {
@@ -91,7 +101,7 @@ impl Begun {
         SourceFeed {
             spec: self.spec,
             config: config.clone(),
-            metrics,
+            metrics: self.metrics,
             nuls,
             counter,
             budget: self.budget,
@@ -147,11 +157,20 @@ impl SourceFeed {
             pages,
             counter: self.counter.clone(),
         };
-        stream::try_unfold(lane, |mut lane| async move {
+        self.staged(stream::try_unfold(lane, |mut lane| async move {
             let batch = lane.next().await?;
             Ok(batch.map(|batch| (batch, lane)))
-        })
-        .boxed()
+        }))
+    }
+
+    /// A lane whose polls are the work of decoding.
+    fn staged(&self, batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static) -> Lane {
+        let lane = PolledStream {
+            stage: Activity::Decode,
+            metrics: self.metrics.clone(),
+            stream: Box::pin(batches),
+        };
+        lane.boxed()
     }
 
     fn rows_lane(
@@ -169,12 +188,12 @@ impl SourceFeed {
             self.nuls.clone(),
         )?;
         let (source, counter) = (self.spec.name.clone(), self.counter.clone());
-        let mut parser = JoinSet::new();
-        parser.spawn(async move {
+        let metrics = self.metrics.clone();
+        let parse = async move {
             loop {
                 let rows = match pages.next().await {
                     Ok(None) => return,
-                    Ok(Some(page)) => pages.metrics.parse.time(|| rows::parse(&source, &page)),
+                    Ok(Some(page)) => rows::parse(&source, &page),
                     Err(error) => Err(error),
                 };
                 match rows {
@@ -193,7 +212,9 @@ impl SourceFeed {
                     }
                 }
             }
-        });
+        };
+        let mut parser = JoinSet::new();
+        parser.spawn(async move { stage::polled(Activity::Decode, &metrics, parse).await });
         let lane = RowsLane {
             decoder,
             rows: receiver,
@@ -205,7 +226,7 @@ impl SourceFeed {
             let batch = lane.next().await?;
             Ok(batch.map(|batch| (batch, lane)))
         });
-        Ok(batches.boxed())
+        Ok(self.staged(batches))
     }
 }
 
@@ -218,6 +239,7 @@ struct SharedPages {
 
 impl SharedPages {
     async fn next(&self) -> Result<Option<Page>> {
+        let _wait = self.metrics.wait(Activity::PageWait);
         let start = Instant::now();
         let page = self.pages.lock().await.next().await.transpose();
         self.metrics.decode.waited(start.elapsed());
@@ -247,8 +269,7 @@ impl TapeLane {
             let Some(page) = self.pages.next().await? else {
                 return Ok(None);
             };
-            self.ready
-                .extend(metrics.decode.time(|| self.decoder.decode(&page))?);
+            self.ready.extend(self.decoder.decode(&page)?);
         }
     }
 }
@@ -279,22 +300,18 @@ impl RowsLane {
                 }
                 break;
             };
-            // What waits is converted in one go, so that the clock is read once.
-            metrics.decode.time(|| {
-                decoder.push(&first?)?;
-                while decoder.len() < *batch_rows
-                    && let Some(row) = rows.receive_now()
-                {
-                    decoder.push(&row?)?;
-                }
-                Ok::<_, Error>(())
-            })?;
+            decoder.push(&first?)?;
+            while decoder.len() < *batch_rows
+                && let Some(row) = rows.receive_now()
+            {
+                decoder.push(&row?)?;
+            }
         }
         if decoder.is_empty() {
             return Ok(None);
         }
         let count = decoder.len();
-        let batch = metrics.decode.time(|| decoder.flush())?;
+        let batch = decoder.flush()?;
         metrics.decode.passed(count);
         metrics.rows_decoded.fetch_add(count as u64, Relaxed);
         Ok(Some(batch))

@@ -16,13 +16,15 @@
 //! | [`transform`] | SQL over sources, by DataFusion |
 //! | [`encode`] | Arrow to PostgreSQL's wire formats; the only table of types |
 //! | [`write`] | rows into tables, all or nothing |
-//! | [`channel`], [`metrics`] | bounded queues, and what is counted and timed |
+//! | [`channel`] | bounded queues |
+//! | [`metrics`], [`activity`], [`stage`] | what is counted and timed; what goes on at the same time; the frame, span and clock of each stage |
 //! | [`job`] | a module with its sources and its table: what a run needs |
 //! | [`pipeline`] | builds the stages of a run, and commits or rolls back |
-//! | [`run_report`] | what a run did |
+//! | [`run_report`], [`timeline`] | what a run did, as a whole and over time |
 //!
 //! Data flows one way, and an arrow of the picture is the only way one stage knows of another.
 
+pub mod activity;
 pub mod channel;
 pub mod config;
 pub mod decode;
@@ -40,7 +42,9 @@ pub mod run_report;
 pub mod schedule;
 pub mod schema;
 pub mod source;
+pub mod stage;
 mod template;
+pub mod timeline;
 pub mod transform;
 pub mod write;
 

@@ -3,15 +3,17 @@
 //! Everything here is updated once per page, batch or flush, never once per row, except
 //! the row counter, whose cost is itself one of the things measured.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::activity::{Activities, Activity, Wait};
 use crate::channel::ChannelMetrics;
-use crate::config::Counter;
+use crate::config::{Counter, Observe};
 
 /// Everything one run measures about itself.
 #[derive(Debug, Default)]
@@ -24,18 +26,37 @@ pub struct Metrics {
     pub batches_channel: Arc<ChannelMetrics>,
     /// Requests and bytes from the API.
     pub source: SourceMetrics,
-    /// JSON text to `serde_json` values, on the rows path.
-    pub parse: StageMetrics,
-    /// JSON to Arrow, inside the lanes.
+    /// JSON to Arrow; on the rows path with what goes through the channel of rows.
     pub decode: StageMetrics,
     /// Schema inference.
     pub infer: StageMetrics,
-    /// Polls of the lanes: SQL, and the decoding that it drives.
-    pub lanes: StageMetrics,
+    /// Planning the query, and the polls of its lanes.
+    pub sql: StageMetrics,
     /// Arrow to the wire format.
     pub encode: StageMetrics,
     /// Statements and bytes to PostgreSQL.
     pub write: WriteMetrics,
+    /// What went on at the same time.
+    pub activities: Activities,
+    /// Whether nobody looks at times; see [`Observe`].
+    unobserved: AtomicBool,
+}
+
+impl Metrics {
+    /// Says whether times are taken; they are, unless said otherwise.
+    pub fn observe(&self, observe: Observe) {
+        self.unobserved.store(observe == Observe::Off, Relaxed);
+    }
+
+    /// Whether times are taken.
+    pub fn is_observed(&self) -> bool {
+        !self.unobserved.load(Relaxed)
+    }
+
+    /// Notes a wait until the guard is dropped; nothing where times are not taken.
+    pub(crate) fn wait(&self, activity: Activity) -> Option<Wait<'_>> {
+        self.is_observed().then(|| self.activities.wait(activity))
+    }
 }
 
 /// Busy time of one stage.
@@ -50,7 +71,7 @@ pub struct StageMetrics {
 /// What one stage did in a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageReport {
-    /// Seconds spent working, summed over lanes.
+    /// Seconds spent working, summed over lanes, without the work of other stages within it.
     pub busy_seconds: f64,
     /// Of these, seconds on a processor, by the thread's own clock.
     pub cpu_seconds: f64,
@@ -60,16 +81,25 @@ pub struct StageReport {
     pub rows: u64,
 }
 
+thread_local! {
+    /// Wall and processor time that stages on this thread have taken from the one around them.
+    static WITHIN: Cell<(Duration, Duration)> = const { Cell::new((Duration::ZERO, Duration::ZERO)) };
+}
+
 impl StageMetrics {
     /// Runs `work` on the clock of this stage. Not for work that awaits.
-    pub fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+    ///
+    /// What another stage does within it, on the same thread, counts for that one alone.
+    pub(crate) fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+        let around = WITHIN.take();
         let cpu = thread_cpu();
         let start = Instant::now();
         let result = work();
-        self.busy_ns
-            .fetch_add(nanoseconds(start.elapsed()), Relaxed);
-        self.cpu_ns
-            .fetch_add(nanoseconds(thread_cpu().saturating_sub(cpu)), Relaxed);
+        let (wall, cpu) = (start.elapsed(), thread_cpu().saturating_sub(cpu));
+        let within = WITHIN.replace((around.0 + wall, around.1 + cpu));
+        let own = |all: Duration, within| nanoseconds(all.saturating_sub(within));
+        self.busy_ns.fetch_add(own(wall, within.0), Relaxed);
+        self.cpu_ns.fetch_add(own(cpu, within.1), Relaxed);
         result
     }
 
@@ -81,6 +111,11 @@ impl StageMetrics {
     /// Adds rows that passed.
     pub fn passed(&self, rows: usize) {
         self.rows.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Rows that passed so far.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Relaxed)
     }
 
     /// The totals so far.
@@ -107,6 +142,8 @@ pub struct SourceMetrics {
     pub body_bytes: AtomicU64,
     /// From sending a request to the end of its body, per attempt.
     pub latency: Latency,
+    /// The requests' own work, without that of the client's connections.
+    pub fetch: StageMetrics,
     /// Looking through pages for rows and cursors.
     pub scan: StageMetrics,
 }
@@ -127,14 +164,32 @@ pub struct WriteMetrics {
     pub rows: AtomicU64,
     /// When the first of them were: set by the first flush that holds rows.
     pub first_rows: OnceLock<Instant>,
-    /// Waiting for the server, and for rows.
-    pub stage: StageMetrics,
+    /// Driving the connections.
+    pub send: StageMetrics,
+    /// Waiting for the server.
+    pub wait: WaitMetrics,
 }
 
 impl WriteMetrics {
     /// Notes that a flush with rows was handed over.
     pub fn handed_over(&self) {
         self.first_rows.get_or_init(Instant::now);
+    }
+}
+
+/// Time spent waiting.
+#[derive(Debug, Default)]
+pub struct WaitMetrics(AtomicU64);
+
+impl WaitMetrics {
+    /// Adds time.
+    pub fn add(&self, duration: Duration) {
+        self.0.fetch_add(nanoseconds(duration), Relaxed);
+    }
+
+    /// The total so far, in seconds.
+    pub fn seconds(&self) -> f64 {
+        seconds(&self.0)
     }
 }
 
@@ -177,12 +232,26 @@ impl Latency {
 
     /// The percentiles so far.
     pub fn report(&self) -> LatencyReport {
-        let histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        LatencyReport::of(&self.histogram())
+    }
+
+    /// The distribution so far, in microseconds.
+    pub fn histogram(&self) -> Histogram<u64> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl LatencyReport {
+    /// The percentiles of a distribution in microseconds.
+    pub fn of(histogram: &Histogram<u64>) -> Self {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
         if histogram.is_empty() {
-            return LatencyReport::default();
+            return Self::default();
         }
-        LatencyReport {
+        Self {
             count: histogram.len(),
             p50_ms: at(0.5),
             p95_ms: at(0.95),
@@ -236,23 +305,23 @@ pub fn thread_cpu() -> Duration {
 
 /// The processor time of this process and the most memory it ever held, where the system says.
 pub fn process_usage() -> ProcessUsage {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak_memory_bytes = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .and_then(|value| {
-            value
-                .trim()
-                .trim_end_matches("kB")
-                .trim()
-                .parse::<u64>()
-                .ok()
-        })
-        .map(|kilobytes| kilobytes * 1024);
     ProcessUsage {
         cpu_seconds: cpu_time::ProcessTime::now().as_duration().as_secs_f64(),
-        peak_memory_bytes,
+        peak_memory_bytes: own_status("VmHWM:"),
     }
+}
+
+/// Memory that this process holds now, where the system says.
+pub fn resident_memory_bytes() -> Option<u64> {
+    own_status("VmRSS:")
+}
+
+/// A size from `/proc/self/status`, which has it in kB.
+fn own_status(name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let size = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kilobytes: u64 = size.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 /// What a process used so far.

@@ -8,7 +8,9 @@ use std::time::Instant;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::stream::{self, StreamExt};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
+use crate::activity::Activity;
 use crate::channel::{self, Receiver, Sender};
 use crate::config::{Config, WriteMode};
 use crate::decode::NulSighting;
@@ -20,6 +22,7 @@ use crate::metrics::{Metrics, RowCounter};
 use crate::pipeline_file::SourceSpec;
 use crate::run_report::RunReport;
 use crate::schema::arrow_schema;
+use crate::stage;
 use crate::transform::{ApiTable, Query, of_data};
 use crate::write::connect::connect;
 use crate::write::{Load, LoadPlan, Writer};
@@ -71,9 +74,15 @@ impl Engine {
     /// Whatever goes wrong; the table is then as it was.
     pub async fn run(&self, job: &Job, metrics: Arc<Metrics>) -> Result<RunReport> {
         let start = Instant::now();
+        metrics.observe(self.config.observe);
+        if metrics.is_observed() {
+            metrics.activities.start();
+        }
         let counter = Arc::new(RowCounter::new(self.config.counter));
         let nuls = NulSighting::default();
-        let result = self.load(job, &metrics, &counter, &nuls).await;
+        let span = tracing::info_span!("run", module = %job.name, table = %job.sink.table);
+        let load = self.load(job, &metrics, &counter, &nuls);
+        let result = load.instrument(span).await;
         if let Err(error) = result {
             return Err(self.explain(job, error, &nuls));
         }
@@ -104,7 +113,7 @@ impl Engine {
         let query = self
             .plan(job, sources, &metrics, &counter, &NulSighting::default())
             .await?;
-        let client = connect(&job.sink.target).await?;
+        let client = connect(&job.sink.target, metrics).await?;
         let method = self.config.write.method;
         let (load, _) = LoadPlan::new(&client, &job.sink, &query.schema(), method).await?;
         Ok(DryRun {
@@ -166,9 +175,9 @@ impl Engine {
             .fetch_sample(self.config.infer.sample_rows.get())
             .await?;
         let declared = declared_columns(&spec);
-        let columns = metrics
-            .infer
-            .time(|| infer(&spec.name, &begun.sample, &declared, &self.config.infer))?;
+        let columns = stage::infer(metrics, || {
+            infer(&spec.name, &begun.sample, &declared, &self.config.infer)
+        })?;
         if columns.is_empty() {
             return Err(Error::new(
                 ErrorKind::Value,
@@ -201,12 +210,12 @@ impl Engine {
             .into_iter()
             .map(|(begun, columns)| {
                 let name = begun.name().to_owned();
-                let feed =
-                    begun.into_feed(&self.config, metrics.clone(), nuls.clone(), counter.clone());
+                let feed = begun.into_feed(&self.config, nuls.clone(), counter.clone());
                 ApiTable::new(&name, arrow_schema(&columns), lanes, Box::new(feed))
             })
             .collect();
-        Query::plan(&job.sql, tables, &config)
+        let planned = Query::plan(&job.sql, tables, &config);
+        stage::polled(Activity::Sql, metrics, planned)
             .await
             .map_err(|error| error.at(format_args!("module {}", job.name)))
     }
@@ -216,20 +225,25 @@ impl Engine {
         let capacity = self.config.channel.capacity.get();
         let (sender, receiver) = channel::bounded(capacity, metrics.batches_channel.clone());
         for number in 1..=load.connections() {
-            tasks.spawn(write(load.writer(number).await?, receiver.clone()));
+            let writer = write(load.writer(number).await?, receiver.clone());
+            tasks.spawn(writer.in_current_span());
         }
         drop(receiver);
         if self.config.transform.streaming {
             for lane in query.streams()? {
-                tasks.spawn(send(lane, sender.clone(), metrics.clone()));
+                let lane = send(lane, sender.clone(), metrics.clone());
+                tasks.spawn(lane.in_current_span());
             }
         } else {
             let schema = query.schema();
-            let batches = query.collect().await?.into_iter().flatten().map(Ok);
+            let collect = query.collect();
+            let batches = stage::polled(Activity::Sql, metrics, collect).await?;
+            let batches = batches.into_iter().flatten().map(Ok);
             let all = stream::iter(batches);
             let adapter =
                 datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema, all);
-            tasks.spawn(send(Box::pin(adapter), sender.clone(), metrics.clone()));
+            let lane = send(Box::pin(adapter), sender.clone(), metrics.clone());
+            tasks.spawn(lane.in_current_span());
         }
         drop(sender);
         first_error(tasks).await
@@ -266,8 +280,7 @@ async fn send(
     metrics: Arc<Metrics>,
 ) -> Result<()> {
     loop {
-        let next =
-            std::future::poll_fn(|context| metrics.lanes.time(|| lane.poll_next_unpin(context)));
+        let next = stage::polled(Activity::Sql, &metrics, lane.next());
         let Some(batch) = next.await else {
             return Ok(());
         };
@@ -276,11 +289,12 @@ async fn send(
         if rows == 0 {
             continue;
         }
-        metrics.lanes.passed(rows);
-        let start = Instant::now();
+        metrics.sql.passed(rows);
         let bytes = batch.get_array_memory_size();
+        let _wait = metrics.wait(Activity::ChannelWait);
+        let start = Instant::now();
         let sent = sender.send(batch, rows, bytes).await;
-        metrics.lanes.waited(start.elapsed());
+        metrics.sql.waited(start.elapsed());
         if sent.is_err() {
             return Err(Error::new(
                 ErrorKind::Cancelled,

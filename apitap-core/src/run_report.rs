@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::activity::ActivityTime;
 use crate::channel::ChannelReport;
 use crate::config::{Config, DecodePath};
 use crate::metrics::{LatencyReport, Metrics, ProcessUsage, StageReport, process_usage};
@@ -46,6 +47,10 @@ pub struct RunReport {
     pub stages: StagesReport,
     /// Each channel.
     pub channels: ChannelsReport,
+    /// What went on at the same time, and for how long: adds up to `wall_seconds`. Empty in reports
+    /// of versions that did not say.
+    #[serde(default)]
+    pub activities: Vec<ActivityTime>,
     /// Processor time and peak memory of the process so far.
     pub process: ProcessUsage,
     /// The configuration.
@@ -66,6 +71,9 @@ pub struct HttpReport {
 /// Busy, processor and waiting time of each stage.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StagesReport {
+    /// The requests' own work. Absent, like `send`, in reports of versions that did not say.
+    #[serde(default)]
+    pub fetch: StageReport,
     /// Looking through pages for rows and cursors.
     pub source: StageReport,
     /// JSON to Arrow.
@@ -76,6 +84,9 @@ pub struct StagesReport {
     pub transform: StageReport,
     /// Arrow to the wire format.
     pub encode: StageReport,
+    /// Driving the connections to PostgreSQL.
+    #[serde(default)]
+    pub send: StageReport,
     /// Waiting for PostgreSQL.
     pub write: StageReport,
 }
@@ -127,6 +138,7 @@ impl RunReport {
                     .then(|| metrics.rows_channel.report(capacity)),
                 batches: metrics.batches_channel.report(capacity),
             },
+            activities: metrics.activities.times(),
             process: process_usage(),
             config: config.clone(),
         }
@@ -134,25 +146,19 @@ impl RunReport {
 }
 
 fn stages(metrics: &Metrics) -> StagesReport {
-    let inline = metrics.decode.report();
-    let parse = metrics.parse.report();
-    let lanes = metrics.lanes.report();
     StagesReport {
+        fetch: metrics.source.fetch.report(),
         source: metrics.source.scan.report(),
-        decode: StageReport {
-            busy_seconds: inline.busy_seconds + parse.busy_seconds,
-            cpu_seconds: inline.cpu_seconds + parse.cpu_seconds,
-            ..inline
-        },
+        decode: metrics.decode.report(),
         infer: metrics.infer.report(),
-        // A lane's polls decode and run the plan; what is not decoding is SQL.
-        transform: StageReport {
-            busy_seconds: (lanes.busy_seconds - inline.busy_seconds).max(0.0),
-            cpu_seconds: (lanes.cpu_seconds - inline.cpu_seconds).max(0.0),
-            ..lanes
-        },
+        transform: metrics.sql.report(),
         encode: metrics.encode.report(),
-        write: metrics.write.stage.report(),
+        send: metrics.write.send.report(),
+        write: StageReport {
+            wait_seconds: metrics.write.wait.seconds(),
+            rows: metrics.write.rows.load(Relaxed),
+            ..StageReport::default()
+        },
     }
 }
 
@@ -172,6 +178,7 @@ mod tests {
                 wall_seconds: 2.0,
                 rows_per_second: 0.0,
                 process: ProcessUsage::default(),
+                activities: Vec::new(),
                 ..RunReport::new("m", "t".into(), 0, start, metrics, &config)
             }
         };

@@ -109,7 +109,9 @@ impl Fetcher {
             metrics.source.requests.fetch_add(1, Relaxed);
             let start = Instant::now();
             let outcome = self.attempt(url, metrics).await;
-            metrics.source.latency.record(start.elapsed());
+            if metrics.is_observed() {
+                metrics.source.latency.record(start.elapsed());
+            }
             let failed = match outcome {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,

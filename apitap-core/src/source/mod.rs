@@ -22,16 +22,19 @@ use futures::Stream;
 use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
 use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::answer::{count, format_of, link, scalar};
 use self::http::{Answer, Fetcher};
 use self::pagination::{Facts, Pagination, Paginator, Planned, Verdict};
+use crate::activity::Activity;
 use crate::config::SourceConfig;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::json::{self, Envelope};
 use crate::metrics::Metrics;
 use crate::pipeline_file::SourceSpec;
+use crate::stage;
 
 /// One page of rows, validated.
 #[derive(Debug, Clone)]
@@ -90,7 +93,9 @@ pub fn pages(
     metrics: Arc<Metrics>,
     budget: RowBudget,
 ) -> impl Stream<Item = Result<Page>> + Send + 'static {
+    let span = tracing::debug_span!("source", name = %spec.name);
     let run = Fetcher::new(&spec, &config).map(|fetcher| Run {
+        span,
         paginator: Paginator::new(spec.pagination.clone(), config.page_rows.get()),
         budget,
         shared: Arc::new(Shared {
@@ -122,6 +127,7 @@ struct Run {
     paginator: Paginator,
     budget: RowBudget,
     flight: VecDeque<(Planned, Task)>,
+    span: Span,
 }
 
 /// A request under way; dropping it aborts the request.
@@ -190,7 +196,14 @@ impl Run {
         {
             let shared = Arc::clone(&self.shared);
             let wanted = planned.clone();
-            let task = tokio::spawn(async move { shared.page(&wanted).await });
+            let span = tracing::debug_span!(parent: &self.span, "page", page = planned.index);
+            let page = async move {
+                let metrics = &shared.metrics;
+                let _wait = metrics.wait(Activity::Request);
+                let page = shared.page(&wanted);
+                stage::polled(Activity::Fetch, metrics, page).await
+            };
+            let task = tokio::spawn(page.instrument(span));
             self.flight.push_back((planned, Task(task)));
         }
     }
@@ -252,10 +265,7 @@ impl Shared {
             .fetcher
             .fetch(&self.spec, planned, &url, &self.metrics)
             .await?;
-        self.metrics
-            .source
-            .scan
-            .time(|| self.examine(planned.index, answer))
+        stage::scan(&self.metrics, || self.examine(planned.index, answer))
     }
 
     /// Finds rows and facts in an answer.

@@ -11,15 +11,20 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::Instrument as _;
 
+use crate::activity::Activity;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::metrics::Metrics;
 use crate::pipeline_file::{SslMode, TargetSpec};
+use crate::stage;
 
 /// Opens a connection; the task that drives it ends when the client is dropped.
 ///
 /// # Errors
 /// A server that cannot be reached, refuses the user, or lacks the TLS that was asked for.
-pub(crate) async fn connect(target: &TargetSpec) -> Result<Client> {
+pub(crate) async fn connect(target: &TargetSpec, metrics: Arc<Metrics>) -> Result<Client> {
+    let _wait = metrics.wait(Activity::ServerWait);
     let mut config = tokio_postgres::Config::new();
     config
         .host(&target.host)
@@ -32,15 +37,15 @@ pub(crate) async fn connect(target: &TargetSpec) -> Result<Client> {
     let client = match target.sslmode {
         SslMode::Disable => {
             config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-            open(&config, NoTls).await
+            open(&config, NoTls, metrics.clone()).await
         }
         SslMode::Prefer => {
             config.ssl_mode(tokio_postgres::config::SslMode::Prefer);
-            open(&config, tls(target)?).await
+            open(&config, tls(target)?, metrics.clone()).await
         }
         SslMode::Require | SslMode::VerifyFull => {
             config.ssl_mode(tokio_postgres::config::SslMode::Require);
-            open(&config, tls(target)?).await
+            open(&config, tls(target)?, metrics.clone()).await
         }
     };
     client.map_err(|error| refused(target, error))
@@ -49,18 +54,21 @@ pub(crate) async fn connect(target: &TargetSpec) -> Result<Client> {
 async fn open<T>(
     config: &tokio_postgres::Config,
     tls: T,
+    metrics: Arc<Metrics>,
 ) -> std::result::Result<Client, tokio_postgres::Error>
 where
     T: MakeTlsConnect<Socket>,
     T::Stream: Send + 'static,
 {
     let (client, connection) = config.connect(tls).await?;
-    tokio::spawn(async move {
+    let drive = async move {
+        let connection = stage::polled(Activity::Send, &metrics, connection);
         // The client's own calls report the same fault.
         if let Err(error) = connection.await {
             tracing::debug!(%error, "connection to PostgreSQL ended");
         }
-    });
+    };
+    tokio::spawn(drive.in_current_span());
     Ok(client)
 }
 

@@ -10,13 +10,14 @@ use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
 use tokio_postgres::{Client, CopyInSink};
 
-use super::LoadTarget;
 use super::connect::database;
 use super::table::quoted_list;
+use super::{LoadTarget, await_server};
 use crate::config::{WriteConfig, WriteMethod};
 use crate::encode::{copy_header, copy_trailer};
 use crate::error::Result;
 use crate::metrics::Metrics;
+use crate::stage;
 
 /// A flush is sent early when it holds so many bytes, so that wide rows do not make it large.
 ///
@@ -76,7 +77,7 @@ impl CopyWriter {
             let count = (self.batch_rows - self.buffered_rows).min(batch.num_rows() - at);
             let slice = batch.slice(at, count);
             let encoder = &self.target.encoder;
-            self.metrics.encode.time(|| {
+            stage::encode(&self.metrics, || {
                 let rows = encoder.rows(&slice, self.rows + 1)?;
                 encoder.copy(&rows, self.method, &mut self.buffer)
             })?;
@@ -101,9 +102,10 @@ impl CopyWriter {
         // What one flush needed, the next will need too.
         self.buffer.reserve(size);
         let start = Instant::now();
-        let sent = self.sink.send(chunk).await;
-        self.metrics.write.latency.record(start.elapsed());
-        self.metrics.write.stage.waited(start.elapsed());
+        let sent = await_server(&self.metrics, self.sink.send(chunk)).await;
+        if self.metrics.is_observed() {
+            self.metrics.write.latency.record(start.elapsed());
+        }
         self.metrics.write.flushes.fetch_add(1, Relaxed);
         self.metrics.write.bytes.fetch_add(size as u64, Relaxed);
         sent.map_err(|error| database(&self.target.doing(), error))?;
@@ -117,9 +119,7 @@ impl CopyWriter {
     pub(super) async fn finish(mut self) -> Result<u64> {
         self.buffer.extend_from_slice(copy_trailer(self.method));
         self.flush().await?;
-        let start = Instant::now();
-        let rows = self.sink.as_mut().finish().await;
-        self.metrics.write.stage.waited(start.elapsed());
+        let rows = await_server(&self.metrics, self.sink.as_mut().finish()).await;
         rows.map_err(|error| database(&self.target.doing(), error))
     }
 }

@@ -18,6 +18,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use tokio_postgres::Client;
+use tracing::Instrument as _;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::connect::{connect, database};
@@ -26,6 +27,7 @@ use self::merge::Matching;
 use self::statements::StatementWriter;
 use self::table::{ExistingTable, check_replaceable, create, create_like, quoted_list, swap};
 pub use self::table::{LoadColumn, TableName};
+use crate::activity::Activity;
 use crate::config::{WriteConfig, WriteMethod, WriteMode};
 use crate::encode::{PgType, RowEncoder};
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -281,9 +283,10 @@ impl Load {
         config: WriteConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self> {
-        let control = Arc::new(connect(&sink.target).await?);
-        lock(&control, &sink).await?;
-        let load = Self::prepare(control.clone(), sink, schema, config, metrics).await;
+        let control = Arc::new(connect(&sink.target, metrics.clone()).await?);
+        await_server(&metrics, lock(&control, &sink)).await?;
+        let prepared = Self::prepare(control.clone(), sink, schema, config, metrics.clone());
+        let load = await_server(&metrics, prepared).await;
         if load.is_err() {
             release(&control, &format!("ROLLBACK; {UNLOCK}")).await;
         }
@@ -390,9 +393,7 @@ impl Load {
 
     async fn execute(&self, statement: &str) -> Result<()> {
         self.metrics.write.statements.fetch_add(1, Relaxed);
-        let start = Instant::now();
         let done = self.control.batch_execute(statement).await;
-        self.metrics.write.stage.waited(start.elapsed());
         done.map_err(|error| database(&format!("loading table {}", self.plan.table), error))
     }
 
@@ -404,8 +405,12 @@ impl Load {
     /// A writer on the load's connection or, if there are several, on one of its own.
     /// `number` counts from 1.
     pub(crate) async fn writer(&self, number: usize) -> Result<Writer> {
+        await_server(&self.metrics, self.open_writer(number)).await
+    }
+
+    async fn open_writer(&self, number: usize) -> Result<Writer> {
         let client = if self.several() {
-            let client = connect(&self.sink.target).await?;
+            let client = connect(&self.sink.target, self.metrics.clone()).await?;
             client
                 .batch_execute("BEGIN")
                 .await
@@ -445,6 +450,10 @@ impl Load {
 
     /// Makes the rows of all writers visible at once. They must have finished.
     pub(crate) async fn commit(&self) -> Result<()> {
+        await_server(&self.metrics, self.make_visible()).await
+    }
+
+    async fn make_visible(&self) -> Result<()> {
         if self.several() {
             self.execute("BEGIN").await?;
         }
@@ -512,8 +521,17 @@ impl Load {
         } else {
             format!("ROLLBACK; {UNLOCK}")
         };
-        release(&self.control, &cleanup).await;
+        await_server(&self.metrics, release(&self.control, &cleanup)).await;
     }
+}
+
+/// Awaits an answer of the server, or room in the connection to it.
+async fn await_server<F: Future>(metrics: &Metrics, answer: F) -> F::Output {
+    let _wait = metrics.wait(Activity::ServerWait);
+    let start = Instant::now();
+    let answer = answer.instrument(tracing::debug_span!("write")).await;
+    metrics.write.wait.add(start.elapsed());
+    answer
 }
 
 /// Cleans up after a load; that it fails changes nothing for the user.
@@ -580,8 +598,7 @@ impl Writer {
         let rows = rows.map_err(|error| located(error, &self.own_connection))?;
         self.metrics.write.rows.fetch_add(rows, Relaxed);
         if let Some((_, client)) = self.own_connection {
-            client
-                .batch_execute("COMMIT")
+            await_server(&self.metrics, client.batch_execute("COMMIT"))
                 .await
                 .map_err(|error| database(&self.target.doing(), error))?;
         }

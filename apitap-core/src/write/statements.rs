@@ -15,14 +15,15 @@ use futures::stream::{FuturesOrdered, StreamExt};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Statement};
 
-use super::LoadTarget;
 use super::connect::database;
 use super::table::{LoadColumn, quote, quoted_list};
+use super::{LoadTarget, await_server};
 use crate::config::{WriteConfig, WriteMethod};
 use crate::encode::params::{ArrayParameter, CellFault, CellParameter};
 use crate::encode::{Cells, Rows};
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::metrics::{Metrics, StageMetrics};
+use crate::metrics::Metrics;
+use crate::stage;
 
 /// PostgreSQL's limit of parameters in one statement: an unsigned 16-bit count in Bind.
 const MAX_PARAMETERS: usize = 65_535;
@@ -99,7 +100,7 @@ impl StatementWriter {
         let schema = first.schema();
         let parts = self.statements(count);
         let encoder = &self.target.encoder;
-        let flush = self.metrics.encode.time(|| {
+        let flush = stage::encode(&self.metrics, || {
             let batch = concat_batches(&schema, &batches).map_err(|error| {
                 Error::new(ErrorKind::Internal, Stage::Write, "joining batches").caused_by(error)
             })?;
@@ -160,9 +161,8 @@ impl StatementWriter {
     }
 
     async fn command(&mut self, rows: usize) -> Result<Command> {
-        let encode = &self.metrics.encode;
         if self.method == WriteMethod::Insert {
-            let (sql, types) = encode.time(|| insert(&self.target, rows));
+            let (sql, types) = stage::encode(&self.metrics, || insert(&self.target, rows));
             return Ok(Command::Text(sql, types));
         }
         // One text serves any number of rows of arrays.
@@ -174,14 +174,12 @@ impl StatementWriter {
         if let Some(statement) = self.prepared.get(&size) {
             return Ok(Command::Prepared(statement.clone()));
         }
-        let (sql, types) = encode.time(|| match self.method {
+        let (sql, types) = stage::encode(&self.metrics, || match self.method {
             WriteMethod::Unnest => unnest(&self.target),
             _ => insert(&self.target, rows),
         });
         self.metrics.write.statements.fetch_add(1, Relaxed);
-        let statement = self
-            .client
-            .prepare_typed(&sql, &types)
+        let statement = await_server(&self.metrics, self.client.prepare_typed(&sql, &types))
             .await
             .map_err(|error| database(&self.target.doing(), error))?;
         self.prepared.insert(size, statement.clone());
@@ -189,11 +187,9 @@ impl StatementWriter {
     }
 
     async fn settle_one(&mut self) -> Result<()> {
-        let start = Instant::now();
-        if let Some(written) = self.under_way.next().await {
+        if let Some(written) = await_server(&self.metrics, self.under_way.next()).await {
             self.written += written?;
         }
-        self.metrics.write.stage.waited(start.elapsed());
         Ok(())
     }
 }
@@ -226,7 +222,6 @@ impl Execution {
         } = self;
         let start = Instant::now();
         let cells = target.encoder.cells(&rows)?;
-        let encode = &metrics.encode;
         let result = match command {
             Command::Prepared(statement) if unnest => {
                 let parameters: Vec<_> = cells
@@ -240,18 +235,20 @@ impl Execution {
                         element: load_column.pg_type.parameter().0,
                     })
                     .collect();
-                timed_first_poll(encode, client.execute_raw(&statement, parameters)).await
+                encoding_first_poll(&metrics, client.execute_raw(&statement, parameters)).await
             }
             Command::Prepared(statement) => {
                 let parameters = cell_parameters(&cells, rows.len());
-                timed_first_poll(encode, client.execute_raw(&statement, parameters)).await
+                encoding_first_poll(&metrics, client.execute_raw(&statement, parameters)).await
             }
             Command::Text(sql, types) => {
                 let parameters = cell_parameters(&cells, rows.len()).into_iter().zip(types);
-                timed_first_poll(encode, execute_text(&client, &sql, parameters)).await
+                encoding_first_poll(&metrics, execute_text(&client, &sql, parameters)).await
             }
         };
-        metrics.write.latency.record(start.elapsed());
+        if metrics.is_observed() {
+            metrics.write.latency.record(start.elapsed());
+        }
         metrics.write.bytes.fetch_add(rows.bytes() as u64, Relaxed);
         metrics.write.flushes.fetch_add(1, Relaxed);
         metrics.write.statements.fetch_add(1, Relaxed);
@@ -285,12 +282,12 @@ async fn execute_text<'a>(
 
 /// Counts the first poll, in which `tokio_postgres` encodes and queues the parameters, as
 /// encoding.
-async fn timed_first_poll<T>(stage: &StageMetrics, future: impl Future<Output = T>) -> T {
+async fn encoding_first_poll<T>(metrics: &Metrics, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let mut first = true;
     poll_fn(|context| {
         if std::mem::take(&mut first) {
-            stage.time(|| future.as_mut().poll(context))
+            stage::encode(metrics, || future.as_mut().poll(context))
         } else {
             future.as_mut().poll(context)
         }

@@ -95,19 +95,44 @@ pub fn log_ratio(candidate: f64, baseline: f64) -> Option<f64> {
 /// Time and memory grow with the square of the number of blocks; hundreds take milliseconds.
 #[must_use]
 pub fn compare(log_ratios: &[f64], confidence: f64) -> Option<Comparison> {
-    let walsh = walsh_averages(log_ratios);
-    let estimate = median(&walsh)?;
-    let (rank, achieved) = interval_rank(log_ratios.len(), confidence);
+    let location = location(log_ratios, confidence)?;
     Some(Comparison {
-        ratio: estimate.exp(),
+        ratio: location.estimate.exp(),
         interval: Interval {
-            low: walsh[rank - 1].exp(),
-            high: walsh[walsh.len() - rank].exp(),
+            low: location.interval.low.exp(),
+            high: location.interval.high.exp(),
         },
-        confidence: achieved,
+        confidence: location.confidence,
         asked_confidence: confidence,
         p_value: sign_flip_p(log_ratios),
         blocks: log_ratios.len(),
+    })
+}
+
+/// Where values lie that scatter symmetrically, in their own unit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Location {
+    /// The Hodges–Lehmann estimate.
+    pub estimate: f64,
+    /// Its interval.
+    pub interval: Interval,
+    /// Confidence that the interval has: less than was asked for where values were too few.
+    pub confidence: f64,
+}
+
+/// Locates `values`; `None` if there is none or one is not finite.
+#[must_use]
+pub fn location(values: &[f64], confidence: f64) -> Option<Location> {
+    let walsh = walsh_averages(values);
+    let estimate = median(&walsh)?;
+    let (rank, achieved) = interval_rank(values.len(), confidence);
+    Some(Location {
+        estimate,
+        interval: Interval {
+            low: walsh[rank - 1],
+            high: walsh[walsh.len() - rank],
+        },
+        confidence: achieved,
     })
 }
 

@@ -28,7 +28,7 @@ pub mod verdict;
 mod simulation;
 
 pub use claim::{ClaimVerdict, Expected, claim_verdict};
-pub use compare::{Comparison, Interval, blocks_needed, compare, log_ratio};
+pub use compare::{Comparison, Interval, Location, blocks_needed, compare, location, log_ratio};
 pub use family::{Correction, Judged, judge_family};
 pub use noise::{learned_threshold, threshold};
 pub use power::{blocks_for, scale, smallest_detectable};
