@@ -197,7 +197,7 @@ fn of_baseline(plan: &ScenarioPlan) -> ScenarioPlan {
 /// Whether the baselines of both do the same, whatever they are called.
 fn is_alike(one: &ScenarioPlan, other: &ScenarioPlan) -> bool {
     let engine = |plan: &ScenarioPlan| match &plan.baseline().load {
-        LoadPlan::Engine { preset, knobs } => configured(preset, knobs).ok(),
+        LoadPlan::Engine { preset, knobs, .. } => configured(preset, knobs).ok(),
         LoadPlan::PsqlCopy => None,
     };
     one.workload == other.workload

@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod compare;
+mod profile;
 mod run;
 mod server;
 
@@ -13,6 +14,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::environment::doctor::{self, Outcome};
 use crate::environment::mock_api::{self, MockApiOptions};
@@ -23,6 +26,7 @@ use crate::runner::output::RunFolder;
 use crate::worker;
 use crate::workload::Workload;
 use calibrate::CalibrateArgs;
+use profile::ProfileArgs;
 use run::RunArgs;
 use server::ServerArgs;
 
@@ -46,6 +50,7 @@ Examples:
   apitap-bench run prepared pipelining             just these
   apitap-bench run --full --postgres docker        against a container, for a claim
   apitap-bench run --resume reports/runs/RUN       go on with an interrupted run
+  apitap-bench profile copy-vs-insert              why it is faster, and what to try next
   apitap-bench calibrate                           learn the noise of this machine
   apitap-bench report reports/runs/RUN             the report of stored samples again
   apitap-bench compare RUN_A RUN_B                 two stored runs side by side
@@ -78,6 +83,11 @@ enum Command {
     Run(Box<RunArgs>),
     /// Measure the noise of this machine with identical arms, for the thresholds of later runs
     Calibrate(Box<CalibrateArgs>),
+    /// Find out why one arm is faster: flame graphs, a time budget, and what grew or shrank
+    ///
+    /// Baseline and first candidate of each experiment are loaded in rounds, sampled and watched, on
+    /// the experiment's presets. Writes profiles/ and report.html into a run's folder of its own.
+    Profile(Box<ProfileArgs>),
     /// Render the report of a run again, from its stored samples
     Report {
         /// Folder of the run, such as reports/runs/20260101T000000Z-0123abcd
@@ -120,13 +130,10 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("APITAP_LOG")
-                .unwrap_or_else(|_| "warn".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
+    // The worker's job may ask for a trace beside the log.
+    if !matches!(cli.command, Command::Worker) {
+        tracing_subscriber::registry().with(worker::log()).init();
+    }
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -145,9 +152,17 @@ async fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::List { experiments } => list(experiments)?,
         Command::Run(arguments) => return Box::pin(run::run(*arguments)).await,
+        Command::Profile(arguments) => return Box::pin(profile::run(*arguments)).await,
         Command::Calibrate(arguments) => return Box::pin(calibrate::run(*arguments)).await,
         Command::Report { run_dir } => {
-            run::show(&RunFolder::existing(run_dir).report()?);
+            let folder = RunFolder::existing(run_dir);
+            let profiles = folder.profiles()?;
+            if folder.has_samples() || profiles.is_none() {
+                run::show(&folder.report()?);
+            }
+            if let Some(profiles) = &profiles {
+                run::show_profiles(profiles);
+            }
         }
         Command::Compare { run_a, run_b, json } => return compare::run(run_a, run_b, json),
         Command::Doctor { json } => {

@@ -11,6 +11,7 @@
 //! | [`workload`] | seeded rows, and the checksum of what must land |
 //! | [`runner`] | one fresh process per sample, in a seeded order, verified after each |
 //! | [`measurement`], [`run_record`] | what a run leaves behind: raw samples and their setting |
+//! | [`profile`] | where time and memory went, and why one arm is faster |
 //! | [`stats`], [`results`], [`report`] | pure: samples in, verdicts and text out |
 //! | [`across`] | two stored runs side by side, or why they do not compare |
 //! | [`calibration`] | the noise of a machine, and the thresholds that follow |
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod environment;
 pub mod experiment;
 pub mod measurement;
+pub mod profile;
 pub mod report;
 pub mod results;
 pub mod run_record;

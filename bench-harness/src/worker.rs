@@ -14,11 +14,25 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use apitap_core::config::WriteMode;
+use apitap_core::exposition::Exposition;
+use apitap_core::metrics::Metrics;
 use apitap_core::pipeline_file::{Pagination, SourceSpec, TargetSpec};
+use apitap_core::timeline::{self, Moment, Timeline};
+use apitap_core::trace::{TraceGuard, chrome_trace};
 use apitap_core::write::{Sink, TableName};
-use apitap_core::{Config, Engine, Job};
+use apitap_core::{Config, Engine, Job, RunReport};
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
 use url::Url;
+
+use crate::experiment::Attachment;
+use crate::profile::budget::Seen;
+use crate::profile::sampler::{FREQUENCY_HZ, Sampled, Sampler};
+use crate::profile::server::ServerWatch;
 
 /// One run of the engine. Holds a password, and so has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -44,6 +58,40 @@ pub struct WorkerJob {
     pub preset: String,
     /// Changes to the preset, as `stage.knob=value`.
     pub settings: Vec<String>,
+    /// What is looked at meanwhile.
+    pub watch: Watch,
+    /// What watches the engine as users may have it watched.
+    pub attach: Vec<Attachment>,
+}
+
+/// What a worker looks at while it runs. With anything but nothing its figures are not for
+/// comparisons.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Watch {
+    /// Nothing: it prints the engine's report.
+    Nothing,
+    /// Its own stacks. It prints a [`WatchedReport`], as it does below.
+    Stacks,
+    /// The server, asked over a connection of its own, and the load over time.
+    Server {
+        /// The database, with user and password, without a relay.
+        url: String,
+    },
+}
+
+/// What a worker prints that looked at something.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WatchedReport {
+    /// The engine's report.
+    pub(crate) report: RunReport,
+    /// Its stacks.
+    pub(crate) sampled: Option<Sampled>,
+    /// Looks at the server.
+    pub(crate) looks: Vec<Seen>,
+    /// The load over time.
+    pub(crate) timeline: Vec<Moment>,
 }
 
 /// A pagination that the mock API serves.
@@ -117,13 +165,117 @@ pub async fn run() -> Result<()> {
     let text = std::io::read_to_string(std::io::stdin()).context("cannot read the job")?;
     // The error of serde_json names line and column, and quotes nothing of a job but field names.
     let job: WorkerJob = serde_json::from_str(&text).context("the job is not valid")?;
-    let config = job.config()?;
-    let engine_job = job.engine_job()?;
-    let report = Box::pin(Engine::new(config).run(&engine_job, Arc::default()))
-        .await
-        .map_err(|error| told(&error))?;
-    let json = serde_json::to_string(&report).context("cannot serialise the engine's report")?;
+    let trace = job.start_log()?;
+    let json = match &job.watch {
+        Watch::Nothing => serde_json::to_string(&job.load(Arc::default()).await?),
+        Watch::Stacks => serde_json::to_string(&job.sampled().await?),
+        Watch::Server { url } => serde_json::to_string(&job.watched(url).await?),
+    };
+    let json = json.context("cannot serialise the engine's report")?;
+    if let Some(trace) = trace {
+        trace.finish()?;
+    }
     writeln!(std::io::stdout(), "{json}").context("standard output is closed")
+}
+
+/// The log, on standard error: warnings, or what `APITAP_LOG` says.
+pub(crate) fn log<S>() -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    let filter = EnvFilter::try_from_env("APITAP_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_filter(filter)
+}
+
+/// Renders the metrics as often as a timeline looks at them.
+async fn scrape(metrics: Arc<Metrics>) {
+    let exposition = Exposition::new();
+    let _watched = exposition.watch("sample", metrics);
+    let mut clock = tokio::time::interval(timeline::INTERVAL);
+    loop {
+        clock.tick().await;
+        std::hint::black_box(exposition.text());
+    }
+}
+
+/// A trace whose file goes with it.
+struct Trace {
+    guard: TraceGuard,
+    file: NamedTempFile,
+}
+
+impl Trace {
+    fn finish(self) -> Result<()> {
+        self.guard.finish().context("cannot write the trace")?;
+        self.file.close().context("cannot remove the trace")
+    }
+}
+
+impl WorkerJob {
+    fn attaches(&self, attachment: Attachment) -> bool {
+        self.attach.contains(&attachment)
+    }
+
+    /// Starts the log, and a trace beside it where the job asks for one.
+    fn start_log(&self) -> Result<Option<Trace>> {
+        let registry = tracing_subscriber::registry().with(log());
+        if !self.attaches(Attachment::Trace) {
+            registry.init();
+            return Ok(None);
+        }
+        let file = NamedTempFile::new().context("cannot make a file for the trace")?;
+        let (layer, guard) = chrome_trace(file.path()).context("cannot trace")?;
+        registry.with(layer).init();
+        Ok(Some(Trace { guard, file }))
+    }
+
+    /// Runs the engine beside its attachments.
+    async fn load(&self, metrics: Arc<Metrics>) -> Result<RunReport> {
+        let engine = Engine::new(self.config()?);
+        let job = self.engine_job()?;
+        let timeline = self
+            .attaches(Attachment::Timeline)
+            .then(|| Timeline::start(metrics.clone(), timeline::INTERVAL));
+        let scraped = self
+            .attaches(Attachment::Metrics)
+            .then(|| tokio::spawn(scrape(metrics.clone())));
+        let report = Box::pin(engine.run(&job, metrics)).await;
+        if let Some(timeline) = timeline {
+            timeline.stop();
+        }
+        if let Some(scraped) = scraped {
+            scraped.abort();
+        }
+        report.map_err(|error| told(&error))
+    }
+
+    async fn sampled(&self) -> Result<WatchedReport> {
+        let sampler = Sampler::start(FREQUENCY_HZ)?;
+        let report = self.load(Arc::default()).await?;
+        Ok(WatchedReport {
+            report,
+            sampled: Some(sampler.stop()?),
+            looks: Vec::new(),
+            timeline: Vec::new(),
+        })
+    }
+
+    async fn watched(&self, url: &str) -> Result<WatchedReport> {
+        let metrics = Arc::new(Metrics::default());
+        let server = ServerWatch::start(url.to_owned(), metrics.clone()).await?;
+        let timeline = Timeline::start(metrics.clone(), timeline::INTERVAL);
+        let report = self.load(metrics).await;
+        let timeline = timeline.stop();
+        let looks = server.stop()?;
+        Ok(WatchedReport {
+            report: report?,
+            sampled: None,
+            looks,
+            timeline,
+        })
+    }
 }
 
 impl WorkerJob {
@@ -179,6 +331,8 @@ mod tests {
             mode: WriteMode::Replace,
             key: Vec::new(),
             preset: "tuned".into(),
+            watch: Watch::Nothing,
+            attach: Vec::new(),
             settings: vec!["write.batch_rows=50000".into()],
         }
     }

@@ -6,5 +6,6 @@
 mod compare;
 mod list;
 mod mock_api;
+mod postgres_budget;
 mod postgres_run;
 mod report_html;

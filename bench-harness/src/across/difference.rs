@@ -277,8 +277,8 @@ fn round_trip(ms: Option<f64>) -> String {
 
 fn load(plan: &LoadPlan) -> String {
     match plan {
-        LoadPlan::Engine { preset, knobs } if knobs.is_empty() => preset.clone(),
-        LoadPlan::Engine { preset, knobs } => format!("{preset} with {}", knobs.join(" ")),
+        LoadPlan::Engine { preset, knobs, .. } if knobs.is_empty() => preset.clone(),
+        LoadPlan::Engine { preset, knobs, .. } => format!("{preset} with {}", knobs.join(" ")),
         LoadPlan::PsqlCopy => "psql \\copy".to_owned(),
     }
 }

@@ -70,13 +70,9 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
     if code != 0 {
         return Ok(code);
     }
-    let folder = finished
-        .report
-        .page
-        .parent()
-        .context("the report has no folder")?;
-    let record = RunFolder::existing(folder.to_owned()).record()?;
-    let mut calibration = Calibration::of(&record, &finished.report.samples)?;
+    let report = finished.report.context("the run has no report")?;
+    let record = RunFolder::existing(finished.folder).record()?;
+    let mut calibration = Calibration::of(&record, &report.samples)?;
     match Calibration::fitting(&arguments.calibration, &calibration.fingerprint) {
         Ok(Some(earlier)) => calibration.keep(earlier),
         Ok(None) => {}

@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::profile::ProfilingArgs;
 use super::server::ServerArgs;
 use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, say, wrong_usage};
 use crate::calibration;
 use crate::environment::postgres::{PostgresOptions, without_password};
 use crate::experiment::{Experiment, IDENTICAL, Scale, ScenarioPlan};
+use crate::report::profile;
 use crate::report::terminal::{self, Colour};
 use crate::report::units::Count;
 use crate::runner::load::Tampering;
-use crate::runner::output::Report;
+use crate::runner::output::{Profiles, Report};
 use crate::runner::session::{self, EndedBy, Finished, Incomparable, NothingTaken, RunOptions};
 
 /// What to run.
@@ -36,6 +38,11 @@ pub(super) struct RunArgs {
     /// there]
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
+    /// Then profile every scenario on a preset that was measured: minutes for each
+    #[arg(long)]
+    profile: bool,
+    #[command(flatten)]
+    profiling: ProfilingArgs,
     /// Expect the rows of another seed, so that every sample is wrong: a test of the verification
     #[arg(long, hide = true)]
     expect_seed: Option<u64>,
@@ -77,8 +84,23 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    /// Whether any experiment is named.
+    pub(super) fn names_experiments(&self) -> bool {
+        !self.filters.is_empty()
+    }
+
+    /// Whether the experiment of that id is named by the whole of it.
+    pub(super) fn names(&self, id: &str) -> bool {
+        self.filters.iter().any(|filter| filter == id)
+    }
+
+    /// Whether the rows of samples are stated, by number or by scale.
+    pub(super) fn says_rows(&self) -> bool {
+        self.rows.is_some() || self.quick
+    }
+
     /// Whether `--scenario` lets a scenario of that name through.
-    fn wants(&self, name: &str) -> bool {
+    pub(super) fn wants(&self, name: &str) -> bool {
         self.scenario.is_empty() || self.scenario.iter().any(|part| name.contains(part))
     }
 
@@ -163,6 +185,9 @@ impl Selection {
             calibration: None,
             expect_seed: None,
             tampering: None,
+            profiling: None,
+            samples: true,
+            into: None,
         })
     }
 }
@@ -189,6 +214,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
         calibration: Some(calibration),
         expect_seed: arguments.expect_seed,
         tampering: arguments.tamper,
+        profiling: arguments.profile.then(|| arguments.profiling.profiling()),
         ..selection.options(&experiments, scenarios, arguments.server.options())?
     };
     let finished = match arguments.resume {
@@ -222,16 +248,20 @@ pub(super) fn ended_or_refused(finished: Result<Finished>) -> Result<u8> {
 /// Shows the report and what went wrong; returns the exit code. `next` says what to do after an
 /// interrupt, given the run's folder.
 pub(super) fn ended(finished: &Finished, next: impl Fn(&Path) -> String) -> u8 {
-    show(&finished.report);
-    let code = verdict(&finished.report);
+    if let Some(report) = &finished.report {
+        show(report);
+    }
+    if let Some(profiles) = &finished.profiles {
+        show_profiles(profiles);
+    }
+    let code = finished.report.as_ref().map_or(0, verdict);
     match &finished.ended_by {
         Some(EndedBy::Error(error)) => {
             eprintln!("error: {error:#}; the report holds what was measured before");
             code.max(FAILED)
         }
         Some(EndedBy::Interrupt) => {
-            let page = &finished.report.page;
-            let next = next(page.parent().unwrap_or(page));
+            let next = next(&finished.folder);
             eprintln!("interrupted: the report holds what was measured; {next}");
             if code == WRONG_DATA {
                 code
@@ -252,6 +282,14 @@ pub(super) fn show(report: &Report) {
     };
     say(terminal::render(&report.results, colour));
     say(format_args!("Report: {}", report.page.display()));
+}
+
+/// Prints where the time went, and where the pictures are.
+pub(super) fn show_profiles(profiles: &Profiles) {
+    for sentence in profile::in_short(&profiles.results) {
+        say(sentence);
+    }
+    say(format_args!("Profiles: {}", profiles.page.display()));
 }
 
 /// Names the samples that went wrong, and says with which code to exit for them.

@@ -99,9 +99,24 @@ pub struct Arm {
     /// Rows, where they are not the experiment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<Rows>,
+    /// What watches the engine meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attach: Vec<Attachment>,
     /// Whether this is not the engine but `psql \copy` of a binary file made beforehand.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub psql_copy: bool,
+}
+
+/// Something that watches a run as users may have it watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Attachment {
+    /// The run over time, ten looks a second.
+    Timeline,
+    /// Its metrics as Prometheus reads them, ten times a second: a hundred times as often as usual.
+    Metrics,
+    /// Every span, written to a file.
+    Trace,
 }
 
 impl Arm {
@@ -202,8 +217,8 @@ impl Definition {
         let presets: Vec<&String> = by_experiment.chain(&arm.preset).collect();
         if arm.psql_copy {
             ensure!(
-                presets.is_empty() && arm.knobs.is_empty(),
-                "psql_copy takes neither preset nor knobs"
+                presets.is_empty() && arm.knobs.is_empty() && arm.attach.is_empty(),
+                "psql_copy takes neither preset nor knobs nor attachments"
             );
             ensure!(
                 self.sql.is_none(),

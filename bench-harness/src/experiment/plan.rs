@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::definition::{API_ROUND_TRIP, Arm, POSTGRES_ROUND_TRIP, Rows, Vary};
+use super::definition::{API_ROUND_TRIP, Arm, Attachment, POSTGRES_ROUND_TRIP, Rows, Vary};
 use super::{Experiment, Scale};
 
 /// One workload under one set of conditions, loaded by several arms.
@@ -66,6 +66,9 @@ pub enum LoadPlan {
         preset: String,
         /// Changes to it, as `stage.knob=value`.
         knobs: Vec<String>,
+        /// What watches it meanwhile.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attach: Vec<Attachment>,
     },
     /// `psql \copy` in binary of a file made beforehand, into an empty table.
     PsqlCopy,
@@ -194,6 +197,7 @@ fn arm_plan(arm: &Arm, on: Option<&str>, varied: &[String], rows: Rows, scale: S
         Some(preset) if !arm.psql_copy => LoadPlan::Engine {
             preset: preset.to_owned(),
             knobs: [&arm.knobs, varied].concat(),
+            attach: arm.attach.clone(),
         },
         _ => LoadPlan::PsqlCopy,
     };

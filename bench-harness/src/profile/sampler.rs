@@ -45,6 +45,25 @@ pub struct Sampled {
 }
 
 impl Sampled {
+    /// What a sampler outside of the process saw of `cpu_seconds` of it, at [`FREQUENCY_HZ`].
+    #[must_use]
+    pub fn outside(cpu_seconds: f64, stacks: Stacks) -> Self {
+        let count = |unknown: bool| -> u64 {
+            let frames = |stack: &[String]| {
+                stack.iter().filter(|name| !unknown || *name == UNKNOWN).count() as u64
+            };
+            stacks.iter().map(|(stack, count)| frames(stack) * count).sum()
+        };
+        Self {
+            frequency_hz: FREQUENCY_HZ,
+            cpu_seconds,
+            frames: count(false),
+            unknown_frames: count(true),
+            truncated: 0,
+            stacks,
+        }
+    }
+
     /// Samples taken ÷ samples that the processor time calls for. Rounding may bring it above 1.
     #[must_use]
     pub fn coverage(&self) -> f64 {

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::frame::readable;
+
 /// A function by its demangled name, the innermost last.
 pub type Stack = Vec<String>;
 
@@ -39,6 +41,16 @@ impl Stacks {
     /// Every stack, outermost frame first.
     pub fn iter(&self) -> impl Iterator<Item = (&[String], u64)> {
         self.0.iter().map(|(stack, count)| (stack.as_slice(), *count))
+    }
+
+    /// The same without frames that only run others; see [`readable`].
+    #[must_use]
+    pub fn readable(&self) -> Self {
+        let mut shown = Self::default();
+        for (stack, count) in self.iter() {
+            shown.add(readable(stack), count);
+        }
+        shown
     }
 
     /// All sightings.

@@ -30,6 +30,11 @@ pub(super) enum Block {
     List(Vec<String>),
     /// Of a shell.
     Code(String),
+    /// A file beside the report, by its path from there.
+    File {
+        text: String,
+        path: String,
+    },
     /// Something that weakens what follows.
     Warning(String),
     /// The verdict on a claim, as the first thing of an experiment's part.
@@ -88,6 +93,8 @@ pub(super) struct Cell {
     pub(super) tone: Tone,
     /// Id of the section that it leads to.
     pub(super) link: Option<String>,
+    /// Path of the file that it leads to, from where the report is.
+    pub(super) file: Option<String>,
 }
 
 /// Data to be drawn. Gains are factors: 2 is twice as good, 0.5 twice as bad; axes of gains are
@@ -129,6 +136,32 @@ pub(super) enum Plot {
         /// Where the gain crosses the claim's floor, interpolated, in the parameter's unit.
         crossover: Option<f64>,
     },
+    /// Seconds and what they were spent on, a bar for each arm; all on one axis from 0.
+    Budget {
+        /// What there is to spend them on, in order.
+        parts: Vec<String>,
+        bars: Vec<BudgetBar>,
+    },
+    /// Something over the seconds of a load, a line for each arm, from 0 upwards.
+    Course {
+        /// The largest value, as it is printed.
+        top: String,
+        lines: Vec<CourseLine>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct BudgetBar {
+    pub(super) name: String,
+    /// One for each of the parts.
+    pub(super) seconds: Vec<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct CourseLine {
+    pub(super) name: String,
+    /// Seconds and values, in order.
+    pub(super) points: Vec<(f64, f64)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -223,6 +256,13 @@ impl Cell {
 
     pub(super) fn toned(self, tone: Tone) -> Self {
         Self { tone, ..self }
+    }
+
+    pub(super) fn to_file(self, path: impl Into<String>) -> Self {
+        Self {
+            file: Some(path.into()),
+            ..self
+        }
     }
 
     pub(super) fn linked(self, id: impl Into<String>) -> Self {

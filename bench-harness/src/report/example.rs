@@ -70,7 +70,7 @@ fn seconds_per_thousand_rows(plan: &ScenarioPlan, arm: &ArmPlan) -> f64 {
 
 fn preset_and_knobs(arm: &ArmPlan) -> (bool, &[String]) {
     match &arm.load {
-        LoadPlan::Engine { preset, knobs } => (preset == "before", knobs),
+        LoadPlan::Engine { preset, knobs, .. } => (preset == "before", knobs),
         LoadPlan::PsqlCopy => (false, &[]),
     }
 }

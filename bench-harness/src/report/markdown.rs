@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::document::{Align, Block, Cell, Chart, Plot, Section, Table, Tone};
+use super::document::{Align, Block, Cell, Chart, Document, Plot, Section, Table, Tone};
 use super::outline;
 use super::units::one_line;
 use crate::results::Results;
@@ -13,7 +13,11 @@ pub const FILE: &str = "report.md";
 /// Renders `results` as GitHub-flavoured Markdown.
 #[must_use]
 pub fn render(results: &Results) -> String {
-    let document = outline::of(results);
+    page(&outline::of(results))
+}
+
+/// Lays `document` out.
+pub(super) fn page(document: &Document) -> String {
     let mut page = Page::default();
     page.heading(1, &document.title);
     page.paragraph(&document.subtitle);
@@ -47,6 +51,7 @@ impl Page {
             Block::Paragraph(text) => self.paragraph(text),
             Block::List(items) => self.list(items),
             Block::Code(text) => self.code(text),
+            Block::File { text, path } => self.block(&format!("[{}]({path})", escaped(text))),
             Block::Warning(text) => self.block(&format!("> **Warning:** {}", escaped(text))),
             Block::Verdict { tone, word, text } => {
                 let word = escaped(&format!("{}{word}", sign(*tone)));
@@ -92,10 +97,13 @@ impl Page {
     fn chart(&mut self, chart: &Chart) {
         match chart.plot {
             // Of the samples themselves a table would say less than their medians do.
-            Plot::Gains { .. } | Plot::Strips { .. } => {
+            Plot::Gains { .. } | Plot::Strips { .. } | Plot::Course { .. } => {
                 self.details(&chart.data.caption, |page| page.table(&chart.data));
             }
-            Plot::Waterfall { .. } | Plot::HeatMap { .. } | Plot::Line { .. } => {
+            Plot::Waterfall { .. }
+            | Plot::HeatMap { .. }
+            | Plot::Line { .. }
+            | Plot::Budget { .. } => {
                 self.paragraph(&format!("{}:", chart.title));
                 self.table(&chart.data);
             }
@@ -133,9 +141,10 @@ impl Page {
 
 fn cell(cell: &Cell) -> String {
     let text = escaped(&format!("{}{}", sign(cell.tone), cell.text));
-    match &cell.link {
-        Some(id) => format!("[{text}](#{id})"),
-        None => text,
+    match (&cell.link, &cell.file) {
+        (Some(id), _) => format!("[{text}](#{id})"),
+        (None, Some(path)) => format!("[{text}]({path})"),
+        (None, None) => text,
     }
 }
 

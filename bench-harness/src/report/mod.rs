@@ -2,7 +2,7 @@
 //! [`Results`](crate::results::Results) in, text out.
 //!
 //! `outline` says what a report contains, once, as a `document`; [`markdown`] and [`html`] only lay
-//! it out. [`terminal`] is the short form, [`schema`] the layout of the JSON files. [`units`] is the
+//! it out. [`profile`] has a page of its own. [`terminal`] is the short form, [`schema`] the layout of the JSON files. [`units`] is the
 //! one place that formats figures.
 
 mod document;
@@ -10,6 +10,7 @@ pub mod html;
 pub mod json;
 pub mod markdown;
 mod outline;
+pub mod profile;
 pub mod schema;
 pub mod terminal;
 pub mod units;

@@ -65,6 +65,9 @@ pub struct Results {
     pub warnings: Vec<Warning>,
     /// Machine, server and versions.
     pub fingerprint: serde_json::Value,
+    /// Scenarios of which the folder of the run has profiles, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
 }
 
 /// What was found about one claim.
@@ -142,6 +145,7 @@ impl Results {
             scenarios,
             warnings: Vec::new(),
             fingerprint: run.fingerprint.clone(),
+            profiles: Vec::new(),
         };
         results.warnings = warning::of(&results, samples);
         results

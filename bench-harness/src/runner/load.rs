@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use apitap_core::RunReport;
 use tokio::process::Command;
 use tokio_postgres::Client;
@@ -21,10 +21,10 @@ use crate::worker::WorkerJob;
 use crate::workload::{Psql, quote_table};
 
 /// A sample that takes longer hangs: the slowest arm of the largest scenario takes about a minute.
-const SAMPLE_TIMEOUT: Duration = Duration::from_secs(600);
+pub(super) const SAMPLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long to wait after a void sample. Steal comes in bursts of seconds.
-const SETTLE_TIME: Duration = Duration::from_secs(2);
+pub(super) const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// One arm: what it runs and what must stand in the table after it.
 pub(super) struct ArmUnderTest {
@@ -131,9 +131,8 @@ impl Loader {
     async fn run(&self, arm: usize) -> Result<Ended> {
         match &self.arms[arm].load {
             ArmLoad::Engine(job) => {
-                let input = serde_json::to_vec(job).context("cannot serialise the job")?;
                 let mut worker = Command::new(&self.program);
-                child::run(worker.arg("worker"), &input, SAMPLE_TIMEOUT).await
+                run_worker(worker.arg("worker"), job, SAMPLE_TIMEOUT).await
             }
             ArmLoad::PsqlCopy { file } => {
                 let file = file.to_str().context("the file's path is not UTF-8")?;
@@ -204,6 +203,8 @@ impl Loader {
                     serde_json::from_slice(&ended.stdout).context(parse)?;
                 // The arm's plan says it once; here it would be half of the file.
                 extra.remove("config");
+                // What went on at the same time is for profiles, and longer than all the rest.
+                extra.remove("activities");
                 Ok(Measurements {
                     wall_seconds: report.wall_seconds,
                     first_row_seconds: report.first_row_seconds,
@@ -219,42 +220,112 @@ impl Loader {
     }
 }
 
-impl Executor for Loader {
-    async fn sample(&mut self, step: Step) -> Result<Outcome> {
-        let arm = step.arm;
+/// What became of a load.
+pub(super) enum Loaded {
+    /// It ended, and landed what it must.
+    Well {
+        /// The process.
+        ended: Ended,
+        /// What went on beside it.
+        seen: Surroundings,
+        /// What landed.
+        landed: Verification,
+    },
+    /// It did not end well, landed something else, or was spoiled.
+    Not(Outcome),
+}
+
+impl Loader {
+    /// Loads into a table made anew by `process`, and verifies what landed.
+    async fn load(
+        &mut self,
+        arm: usize,
+        process: impl AsyncFnOnce(&Self) -> Result<Ended>,
+        then: impl AsyncFnOnce(&Self) -> Result<()>,
+    ) -> Result<Loaded> {
         self.reset(arm).await?;
         let Target {
             postmaster, table, ..
         } = &self.target;
         let before = server::before(&self.client, *postmaster).await?;
-        let ran = self.run(arm).await;
+        let ran = process(self).await;
         let machine = CpuTimes::now()?;
         let seen = before.until(machine, &self.client, *postmaster, table);
         let seen = seen.await.context("cannot read what the server did")?;
+        let failed = |error: anyhow::Error| {
+            Loaded::Not(Outcome::Failed {
+                reason: format!("{error:#}"),
+            })
+        };
         let ended = match ran {
             Ok(ended) => ended,
-            Err(error) => {
-                return Ok(Outcome::Failed {
-                    reason: format!("{error:#}"),
-                });
-            }
+            Err(error) => return Ok(failed(error)),
         };
-        self.tamper(step).await?;
+        then(self).await?;
         let expected = &self.arms[arm].expected;
         // Wrong data first: it is no less wrong on a busy host.
         let landed = match verify(&self.client, &self.target.check, table, expected).await {
             Ok(Ok(landed)) => landed,
-            Ok(Err(reason)) => return Ok(Outcome::WrongData { reason }),
+            Ok(Err(reason)) => return Ok(Loaded::Not(Outcome::WrongData { reason })),
             Err(error) if self.client.is_closed() => return Err(error),
-            Err(error) => {
-                return Ok(Outcome::Failed {
-                    reason: format!("{error:#}"),
-                });
-            }
+            Err(error) => return Ok(failed(error)),
         };
-        if let Some(reason) = seen.spoiled_by {
-            return Ok(Outcome::Void { reason });
-        }
+        Ok(match seen.spoiled_by.clone() {
+            Some(reason) => Loaded::Not(Outcome::Void { reason }),
+            None => Loaded::Well {
+                ended,
+                seen,
+                landed,
+            },
+        })
+    }
+
+    /// Loads by another process than a plain worker: `process` is given the job of the arm.
+    pub(super) async fn load_by(
+        &mut self,
+        arm: usize,
+        process: impl AsyncFnOnce(&WorkerJob) -> Result<Ended>,
+    ) -> Result<Loaded> {
+        let ArmLoad::Engine(job) = &self.arms[arm].load else {
+            bail!("psql has no stages to profile");
+        };
+        let job = job.clone();
+        self.load(arm, async |_| process(&job).await, async |_| Ok(()))
+            .await
+    }
+
+    /// A connection to the database, for questions before and after a load.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// Runs a worker, with its job on its standard input.
+pub(super) async fn run_worker(
+    command: &mut Command,
+    job: &WorkerJob,
+    limit: Duration,
+) -> Result<Ended> {
+    let input = serde_json::to_vec(job).context("cannot serialise the job")?;
+    child::run(command, &input, limit).await
+}
+
+impl Executor for Loader {
+    async fn sample(&mut self, step: Step) -> Result<Outcome> {
+        let arm = step.arm;
+        let loaded = self.load(
+            arm,
+            async |loader| loader.run(arm).await,
+            async |loader| loader.tamper(step).await,
+        );
+        let (ended, seen, landed) = match loaded.await? {
+            Loaded::Not(outcome) => return Ok(outcome),
+            Loaded::Well {
+                ended,
+                seen,
+                landed,
+            } => (ended, seen, landed),
+        };
         let measured = self.measurements(arm, &ended, &seen, landed.rows).await;
         Ok(measured.map_or_else(
             |error| Outcome::Failed {

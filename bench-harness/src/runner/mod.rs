@@ -12,6 +12,7 @@ mod oracle;
 pub mod output;
 mod pace;
 mod prepare;
+pub mod profiling;
 pub mod progress;
 mod remaining;
 pub mod schedule;

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
+use super::session::CONFIDENCE_LEVEL;
 use crate::measurement::{Journal, Outcome, SAMPLES_FILE, Sample, Samples};
-use crate::report::{html, json, markdown};
+use crate::profile::record::{PROFILES_FOLDER, ProfileRecord, folder_name};
+use crate::profile::results::ProfileResults;
+use crate::report::{html, json, markdown, profile};
 use crate::results::Results;
 use crate::run_record::{RUN_FILE, RunRecord};
 
@@ -54,6 +57,14 @@ impl RunFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Whether samples were to be taken for it: there are none where a run only profiles.
+    #[must_use]
+    pub fn has_samples(&self) -> bool {
+        let journal = self.0.join(SAMPLES_FILE);
+        journal.metadata().is_ok_and(|file| file.len() > 0)
+            || journal.with_added_extension("gz").exists()
     }
 
     /// Writes `run.json`, over one that is there.
@@ -103,14 +114,16 @@ impl RunFolder {
     /// When a file cannot be read or written.
     pub fn report(&self) -> Result<Report> {
         let samples = self.samples()?;
-        let results = Results::of(&self.record()?, &samples);
+        let mut results = Results::of(&self.record()?, &samples);
+        let profiles = ProfileRecord::all(&self.0)?.into_iter();
+        results.profiles = profiles.map(|record| record.subject.scenario).collect();
         let page = self.0.join(html::FILE);
         for (path, text) in [
             (self.0.join(json::FILE), json::render(&results)?),
             (self.0.join(markdown::FILE), markdown::render(&results)),
             (page.clone(), html::render(&results)?),
         ] {
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            write(&path, text.as_bytes())?;
         }
         Ok(Report {
             page,
@@ -118,6 +131,51 @@ impl RunFolder {
             samples,
         })
     }
+}
+
+impl RunFolder {
+    /// Computes the profiles that the folder holds, and writes their page, their figures and their
+    /// pictures; none where there is no profile.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn profiles(&self) -> Result<Option<Profiles>> {
+        let records = ProfileRecord::all(&self.0)?;
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let folder = self.0.join(PROFILES_FOLDER);
+        let results: Vec<ProfileResults> = records
+            .iter()
+            .map(|record| ProfileResults::of(record, CONFIDENCE_LEVEL))
+            .collect();
+        for record in &records {
+            let own = folder.join(folder_name(&record.subject.scenario));
+            for (name, bytes) in profile::pictures(record)? {
+                write(&own.join(name), &bytes)?;
+            }
+        }
+        let page = folder.join(profile::PAGE_FILE);
+        write(&page, profile::page(&results)?.as_bytes())?;
+        let markdown = profile::markdown(&results);
+        write(&folder.join(profile::MARKDOWN_FILE), markdown.as_bytes())?;
+        let json = profile::json(&results)?;
+        write(&folder.join(profile::JSON_FILE), json.as_bytes())?;
+        Ok(Some(Profiles { page, results }))
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Profiles that were just written.
+#[derive(Debug)]
+pub struct Profiles {
+    /// Path of their page.
+    pub page: PathBuf,
+    /// What it says.
+    pub results: Vec<ProfileResults>,
 }
 
 /// A report that was just written.

@@ -18,7 +18,7 @@ use crate::environment::network::{
 };
 use crate::experiment::{ArmPlan, LoadPlan, SCRATCH, ScenarioPlan};
 use crate::run_record::{RoundTrip, Scenario, Verification};
-use crate::worker::{PageKind, WorkerJob};
+use crate::worker::{PageKind, Watch, WorkerJob};
 use crate::workload::{Psql, Workload};
 
 /// The table that samples load.
@@ -33,6 +33,7 @@ pub(super) struct Prepared {
 }
 
 /// Where a scenario runs.
+#[derive(Clone)]
 pub(super) struct Place {
     /// This program, which is worker and mock API too.
     pub(super) program: PathBuf,
@@ -99,7 +100,11 @@ pub(super) async fn prepare(scenario: &mut Scenario, place: Place) -> Result<Pre
         }
         let load = match &arm.load {
             LoadPlan::PsqlCopy => ArmLoad::PsqlCopy { file },
-            LoadPlan::Engine { preset, knobs } => {
+            LoadPlan::Engine {
+                preset,
+                knobs,
+                attach,
+            } => {
                 let scratch = files.path().join(format!("scratch-{}", arms.len()));
                 std::fs::create_dir(&scratch).context("cannot make a scratch folder")?;
                 let scratch = scratch.to_str().context("a path is not UTF-8")?;
@@ -112,6 +117,8 @@ pub(super) async fn prepare(scenario: &mut Scenario, place: Place) -> Result<Pre
                     table: TABLE.to_owned(),
                     mode: WriteMode::Replace,
                     key: Vec::new(),
+                    watch: Watch::Nothing,
+                    attach: attach.clone(),
                     preset: preset.clone(),
                     settings: knobs
                         .iter()

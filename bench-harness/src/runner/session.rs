@@ -9,17 +9,19 @@ use chrono::Utc;
 
 use super::interrupt::Interrupt;
 use super::load::Tampering;
-use super::output::{Report, RunFolder};
+use super::output::{Profiles, Report, RunFolder};
 use super::pace::Pace;
 use super::prepare::{Place, prepare};
+use super::profiling::{Profiling, has_profile, profile};
 use super::progress::Progress;
 use super::schedule::Schedule;
 use super::{Ending, Plan, remaining, take_samples};
 use crate::calibration::Calibration;
 use crate::environment::fingerprint::Fingerprint;
 use crate::environment::postgres::{PostgresOptions, PostgresServer, URL, connect, quoted};
-use crate::experiment::{Definition, Scale, ScenarioPlan};
-use crate::measurement::{Journal, Sample};
+use crate::experiment::{Definition, IDENTICAL, Scale, ScenarioPlan};
+use crate::measurement::Sample;
+use crate::profile::record::Subject;
 use crate::report::units::{Count, Whole};
 use crate::run_record::{RunRecord, SCHEMA_VERSION, Scenario};
 
@@ -54,13 +56,23 @@ pub struct RunOptions {
     pub expect_seed: Option<u64>,
     /// A cell to change after one sample of a scenario.
     pub tampering: Option<(String, Tampering)>,
+    /// How scenarios are profiled after their samples; they are not without.
+    pub profiling: Option<Profiling>,
+    /// Whether samples are taken; else there are profiles alone.
+    pub samples: bool,
+    /// Folder of an earlier run that the profiles go to, instead of one of their own.
+    pub into: Option<PathBuf>,
 }
 
 /// A run that left a report, complete or not.
 #[derive(Debug)]
 pub struct Finished {
-    /// The report of what was taken.
-    pub report: Report,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The report of what was taken; none where no samples were to be.
+    pub report: Option<Report>,
+    /// The profiles; none where there is none.
+    pub profiles: Option<Profiles>,
     /// What ended the run early: the user, or an error.
     pub ended_by: Option<EndedBy>,
 }
@@ -114,7 +126,10 @@ pub async fn run(options: RunOptions) -> Result<Finished> {
         None => None,
     };
     let now = Utc::now();
-    let folder = RunFolder::create(&options.out, now, &fingerprint.build.git_commit)?;
+    let folder = match &options.into {
+        Some(earlier) => RunFolder::existing(earlier.clone()),
+        None => RunFolder::create(&options.out, now, &fingerprint.build.git_commit)?,
+    };
     let scenario = |plan: &ScenarioPlan| Scenario {
         thresholds: calibration
             .as_ref()
@@ -136,6 +151,9 @@ pub async fn run(options: RunOptions) -> Result<Finished> {
         scenarios: options.scenarios.iter().map(scenario).collect(),
         fingerprint: serde_json::to_value(&fingerprint)?,
     };
+    if options.into.is_none() {
+        folder.write_record(&record)?;
+    }
     go(options, server, folder, record, Vec::new(), interrupt).await
 }
 
@@ -162,6 +180,7 @@ pub async fn resume(options: RunOptions, folder: PathBuf) -> Result<Finished> {
         );
     }
     remaining::control_again(&mut record, &samples);
+    folder.write_record(&record)?;
     go(options, server, folder, record, samples, interrupt).await
 }
 
@@ -206,11 +225,9 @@ async fn go(
     taken: Vec<Sample>,
     interrupt: Interrupt,
 ) -> Result<Finished> {
-    folder.write_record(&record)?;
     let mut session = Session {
         options,
         server: Some(server),
-        journal: folder.journal()?,
         folder,
         record,
         interrupt,
@@ -224,7 +241,12 @@ async fn go(
         Err(error) => Some(EndedBy::Error(error)),
     };
     Ok(Finished {
-        report: session.folder.report()?,
+        folder: session.folder.path().to_owned(),
+        profiles: session.folder.profiles()?,
+        report: match session.options.samples || session.folder.has_samples() {
+            true => Some(session.folder.report()?),
+            false => None,
+        },
         ended_by,
     })
 }
@@ -235,7 +257,6 @@ struct Session {
     server: Option<PostgresServer>,
     folder: RunFolder,
     record: RunRecord,
-    journal: Journal,
     interrupt: Interrupt,
     /// Samples of the run that this one goes on with.
     taken: Vec<Sample>,
@@ -246,7 +267,13 @@ struct Session {
 
 impl Session {
     async fn all(&mut self) -> Result<Ending> {
-        let ending = self.first_and_again().await?;
+        let mut ending = Ending::Complete;
+        if self.options.samples {
+            ending = self.first_and_again().await?;
+        }
+        if let (Ending::Complete, Some(profiling)) = (ending, self.options.profiling) {
+            ending = self.profiles(profiling).await?;
+        }
         if let (Ending::Complete, Some(first)) = (ending, self.unprepared.first()) {
             bail!(
                 "{} could not be prepared; the first: {first}",
@@ -296,7 +323,10 @@ impl Session {
                 self.pace.finish(&plan);
                 continue;
             }
-            let taken = self.in_own_database(index, &plan, &done).await;
+            let taken = self.in_own_database(&plan, async |session, place| {
+                session.scenario(index, &plan, &done, place).await
+            });
+            let taken = taken.await;
             let taken = taken.with_context(|| format!("scenario {}", plan.name));
             match taken {
                 Ok(Ending::Interrupted) => return Ok(Ending::Interrupted),
@@ -315,12 +345,51 @@ impl Session {
         Ok(Ending::Complete)
     }
 
+    /// Profiles the scenarios on presets, one after the other.
+    async fn profiles(&mut self, profiling: Profiling) -> Result<Ending> {
+        let chosen: Vec<ScenarioPlan> = self
+            .record
+            .scenarios
+            .iter()
+            .map(|scenario| &scenario.plan)
+            .filter(|plan| plan.cell.is_empty() && plan.confirms.is_none() && has_profile(plan))
+            .filter(|plan| plan.experiment != IDENTICAL || !self.options.samples)
+            .cloned()
+            .collect();
+        for (nth, plan) in chosen.iter().enumerate() {
+            eprintln!("profiling {} ({} of {})", plan.name, nth + 1, chosen.len());
+            let taken = self.in_own_database(plan, async |session, place| {
+                let subject = Subject {
+                    scenario: plan.name.clone(),
+                    experiment: plan.experiment.clone(),
+                    arms: [0, 1].map(|arm| plan.arms[arm].name.clone()),
+                    rows: [0, 1].map(|arm| plan.arms[arm].rows),
+                    sampler: profiling.sampler,
+                    cores: std::thread::available_parallelism().map_or(1, usize::from),
+                    started_at: Utc::now().into(),
+                    rounds: profiling.rounds,
+                    fingerprint: session.record.fingerprint.clone(),
+                };
+                let folder = subject.create(session.folder.path())?;
+                let mut interrupt = session.interrupt.clone();
+                Box::pin(profile(plan, place, folder, profiling, &mut interrupt)).await
+            });
+            if taken
+                .await
+                .with_context(|| format!("profile of {}", plan.name))?
+                == Ending::Interrupted
+            {
+                return Ok(Ending::Interrupted);
+            }
+        }
+        Ok(Ending::Complete)
+    }
+
     /// A database of its own keeps one scenario's catalogue bloat from the next.
     async fn in_own_database(
         &mut self,
-        index: usize,
         plan: &ScenarioPlan,
-        done: &HashSet<usize>,
+        work: impl AsyncFnOnce(&mut Self, Place) -> Result<Ending>,
     ) -> Result<Ending> {
         let server = self.server.as_ref().context("the server did not restart")?;
         let name = format!("apitap_bench_{:08x}", rand::random::<u32>());
@@ -337,7 +406,7 @@ impl Session {
                 .filter(|(scenario, _)| *scenario == plan.name)
                 .map(|(_, tampering)| tampering),
         };
-        let ending = self.scenario(index, plan, done, place).await;
+        let ending = work(self, place).await;
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name));
         let dropped = async { anyhow::Ok(connect(&admin_url).await?.batch_execute(&drop).await?) };
         if let Err(error) = dropped.await {
@@ -388,6 +457,7 @@ impl Session {
         );
         let mut progress = Progress::new(title, plan.arms.len(), &schedule);
         let arms: Vec<String> = plan.arms.iter().map(|arm| arm.name.clone()).collect();
+        let mut journal = self.folder.journal()?;
         let taken = take_samples(
             &mut prepared.loader,
             Plan {
@@ -396,7 +466,7 @@ impl Session {
                 schedule: &schedule,
                 done,
             },
-            &mut self.journal,
+            &mut journal,
             &mut progress,
             &mut self.interrupt,
         );

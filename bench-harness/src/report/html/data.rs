@@ -46,8 +46,13 @@ struct Arm<'a>(&'a str, u64, Vec<Option<f64>>);
 
 /// Renders the data as compact JSON, compressed by gzip, in base64: a third of the bytes.
 pub(super) fn render(results: &Results) -> Result<String> {
+    compressed(&json(results)?)
+}
+
+/// JSON as it stands in a page.
+pub(in crate::report) fn compressed(json: &str) -> Result<String> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(json(results)?.as_bytes())?;
+    encoder.write_all(json.as_bytes())?;
     Ok(BASE64_STANDARD.encode(encoder.finish()?))
 }
 

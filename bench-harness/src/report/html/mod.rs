@@ -12,6 +12,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
+pub(super) use data::compressed;
+
 use super::document::{Document, Tone};
 use super::outline;
 use crate::results::Results;
@@ -28,7 +30,7 @@ pub fn render(results: &Results) -> Result<String> {
 }
 
 /// Lays `document` out, with `raw_data` beside it for programs.
-fn page(document: &Document, raw_data: &str) -> Result<String> {
+pub(super) fn page(document: &Document, raw_data: &str) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);

@@ -43,6 +43,7 @@ fn block(block: &Block) -> Value {
         Block::Paragraph(text) => context! { kind => "paragraph", text },
         Block::List(items) => context! { kind => "list", items },
         Block::Code(text) => context! { kind => "code", text },
+        Block::File { text, path } => context! { kind => "file", text, path },
         Block::Warning(text) => context! { kind => "warning", text },
         Block::Verdict { tone, word, text } => context! {
             kind => "verdict",
@@ -88,7 +89,8 @@ fn cell(cell: &Cell) -> Value {
         text => &cell.text,
         tone => class(cell.tone),
         sign => sign(cell.tone),
-        link => cell.link.as_ref(),
+        // Within the page, or to a file beside it.
+        link => cell.link.as_ref().map(|id| format!("#{id}")).or_else(|| cell.file.clone()),
         is_long => cell.text.chars().count() > LONG_CHARACTERS,
         order => order.filter(|order| !sorts_as_printed(&cell.text, *order)).map(|order| format!("{}", rounded(order, 4))),
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::words::moment;
 use super::{paragraph, round_trips};
 use crate::experiment::Scale;
+use crate::measurement::Timestamp;
 use crate::report::document::{Block, Cell, Section, Table};
 use crate::report::units::{Bytes, Number, Percent, one_line};
 use crate::results::{Results, Warning};
@@ -63,7 +64,22 @@ fn headroom(results: &Results) -> Option<String> {
 
 /// Date, machine, server, build and size of the run.
 pub(super) fn in_one_line(results: &Results) -> String {
-    let text = |path: &str| match results.fingerprint.pointer(path)? {
+    let scale = match results.scale {
+        Scale::Quick => "quick run",
+        Scale::Default => "default run",
+        Scale::Full => "full run",
+    };
+    let place = place(
+        &results.fingerprint,
+        results.started_at,
+        &results.build_profile,
+    );
+    format!("{place} · {scale}")
+}
+
+/// When and where something was measured, and what.
+pub(super) fn place(fingerprint: &Value, time: Timestamp, build_profile: &str) -> String {
+    let text = |path: &str| match fingerprint.pointer(path)? {
         Value::String(text) => Some(one_line(text)),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
@@ -78,26 +94,14 @@ pub(super) fn in_one_line(results: &Results) -> String {
         format!("PostgreSQL {version}{storage}")
     });
     let commit = text("/build/git_commit").and_then(|commit| Some(commit.get(..8)?.to_owned()));
-    let is_dirty = results.fingerprint.pointer("/build/git_dirty") == Some(&Value::Bool(true));
+    let is_dirty = fingerprint.pointer("/build/git_dirty") == Some(&Value::Bool(true));
     let changes = if is_dirty {
         " with uncommitted changes"
     } else {
         ""
     };
-    let build =
-        commit.map(|commit| format!("{} build of {commit}{changes}", results.build_profile));
-    let scale = match results.scale {
-        Scale::Quick => "quick run",
-        Scale::Default => "default run",
-        Scale::Full => "full run",
-    };
-    let parts = [
-        Some(moment(results.started_at)),
-        machine,
-        server,
-        build,
-        Some(scale.to_owned()),
-    ];
+    let build = commit.map(|commit| format!("{build_profile} build of {commit}{changes}"));
+    let parts = [Some(moment(time)), machine, server, build];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 

@@ -14,6 +14,7 @@ mod first;
 mod grid;
 mod method;
 mod places;
+mod profile;
 mod repeat;
 mod round_trips;
 mod summary;
@@ -21,6 +22,7 @@ mod waterfall;
 mod words;
 
 pub(super) use claims::tables as claims;
+pub(super) use profile::{document as profiles, in_short as profiles_in_short};
 pub(super) use repeat::command as repeat;
 
 use super::document::{Block, Document};

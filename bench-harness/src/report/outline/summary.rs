@@ -2,7 +2,9 @@
 
 use super::words::{capitalised, gain_cell, holds, listed, measured, on, promise};
 use super::{chosen, is_grave, paragraph, places, waterfall};
+use crate::profile::record::PROFILES_FOLDER;
 use crate::report::document::{Block, Section};
+use crate::report::profile::PAGE_FILE;
 use crate::report::units::{Count, Percent, Times, one_line};
 use crate::results::{ExperimentResults, Finding, PartOf, Results};
 use crate::stats::{ClaimVerdict, Expected, Verdict};
@@ -20,6 +22,15 @@ pub(super) fn section(results: &Results) -> Section {
     let items = items(results);
     if !items.is_empty() {
         section.push(Block::List(items));
+    }
+    if !results.profiles.is_empty() {
+        section.push(Block::File {
+            text: format!(
+                "Why: {} of these",
+                Count::of(results.profiles.len(), "profile")
+            ),
+            path: format!("{PROFILES_FOLDER}/{PAGE_FILE}"),
+        });
     }
     if !results.steps.is_empty() {
         section.push(Block::Chart(waterfall::gains(results)));

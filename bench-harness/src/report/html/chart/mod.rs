@@ -5,6 +5,8 @@
 //! on both sides. Colours are classes of the page's style, which has them for light and dark.
 
 mod axis;
+mod budget;
+mod course;
 mod gains;
 mod heat_map;
 mod label;
@@ -37,6 +39,8 @@ pub(super) fn draw(chart: &Chart) -> String {
             claimed,
             crossover,
         } => line::draw(across, points, *claimed, *crossover),
+        Plot::Budget { parts, bars } => budget::draw(parts, bars),
+        Plot::Course { top, lines } => course::draw(top, lines),
     };
     drawing.finish(&chart.title)
 }

@@ -1,0 +1,105 @@
+//! `apitap-bench profile`.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::run::{Selection, ended_or_refused};
+use super::server::ServerArgs;
+use super::wrong_usage;
+use crate::experiment::{IDENTICAL, ScenarioPlan};
+use crate::profile::record::SamplerKind;
+use crate::runner::output::RunFolder;
+use crate::runner::profiling::Profiling;
+use crate::runner::session::{self, RunOptions};
+
+/// Rounds of a profile: the exact interval of ten differences reaches 99.8%.
+pub(super) const ROUNDS: NonZero<usize> = NonZero::new(10).unwrap();
+
+/// Loads are so many times those of a comparison: a sample is taken a hundred times a second.
+const ROWS_TIMES: u64 = 3;
+
+/// Rows of a heap profile. Every allocation is looked at, which takes a hundred times as long as to
+/// make it.
+const HEAP_ROWS: u64 = 5_000;
+
+/// What to profile.
+#[derive(Debug, clap::Args)]
+pub(super) struct ProfileArgs {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    how: ProfilingArgs,
+    /// Put the profiles into the folder of an earlier run, whose report then leads to them
+    #[arg(long, value_name = "RUN_DIR", conflicts_with = "out")]
+    into: Option<PathBuf>,
+}
+
+/// How to profile.
+#[derive(Debug, clap::Args)]
+pub(super) struct ProfilingArgs {
+    /// Rounds, in each of which both arms are sampled and watched; 6 are the fewest for intervals
+    #[arg(long, default_value_t = ROUNDS)]
+    rounds: NonZero<usize>,
+    /// What samples stacks: the worker itself, or Linux's perf
+    #[arg(long, value_enum, default_value_t)]
+    sampler: SamplerKind,
+    /// Also find out where memory is allocated, by dhat
+    #[arg(long)]
+    heap: bool,
+}
+
+impl ProfilingArgs {
+    pub(super) fn profiling(&self) -> Profiling {
+        Profiling {
+            rounds: self.rounds.get(),
+            sampler: self.sampler,
+            heap_rows: self.heap.then_some(HEAP_ROWS),
+        }
+    }
+}
+
+/// Profiles baseline and first candidate of the experiments; returns the exit code.
+pub(super) async fn run(arguments: ProfileArgs) -> Result<u8> {
+    let selection = &arguments.selection;
+    if !selection.names_experiments() {
+        wrong_usage("name the experiments to profile; `apitap-bench list` names them");
+    }
+    let mut experiments = selection.experiments()?;
+    let names_control = selection.names(IDENTICAL);
+    experiments.retain(|one| one.id() != IDENTICAL || names_control);
+    let mut scenarios: Vec<ScenarioPlan> = selection
+        .scenarios(&experiments)
+        .into_iter()
+        .filter(|plan| plan.cell.is_empty() && selection.wants(&plan.name))
+        .collect();
+    if scenarios.is_empty() {
+        wrong_usage("no scenario has such a name; reports and run.json name them");
+    }
+    if !selection.says_rows() {
+        for arm in scenarios.iter_mut().flat_map(|plan| &mut plan.arms) {
+            arm.rows *= ROWS_TIMES;
+        }
+    }
+    if let Some(folder) = &arguments.into
+        && RunFolder::existing(folder.clone()).record().is_err()
+    {
+        wrong_usage(format!(
+            "--into: {} is no folder of a run",
+            folder.display()
+        ));
+    }
+    let mut postgres = arguments.server.options();
+    let timing = ("track_io_timing".to_owned(), "on".to_owned());
+    postgres.extra_settings.push(timing);
+    let options = RunOptions {
+        profiling: Some(arguments.how.profiling()),
+        samples: false,
+        into: arguments.into,
+        ..selection.options(&experiments, scenarios, postgres)?
+    };
+    ended_or_refused(Box::pin(session::run(options)).await)
+}

@@ -1,0 +1,479 @@
+//! Where the wall time of a load went: parts that add up to it.
+//!
+//! Stages overlap, so their busy times do not add up. The engine keeps, for every set of activities,
+//! how long just these were under way ([`ActivityTime`]); what the server did meanwhile is looked up
+//! now and then beside the set of that moment ([`Seen`]). Together they say how long each
+//! combination lasted. A moment in which several parts were at work is shared out equally between
+//! them; one in which none was is *unexplained*.
+//!
+//! What a part's removal could gain is bounded from what the others need (after Amdahl, *Validity of
+//! the single processor approach*, AFIPS 1967): the moments without it remain, and so does the time
+//! that each other resource needs for itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use apitap_core::activity::{Activity, ActivitySet, ActivityTime};
+use apitap_core::config::DecodePath;
+use apitap_core::{Config, RunReport};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Fewest looks at the server beside one set of activities that are taken for what it did then; with
+/// fewer, all looks beside a like wait stand in.
+const LEAST_LOOKS: f64 = 5.0;
+
+/// A part of the wall time.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// A lane has nothing to do until a page arrives.
+    HttpWait,
+    /// The engine works on requests.
+    Fetch,
+    /// It looks through pages for their rows.
+    Scan,
+    /// JSON becomes columns.
+    Decode,
+    /// The schema is inferred.
+    Infer,
+    /// SQL is planned and run.
+    Sql,
+    /// Columns become PostgreSQL's format.
+    Encode,
+    /// The connection is driven.
+    Send,
+    /// The engine waits for the server and the server for the engine: round trips, wake-ups.
+    SendWait,
+    /// A backend of the server computes.
+    ServerCpu,
+    /// A backend waits for WAL, files or locks.
+    ServerIo,
+    /// None of these.
+    Unexplained,
+}
+
+impl Part {
+    /// All there are, in the order of the pipeline.
+    pub const ALL: [Self; 12] = [
+        Self::HttpWait,
+        Self::Fetch,
+        Self::Scan,
+        Self::Decode,
+        Self::Infer,
+        Self::Sql,
+        Self::Encode,
+        Self::Send,
+        Self::SendWait,
+        Self::ServerCpu,
+        Self::ServerIo,
+        Self::Unexplained,
+    ];
+
+    fn of_work(activity: Activity) -> Option<Self> {
+        Some(match activity {
+            Activity::Fetch => Self::Fetch,
+            Activity::Scan => Self::Scan,
+            Activity::Decode => Self::Decode,
+            Activity::Infer => Self::Infer,
+            Activity::Sql => Self::Sql,
+            Activity::Encode => Self::Encode,
+            Activity::Send => Self::Send,
+            Activity::Request
+            | Activity::PageWait
+            | Activity::ChannelWait
+            | Activity::ServerWait => return None,
+        })
+    }
+
+    /// What to try where it is the bottleneck.
+    #[must_use]
+    pub fn next_step(self) -> &'static str {
+        match self {
+            Self::HttpWait => {
+                "the API: raise source.concurrency and source.page_rows (experiments concurrency, page-size)"
+            }
+            Self::Fetch => "requests: larger pages, fewer of them (experiment page-size)",
+            Self::Scan => {
+                "looking through pages: smaller bodies; an API that lets unused fields be left out"
+            }
+            Self::Decode => {
+                "decoding: decode.path=tape, select fewer columns, more lanes (experiments decode-path, partitions)"
+            }
+            Self::Infer => {
+                "inference: a smaller infer.sample_rows, infer.cache, or declared columns (experiments sample-size, schema-cache)"
+            }
+            Self::Sql => "SQL: a simpler query, more lanes (experiment partitions)",
+            Self::Encode => {
+                "encoding: copy-binary, more connections (experiments copy-vs-insert, parallel-connections)"
+            }
+            Self::Send => {
+                "the connection: COPY, larger flushes (experiments copy-vs-insert, copy-batch-size)"
+            }
+            Self::SendWait => {
+                "round trips: COPY, larger flushes, more in flight (experiments copy-vs-insert, pipelining)"
+            }
+            Self::ServerCpu => {
+                "the server's processor: COPY instead of INSERT, fewer indexes, more connections (experiments copy-vs-insert, parallel-connections)"
+            }
+            Self::ServerIo => {
+                "the server's WAL and files: its disk, wal_compression, checkpoints; no knob of the engine"
+            }
+            Self::Unexplained => "a trace: apitap --trace",
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HttpWait => "HTTP wait",
+            Self::Fetch => "requests",
+            Self::Scan => "page scan",
+            Self::Decode => "decode",
+            Self::Infer => "infer",
+            Self::Sql => "SQL",
+            Self::Encode => "encode",
+            Self::Send => "send",
+            Self::SendWait => "send wait",
+            Self::ServerCpu => "server CPU",
+            Self::ServerIo => "server WAL and I/O",
+            Self::Unexplained => "unexplained",
+        })
+    }
+}
+
+/// What the server's backends of a load were doing at one look.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerState {
+    /// At least one computes, or would if it had a processor.
+    Running,
+    /// None computes; one waits for WAL, files, locks or another process of the server.
+    Waiting,
+    /// All wait for the client, or there is none.
+    Idle,
+}
+
+/// How often the server was seen in a state while the engine did these things.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What the engine was doing.
+    pub active: Vec<Activity>,
+    /// What the server was doing.
+    pub server: ServerState,
+    /// Looks; a half where the engine moved on during one.
+    pub looks: f64,
+}
+
+/// A load that was watched.
+#[derive(Debug, Clone, Copy)]
+pub struct Watched<'a> {
+    /// The engine's account.
+    pub report: &'a RunReport,
+    /// Looks at the server.
+    pub seen: &'a [Seen],
+    /// Processor time of the server; `None` where it cannot be seen.
+    pub server_cpu_seconds: Option<f64>,
+}
+
+/// The parts of an arm's wall time, as means over its watched loads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Loads that were watched.
+    pub loads: usize,
+    /// Looks at the server in all of them.
+    pub looks: f64,
+    /// Wall time of a load, by the engine's own clock.
+    pub wall_seconds: f64,
+    /// The parts, in the order of the pipeline. Their seconds add up to the account's own total,
+    /// which is the wall time but for the reading of clocks.
+    pub parts: Vec<PartTime>,
+    /// The part whose removal could gain the most.
+    pub bottleneck: Part,
+}
+
+/// One part of the wall time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartTime {
+    /// Which.
+    pub part: Part,
+    /// Its share of the moments in which it was at work.
+    pub seconds: f64,
+    /// All the time in which it was at work, whatever else was.
+    pub active_seconds: f64,
+    /// How many times as fast a load could be at most if the part cost nothing; 1 for what is
+    /// unexplained.
+    pub gain_at_most: f64,
+}
+
+impl Budget {
+    /// The budget of an arm with `cores` processors for engine and server; `None` where no load was
+    /// watched.
+    #[must_use]
+    pub fn of(loads: &[Watched<'_>], cores: usize) -> Option<Self> {
+        if loads.is_empty() {
+            return None;
+        }
+        let server = ServerStates::of(loads);
+        let mean = |of: &dyn Fn(&Watched<'_>) -> f64| {
+            loads.iter().map(of).sum::<f64>() / loads.len() as f64
+        };
+        let mut shares: BTreeMap<Part, (f64, f64)> = BTreeMap::new();
+        for ActivityTime { active, seconds } in
+            loads.iter().flat_map(|load| &load.report.activities)
+        {
+            let active: ActivitySet = active.iter().copied().collect();
+            for (state, probability) in server.beside(active) {
+                let parts = at_work(active, state);
+                let time = seconds * probability / loads.len() as f64;
+                for part in &parts {
+                    let (share, all) = shares.entry(*part).or_default();
+                    *share += time / parts.len() as f64;
+                    *all += time;
+                }
+            }
+        }
+        let wall_seconds = mean(&|load| load.report.wall_seconds);
+        let active = |part| shares.get(&part).map_or(0.0, |(_, all)| *all);
+        let needs = Needs::of(loads, &active, cores);
+        let parts: Vec<PartTime> = Part::ALL
+            .into_iter()
+            .map(|part| PartTime {
+                part,
+                seconds: shares.get(&part).map_or(0.0, |(share, _)| *share),
+                active_seconds: active(part),
+                gain_at_most: match part {
+                    Part::Unexplained => 1.0,
+                    part => wall_seconds / needs.without(part).max(wall_seconds - active(part)),
+                },
+            })
+            .collect();
+        let bottleneck = parts.iter().max_by(|a, b| {
+            let by_gain = a.gain_at_most.total_cmp(&b.gain_at_most);
+            by_gain.then(a.seconds.total_cmp(&b.seconds))
+        });
+        Some(Self {
+            loads: loads.len(),
+            looks: server.looks,
+            wall_seconds,
+            bottleneck: bottleneck.map_or(Part::Unexplained, |part| part.part),
+            parts,
+        })
+    }
+
+    /// One of the parts.
+    #[must_use]
+    pub fn part(&self, part: Part) -> Option<&PartTime> {
+        self.parts.iter().find(|one| one.part == part)
+    }
+
+    /// A part's share of all parts together.
+    #[must_use]
+    pub fn share(&self, part: Part) -> f64 {
+        let all: f64 = self.parts.iter().map(|one| one.seconds).sum();
+        self.part(part).map_or(0.0, |one| one.seconds / all)
+    }
+
+    /// The parts by what their removal could gain at most, the largest first, what is unexplained
+    /// left out.
+    #[must_use]
+    pub fn ranked(&self) -> Vec<&PartTime> {
+        let mut ranked: Vec<&PartTime> = self
+            .parts
+            .iter()
+            .filter(|one| one.part != Part::Unexplained)
+            .collect();
+        ranked.sort_by(|a, b| {
+            let by_gain = b.gain_at_most.total_cmp(&a.gain_at_most);
+            by_gain.then(b.seconds.total_cmp(&a.seconds))
+        });
+        ranked
+    }
+}
+
+/// The parts that are at work in a moment, *unexplained* if there is none.
+fn at_work(active: ActivitySet, server: ServerState) -> Vec<Part> {
+    let mut parts: Vec<Part> = active.iter().filter_map(Part::of_work).collect();
+    if active.has(Activity::PageWait) && active.has(Activity::Request) {
+        parts.push(Part::HttpWait);
+    }
+    match server {
+        ServerState::Running => parts.push(Part::ServerCpu),
+        ServerState::Waiting => parts.push(Part::ServerIo),
+        ServerState::Idle if active.has(Activity::ServerWait) && parts.is_empty() => {
+            parts.push(Part::SendWait);
+        }
+        ServerState::Idle => {}
+    }
+    if parts.is_empty() {
+        parts.push(Part::Unexplained);
+    }
+    parts
+}
+
+/// What the server did beside each set of activities, over all loads of an arm.
+struct ServerStates {
+    by_set: BTreeMap<ActivitySet, BTreeMap<ServerState, f64>>,
+    /// Where the load waits for the server, and where not.
+    by_wait: BTreeMap<bool, BTreeMap<ServerState, f64>>,
+    looks: f64,
+}
+
+impl ServerStates {
+    fn of(loads: &[Watched<'_>]) -> Self {
+        let mut states = Self {
+            by_set: BTreeMap::new(),
+            by_wait: BTreeMap::new(),
+            looks: 0.0,
+        };
+        for seen in loads.iter().flat_map(|load| load.seen) {
+            let active: ActivitySet = seen.active.iter().copied().collect();
+            let of_set = states.by_set.entry(active).or_default();
+            *of_set.entry(seen.server).or_default() += seen.looks;
+            let waits = active.has(Activity::ServerWait);
+            let of_wait = states.by_wait.entry(waits).or_default();
+            *of_wait.entry(seen.server).or_default() += seen.looks;
+            states.looks += seen.looks;
+        }
+        states
+    }
+
+    /// Each state with its probability. Nobody looked: idle.
+    fn beside(&self, active: ActivitySet) -> Vec<(ServerState, f64)> {
+        let looks = |states: &BTreeMap<ServerState, f64>| states.values().sum::<f64>();
+        let known = self.by_set.get(&active);
+        let enough = known.filter(|states| looks(states) >= LEAST_LOOKS);
+        let by_wait = || self.by_wait.get(&active.has(Activity::ServerWait));
+        let Some(states) = enough.or_else(by_wait).or(known) else {
+            return vec![(ServerState::Idle, 1.0)];
+        };
+        let all = looks(states);
+        states
+            .iter()
+            .map(|(state, looks)| (*state, looks / all))
+            .collect()
+    }
+}
+
+/// What each resource needs for itself, whatever the others do.
+struct Needs {
+    /// Parts that one resource serves one after the other, each with its seconds.
+    chains: Vec<Vec<(Part, f64)>>,
+    /// Processor time of each part, and of what belongs to none.
+    cpu: Vec<(Option<Part>, f64)>,
+    cores: f64,
+}
+
+impl Needs {
+    fn of(loads: &[Watched<'_>], active: &dyn Fn(Part) -> f64, cores: usize) -> Self {
+        let count = loads.len() as f64;
+        let mean = |of: &dyn Fn(&Watched<'_>) -> f64| loads.iter().map(of).sum::<f64>() / count;
+        let stage = |of: &dyn Fn(&RunReport) -> f64| mean(&|load| of(load.report));
+        let fetch = stage(&|report| report.stages.fetch.cpu_seconds);
+        let scan = stage(&|report| report.stages.source.cpu_seconds);
+        let decode = stage(&|report| report.stages.decode.cpu_seconds);
+        let infer = stage(&|report| report.stages.infer.cpu_seconds);
+        let sql = stage(&|report| report.stages.transform.cpu_seconds);
+        let encode = stage(&|report| report.stages.encode.cpu_seconds);
+        let send = stage(&|report| report.stages.send.cpu_seconds);
+        let client = stage(&|report| report.process.cpu_seconds);
+        let known = fetch + scan + decode + infer + sql + encode + send;
+        let server = mean(&|load| load.server_cpu_seconds.unwrap_or_default());
+        let requests = mean(&|load| {
+            let times = load.report.activities.iter();
+            let with = times.filter(|time| time.active.contains(&Activity::Request));
+            with.map(|time| time.seconds).sum()
+        });
+        let Width {
+            requests: requests_at_once,
+            decoders,
+            lanes,
+            connections,
+        } = Width::of(&loads[0].report.config);
+        Self {
+            chains: vec![
+                vec![(Part::HttpWait, requests)],
+                vec![
+                    (Part::Fetch, fetch / requests_at_once),
+                    (Part::Scan, scan / requests_at_once),
+                ],
+                vec![
+                    (Part::Infer, infer),
+                    (Part::Decode, decode / decoders),
+                    (Part::Sql, sql / lanes),
+                ],
+                vec![(Part::Encode, encode / connections)],
+                vec![(Part::Send, send / connections)],
+                vec![
+                    (
+                        Part::ServerCpu,
+                        server.min(active(Part::ServerCpu)) / connections,
+                    ),
+                    (Part::ServerIo, active(Part::ServerIo) / connections),
+                ],
+            ],
+            cpu: vec![
+                (Some(Part::Fetch), fetch),
+                (Some(Part::Scan), scan),
+                (Some(Part::Decode), decode),
+                (Some(Part::Infer), infer),
+                (Some(Part::Sql), sql),
+                (Some(Part::Encode), encode),
+                (Some(Part::Send), send),
+                (Some(Part::ServerCpu), server),
+                (None, (client - known).max(0.0)),
+            ],
+            cores: cores.max(1) as f64,
+        }
+    }
+
+    /// The least wall time without `part`.
+    fn without(&self, part: Part) -> f64 {
+        let chain = |parts: &Vec<(Part, f64)>| -> f64 {
+            let others = parts.iter().filter(|(one, _)| *one != part);
+            others.map(|(_, seconds)| seconds).sum()
+        };
+        let processors: f64 = self
+            .cpu
+            .iter()
+            .filter(|(one, _)| *one != Some(part))
+            .map(|(_, seconds)| seconds)
+            .sum();
+        let longest = self.chains.iter().map(chain).fold(0.0, f64::max);
+        longest.max(processors / self.cores)
+    }
+}
+
+/// How many of each there are at once.
+struct Width {
+    requests: f64,
+    decoders: f64,
+    lanes: f64,
+    connections: f64,
+}
+
+impl Width {
+    fn of(config: &Config) -> Self {
+        let lanes = config.transform.partitions.get() as f64;
+        Self {
+            requests: config.source.concurrency.get() as f64,
+            // On the rows path one task parses and another gathers.
+            decoders: match config.decode.path {
+                DecodePath::Rows => 2.0 * lanes,
+                DecodePath::Tape => lanes,
+            },
+            lanes,
+            connections: config.write.connections.get() as f64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

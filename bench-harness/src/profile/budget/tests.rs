@@ -1,0 +1,161 @@
+use serde_json::json;
+
+use super::*;
+
+/// A report of a load with these times, its stages' processor seconds as given.
+fn report(times: &[(&[Activity], f64)], cpu: &[(&str, f64)]) -> RunReport {
+    let stage = |name: &str| {
+        let found = cpu.iter().find(|(stage, _)| *stage == name);
+        let seconds = found.map_or(0.0, |(_, seconds)| *seconds);
+        json!({"busy_seconds": seconds, "cpu_seconds": seconds, "wait_seconds": 0.0, "rows": 0})
+    };
+    let latency = json!({"count": 0, "p50_ms": 0.0, "p95_ms": 0.0, "p99_ms": 0.0, "max_ms": 0.0});
+    let channel = json!({
+        "capacity_rows": 1, "messages": 0, "rows": 0, "max_depth_rows": 0,
+        "send_wait_seconds": 0.0, "receive_wait_seconds": 0.0,
+    });
+    let activities: Vec<ActivityTime> = times
+        .iter()
+        .map(|(active, seconds)| ActivityTime {
+            active: active.to_vec(),
+            seconds: *seconds,
+        })
+        .collect();
+    let wall: f64 = times.iter().map(|(_, seconds)| seconds).sum();
+    serde_json::from_value(json!({
+        "module": "m", "table": "t", "rows_read": 1, "rows_written": 1,
+        "wall_seconds": wall, "first_row_seconds": null, "rows_per_second": 1.0,
+        "source_bytes": 0, "write_bytes": 0,
+        "http": {"requests": 0, "retries": 0, "pages": 0},
+        "http_latency": latency, "write_latency": latency,
+        "statements": 0, "flushes": 0,
+        "stages": {
+            "fetch": stage("fetch"), "source": stage("source"), "decode": stage("decode"),
+            "infer": stage("infer"), "transform": stage("transform"), "encode": stage("encode"),
+            "send": stage("send"), "write": stage("write"),
+        },
+        "channels": {"rows": null, "batches": channel},
+        "activities": activities,
+        "process": {"cpu_seconds": cpu.iter().map(|(_, seconds)| seconds).sum::<f64>(), "peak_memory_bytes": null},
+        "config": Config::default(),
+    }))
+    .unwrap()
+}
+
+fn seen(active: &[Activity], server: ServerState, looks: f64) -> Seen {
+    Seen {
+        active: active.to_vec(),
+        server,
+        looks,
+    }
+}
+
+fn budget(report: &RunReport, seen: &[Seen], server_cpu_seconds: Option<f64>) -> Budget {
+    let load = Watched {
+        report,
+        seen,
+        server_cpu_seconds,
+    };
+    let budget = Budget::of(&[load], 2).unwrap();
+    let all: f64 = budget.parts.iter().map(|part| part.seconds).sum();
+    assert!((all - report.wall_seconds).abs() < 1e-9, "{all}");
+    budget
+}
+
+fn seconds(budget: &Budget, part: Part) -> f64 {
+    budget.part(part).unwrap().seconds
+}
+
+use Activity::{Decode, Encode, PageWait, Request, ServerWait};
+
+#[test]
+fn a_moment_is_shared_by_those_at_work() {
+    let report = report(
+        &[
+            (&[Decode], 1.0),
+            (&[Decode, Encode], 1.0),
+            (&[PageWait, Request], 0.5),
+            (&[Encode, PageWait, Request], 1.0),
+            (&[], 0.25),
+        ],
+        &[],
+    );
+    let budget = budget(&report, &[], None);
+    assert_eq!(seconds(&budget, Part::Decode), 1.5);
+    assert_eq!(seconds(&budget, Part::Encode), 1.0);
+    assert_eq!(seconds(&budget, Part::HttpWait), 1.0);
+    assert_eq!(seconds(&budget, Part::Unexplained), 0.25);
+    assert_eq!(budget.part(Part::Decode).unwrap().active_seconds, 2.0);
+}
+
+#[test]
+fn what_the_server_was_seen_to_do_tells_waiting_apart() {
+    let report = report(&[(&[ServerWait], 1.0), (&[Encode], 1.0)], &[]);
+    let looks = [
+        seen(&[ServerWait], ServerState::Running, 6.0),
+        seen(&[ServerWait], ServerState::Waiting, 3.0),
+        seen(&[ServerWait], ServerState::Idle, 1.0),
+        seen(&[Encode], ServerState::Running, 5.0),
+        seen(&[Encode], ServerState::Idle, 5.0),
+    ];
+    let budget = budget(&report, &looks, None);
+    assert!((seconds(&budget, Part::ServerCpu) - 0.85).abs() < 1e-9);
+    assert!((seconds(&budget, Part::ServerIo) - 0.3).abs() < 1e-9);
+    assert!((seconds(&budget, Part::SendWait) - 0.1).abs() < 1e-9);
+    assert!((seconds(&budget, Part::Encode) - 0.75).abs() < 1e-9);
+    assert_eq!(budget.looks, 20.0);
+}
+
+#[test]
+fn few_looks_beside_a_set_are_helped_out_by_like_ones() {
+    let report = report(&[(&[PageWait, ServerWait], 1.0)], &[]);
+    let looks = [
+        seen(&[PageWait, ServerWait], ServerState::Idle, 1.0),
+        seen(&[ServerWait], ServerState::Running, 19.0),
+    ];
+    let budget = budget(&report, &looks, None);
+    assert!((seconds(&budget, Part::ServerCpu) - 0.95).abs() < 1e-9);
+}
+
+#[test]
+fn without_a_look_at_the_server_its_time_is_a_wait() {
+    let budget = budget(&report(&[(&[ServerWait], 1.0)], &[]), &[], None);
+    assert_eq!(seconds(&budget, Part::SendWait), 1.0);
+}
+
+#[test]
+fn the_bottleneck_is_what_the_others_do_not_need() {
+    // Decoding alone takes 0.6 s of a second; the server works beside it for 0.5.
+    let report = report(
+        &[(&[Decode], 0.5), (&[Decode, ServerWait], 0.5)],
+        &[("decode", 1.0)],
+    );
+    let looks = [
+        seen(&[Decode, ServerWait], ServerState::Running, 10.0),
+        seen(&[Decode], ServerState::Idle, 10.0),
+    ];
+    let first = budget(&report, &looks, Some(0.5));
+    assert_eq!(first.bottleneck, Part::Decode);
+    let decode = first.part(Part::Decode).unwrap();
+    // The server needs its half second.
+    assert!((decode.gain_at_most - 2.0).abs() < 1e-9, "{decode:?}");
+    // Without the server decoding takes as long as before.
+    assert_eq!(first.part(Part::ServerCpu).unwrap().gain_at_most, 1.0);
+    assert_eq!(first.ranked()[0].part, Part::Decode);
+
+    let busy = [
+        seen(&[Decode, ServerWait], ServerState::Running, 10.0),
+        seen(&[Decode], ServerState::Running, 10.0),
+    ];
+    let quick_decoder = super::tests::report(
+        &[(&[Decode], 0.5), (&[Decode, ServerWait], 0.5)],
+        &[("decode", 0.3)],
+    );
+    let second = budget(&quick_decoder, &busy, Some(1.0));
+    assert_eq!(second.bottleneck, Part::ServerCpu);
+}
+
+#[test]
+fn nothing_is_said_of_loads_that_were_not_watched() {
+    assert_eq!(Budget::of(&[], 2), None);
+}

@@ -1,0 +1,37 @@
+//! Profiles: why one arm is faster than another, and what to try next.
+//!
+//! ```text
+//! worker ──▶ sampler, server, heap ──▶ record ──▶ attribution, budget, delta ──▶ results
+//! ```
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`sampler`], [`perf`] | stacks by processor time, with how many were missed |
+//! | [`server`], [`statistics`] | what PostgreSQL did meanwhile |
+//! | [`heap`] | where memory is allocated |
+//! | [`record`] | the raw observations of every load, one line each |
+//! | [`stacks`], [`frame`], [`marker`] | stacks, and what the name of a frame tells |
+//! | [`attribution`] | processor time by stage, twice |
+//! | [`budget`] | wall time by part, the bottleneck, and what its removal could gain |
+//! | [`delta`] | functions and crates that grew or shrank |
+//! | [`flamegraph`], [`protobuf`] | pictures, and the format of pprof |
+//! | [`results`] | all of it for one pair of arms. Pure |
+//!
+//! Separate loads serve separate ends: what is sampled is not watched, what is watched is not
+//! sampled, and neither enters a comparison.
+
+pub mod attribution;
+pub mod budget;
+pub mod delta;
+pub mod flamegraph;
+pub mod frame;
+pub mod heap;
+pub mod marker;
+pub mod perf;
+pub mod pprof;
+pub mod record;
+pub mod results;
+pub mod sampler;
+pub mod server;
+pub mod stacks;
+pub mod statistics;

@@ -1,0 +1,350 @@
+//! What profiling two arms found, computed from the raw loads. Pure.
+
+use apitap_core::RunReport;
+use apitap_core::timeline::Moment;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::attribution::Attribution;
+use super::budget::{Budget, Watched};
+use super::delta::{self, Delta, Load};
+use super::record::{
+    HeapLoad, Observed, ProfileRecord, ProfiledLoad, Subject, WatchedLoad, folder_name,
+};
+use super::sampler::Sampled;
+use super::stacks::Stacks;
+use super::statistics::ServerStatistics;
+use crate::stats::sample::median;
+
+/// Coverage below which functions are not ranked: what was missed may be of one kind.
+pub const LEAST_COVERAGE: f64 = 0.9;
+
+/// Functions that are listed.
+const FUNCTIONS: usize = 25;
+
+/// What was found about one scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileResults {
+    /// What was profiled.
+    pub subject: Subject,
+    /// Folder of its files, from that of the run.
+    pub folder: String,
+    /// Baseline and candidate.
+    pub arms: [ArmProfile; 2],
+    /// Functions whose inclusive processor time differs most; empty where coverage is too low.
+    pub functions: Vec<Delta>,
+    /// Crates by the processor time they are charged with; likewise.
+    pub crates: Vec<Delta>,
+}
+
+/// One arm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArmProfile {
+    /// Its name.
+    pub name: String,
+    /// What sampling saw; absent without a sampled load.
+    pub sampling: Option<Sampling>,
+    /// Processor time by stage, told twice.
+    pub attribution: Option<Attribution>,
+    /// Wall time by part; absent without a watched load.
+    pub budget: Option<Budget>,
+    /// Processor time of the server in µs per 1,000 rows; absent where it cannot be seen.
+    pub server_cpu: Option<f64>,
+    /// The five figures; absent without a watched load.
+    pub figures: Option<Figures>,
+    /// What the server counted in the watched load of median wall time.
+    pub server: Option<ServerStatistics>,
+    /// That load over time.
+    pub timeline: Vec<TimelinePoint>,
+    /// Where memory is allocated.
+    pub heap: Option<HeapLoad>,
+}
+
+/// How good a profile is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    /// Sampled loads.
+    pub loads: usize,
+    /// Samples in all of them.
+    pub samples: u64,
+    /// Samples ÷ what processor time and frequency call for.
+    pub coverage: f64,
+    /// Frames without a name ÷ all frames.
+    pub unknown_share: f64,
+    /// Samples that lack their outermost frames ÷ all samples.
+    pub truncated_share: f64,
+    /// Processor time of the engine in µs per 1,000 rows.
+    pub cpu: f64,
+    /// Median wall time of the sampled loads ÷ that of the watched ones: what sampling costs.
+    pub overhead: Option<f64>,
+}
+
+/// The figures that the optimization report asks to be monitored: medians over watched loads.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Figures {
+    /// Rows written per second.
+    pub rows_per_second: f64,
+    /// Latency of requests: p50, p95, p99 in seconds.
+    pub http_seconds: [f64; 3],
+    /// Latency of flushes, likewise.
+    pub write_seconds: [f64; 3],
+    /// Largest resident size.
+    pub peak_memory_bytes: Option<f64>,
+    /// Seconds that senders waited for room in a channel.
+    pub send_wait_seconds: f64,
+}
+
+/// A load at one moment, with rates since the moment before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimelinePoint {
+    /// Since the load began.
+    pub seconds: f64,
+    /// Rows encoded per second.
+    pub rows_per_second: f64,
+    /// 95th percentile of requests that ended, in seconds; absent where none did.
+    pub http_p95_seconds: Option<f64>,
+    /// The same of flushes.
+    pub write_p95_seconds: Option<f64>,
+    /// Resident size.
+    pub memory_bytes: Option<u64>,
+    /// Share of the time that a sender waited for room. Several senders may make it more than 1.
+    pub send_wait_share: f64,
+}
+
+impl ProfileResults {
+    /// The findings of a record, with intervals of `confidence`.
+    #[must_use]
+    pub fn of(record: &ProfileRecord, confidence: f64) -> Self {
+        let subject = record.subject.clone();
+        let arms = [0, 1].map(|arm| ArmProfile::of(&subject.arms[arm], record, arm));
+        let is_covered = arms.iter().all(ArmProfile::is_covered);
+        let stacks = Pairs::of(record);
+        let pairs = if is_covered {
+            stacks.loads()
+        } else {
+            Vec::new()
+        };
+        Self {
+            folder: folder_name(&subject.scenario),
+            functions: delta::functions(&pairs, confidence, FUNCTIONS),
+            crates: delta::crates(&pairs, confidence),
+            subject,
+            arms,
+        }
+    }
+
+    /// Arms whose samples are too few to rank functions by.
+    #[must_use]
+    pub fn uncovered(&self) -> Vec<&ArmProfile> {
+        self.arms.iter().filter(|arm| !arm.is_covered()).collect()
+    }
+}
+
+impl ArmProfile {
+    fn of(name: &str, record: &ProfileRecord, arm: usize) -> Self {
+        let loads = || record.loads.iter().filter(|load| load.arm == arm);
+        let sampled: Vec<(&RunReport, &Sampled)> = loads().filter_map(sampled).collect();
+        let mut watched: Vec<(&ProfiledLoad, &WatchedLoad)> = loads().filter_map(watched).collect();
+        watched.sort_by(|(a, _), (b, _)| a.report.wall_seconds.total_cmp(&b.report.wall_seconds));
+        let for_budget: Vec<Watched<'_>> = watched
+            .iter()
+            .map(|(load, seen)| Watched {
+                report: &load.report,
+                seen: &seen.looks,
+                server_cpu_seconds: load.server_cpu_seconds,
+            })
+            .collect();
+        let middle = watched.get(watched.len() / 2);
+        let server_cpu: Option<Vec<f64>> = watched
+            .iter()
+            .map(|(load, _)| {
+                Some(per_thousand(
+                    load.server_cpu_seconds?,
+                    load.report.rows_read,
+                ))
+            })
+            .collect();
+        Self {
+            name: name.to_owned(),
+            sampling: Sampling::of(&sampled, &watched),
+            attribution: Attribution::of(&sampled),
+            budget: Budget::of(&for_budget, record.subject.cores),
+            server_cpu: server_cpu.and_then(|values| median(&values)),
+            figures: Figures::of(&watched),
+            server: middle.map(|(_, seen)| seen.server.clone()),
+            timeline: middle.map_or_else(Vec::new, |(_, seen)| timeline(&seen.timeline)),
+            heap: loads().find_map(|load| match &load.seen {
+                Observed::Heap(heap) => Some(heap.clone()),
+                Observed::Sampled(_) | Observed::Watched(_) => None,
+            }),
+        }
+    }
+
+    /// Whether its samples stand for its processor time.
+    #[must_use]
+    pub fn is_covered(&self) -> bool {
+        self.sampling
+            .is_some_and(|sampling| sampling.coverage >= LEAST_COVERAGE)
+    }
+}
+
+fn sampled(load: &ProfiledLoad) -> Option<(&RunReport, &Sampled)> {
+    match &load.seen {
+        Observed::Sampled(sampled) => Some((&load.report, sampled)),
+        Observed::Watched(_) | Observed::Heap(_) => None,
+    }
+}
+
+fn watched(load: &ProfiledLoad) -> Option<(&ProfiledLoad, &WatchedLoad)> {
+    match &load.seen {
+        Observed::Watched(watched) => Some((load, watched)),
+        Observed::Sampled(_) | Observed::Heap(_) => None,
+    }
+}
+
+/// µs per 1,000 rows.
+fn per_thousand(seconds: f64, rows: u64) -> f64 {
+    seconds * 1e9 / rows.max(1) as f64
+}
+
+impl Sampling {
+    fn of(
+        sampled: &[(&RunReport, &Sampled)],
+        watched: &[(&ProfiledLoad, &WatchedLoad)],
+    ) -> Option<Self> {
+        let sum =
+            |of: &dyn Fn(&Sampled) -> f64| sampled.iter().map(|(_, one)| of(one)).sum::<f64>();
+        let samples = sum(&|one| one.stacks.total() as f64);
+        let called_for = sum(&|one| one.cpu_seconds * f64::from(one.frequency_hz));
+        if samples == 0.0 || called_for == 0.0 {
+            return None;
+        }
+        let rows = sampled.iter().map(|(report, _)| report.rows_read).sum();
+        let walls = sampled.iter().map(|(report, _)| report.wall_seconds);
+        let plain = watched.iter().map(|(load, _)| load.report.wall_seconds);
+        Some(Self {
+            loads: sampled.len(),
+            samples: samples as u64,
+            coverage: samples / called_for,
+            unknown_share: sum(&|one| one.unknown_frames as f64)
+                / sum(&|one| one.frames as f64).max(1.0),
+            truncated_share: sum(&|one| one.truncated as f64) / samples,
+            cpu: per_thousand(sum(&|one| one.cpu_seconds), rows),
+            overhead: median(&walls.collect::<Vec<_>>())
+                .zip(median(&plain.collect::<Vec<_>>()))
+                .map(|(sampled, plain)| sampled / plain),
+        })
+    }
+}
+
+impl Figures {
+    fn of(watched: &[(&ProfiledLoad, &WatchedLoad)]) -> Option<Self> {
+        let figure = |of: &dyn Fn(&RunReport) -> Option<f64>| {
+            let values: Option<Vec<f64>> =
+                watched.iter().map(|(load, _)| of(&load.report)).collect();
+            median(&values?)
+        };
+        let latency = |of: fn(&RunReport) -> apitap_core::metrics::LatencyReport| {
+            Some([
+                figure(&|report| Some(of(report).p50_ms / 1e3))?,
+                figure(&|report| Some(of(report).p95_ms / 1e3))?,
+                figure(&|report| Some(of(report).p99_ms / 1e3))?,
+            ])
+        };
+        Some(Self {
+            rows_per_second: figure(&|report| Some(report.rows_per_second))?,
+            http_seconds: latency(|report| report.http_latency)?,
+            write_seconds: latency(|report| report.write_latency)?,
+            peak_memory_bytes: figure(&|report| Some(report.process.peak_memory_bytes? as f64)),
+            send_wait_seconds: figure(&|report| {
+                let rows = report
+                    .channels
+                    .rows
+                    .map_or(0.0, |rows| rows.send_wait_seconds);
+                Some(rows + report.channels.batches.send_wait_seconds)
+            })?,
+        })
+    }
+}
+
+fn timeline(moments: &[Moment]) -> Vec<TimelinePoint> {
+    let mut before = Moment::default();
+    moments
+        .iter()
+        .map(|now| {
+            let elapsed = (now.seconds - before.seconds).max(f64::MIN_POSITIVE);
+            let seconds = |latency: apitap_core::metrics::LatencyReport| {
+                (latency.count > 0).then_some(latency.p95_ms / 1e3)
+            };
+            let point = TimelinePoint {
+                seconds: now.seconds,
+                rows_per_second: (now.rows_encoded - before.rows_encoded) as f64 / elapsed,
+                http_p95_seconds: seconds(now.http_latency),
+                write_p95_seconds: seconds(now.write_latency),
+                memory_bytes: now.memory_bytes,
+                send_wait_share: (now.send_wait_seconds - before.send_wait_seconds) / elapsed,
+            };
+            before = *now;
+            point
+        })
+        .collect()
+}
+
+/// The sampled loads of both arms by round, without the frames that only run others.
+struct Pairs(Vec<[(Stacks, f64); 2]>);
+
+impl Pairs {
+    fn of(record: &ProfileRecord) -> Self {
+        let of_round = |round: usize, arm: usize| {
+            let mut loads = record.loads.iter();
+            let load = loads
+                .find(|load| load.round == round && load.arm == arm && sampled(load).is_some())?;
+            let (report, seen) = sampled(load)?;
+            let samples = seen.stacks.total().max(1) as f64;
+            let cost = per_thousand(seen.cpu_seconds, report.rows_read) / samples;
+            Some((seen.stacks.readable(), cost))
+        };
+        let rounds = record.loads.iter().map(|load| load.round + 1).max();
+        let pairs = (0..rounds.unwrap_or_default())
+            .filter_map(|round| Some([of_round(round, 0)?, of_round(round, 1)?]));
+        Self(pairs.collect())
+    }
+
+    fn loads(&self) -> Vec<(Load<'_>, Load<'_>)> {
+        self.0
+            .iter()
+            .map(|[baseline, candidate]| (load(baseline), load(candidate)))
+            .collect()
+    }
+}
+
+fn load((stacks, sample_cost): &(Stacks, f64)) -> Load<'_> {
+    Load {
+        stacks,
+        sample_cost: *sample_cost,
+    }
+}
+
+/// All sampled stacks of an arm together, and the processor time of one sample in µs per 1,000 rows.
+#[must_use]
+pub fn merged(record: &ProfileRecord, arm: usize) -> (Stacks, f64) {
+    let mut all = Stacks::default();
+    let (mut cpu, mut rows) = (0.0, 0);
+    for (report, seen) in record
+        .loads
+        .iter()
+        .filter(|load| load.arm == arm)
+        .filter_map(sampled)
+    {
+        all.merge(&seen.stacks);
+        cpu += seen.cpu_seconds;
+        rows += report.rows_read;
+    }
+    let cost = per_thousand(cpu, rows) / all.total().max(1) as f64;
+    (all, cost)
+}

@@ -1,0 +1,130 @@
+//! Profiles as files: a page with its Markdown, the figures for programs, and the pictures.
+
+use anyhow::{Context, Result};
+
+use super::units::one_line;
+use super::{html, markdown, outline};
+use crate::profile::flamegraph::{
+    Caption, Orientation, PER_1000_ROWS, Scaled, Widths, draw, draw_difference,
+};
+use crate::profile::pprof;
+use crate::profile::record::{Observed, ProfileRecord};
+use crate::profile::results::{ProfileResults, merged};
+
+/// Name of the page in the folder of profiles.
+pub const PAGE_FILE: &str = "index.html";
+
+/// The same as Markdown.
+pub const MARKDOWN_FILE: &str = "index.md";
+
+/// Figures for programs, likewise.
+pub const JSON_FILE: &str = "profiles.json";
+
+/// The page of `profiles`.
+///
+/// # Errors
+/// When the template fails.
+pub fn page(profiles: &[ProfileResults]) -> Result<String> {
+    let data = json(profiles)?;
+    html::page(&outline::profiles(profiles), &html::compressed(&data)?)
+}
+
+/// The same as Markdown.
+#[must_use]
+pub fn markdown(profiles: &[ProfileResults]) -> String {
+    markdown::page(&outline::profiles(profiles))
+}
+
+/// The figures.
+///
+/// # Errors
+/// When they cannot be serialised.
+pub fn json(profiles: &[ProfileResults]) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(profiles).context("cannot serialise profiles")?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// A sentence for each profile.
+#[must_use]
+pub fn in_short(profiles: &[ProfileResults]) -> Vec<String> {
+    outline::profiles_in_short(profiles)
+}
+
+/// The files of one profile, by name: flame graphs, differences, and profiles for pprof. None where
+/// an arm was not sampled.
+///
+/// # Errors
+/// When one cannot be drawn.
+pub fn pictures(record: &ProfileRecord) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let sides = [0, 1].map(|arm| merged(record, arm));
+    if sides.iter().any(|(stacks, _)| stacks.is_empty()) {
+        return Ok(Vec::new());
+    }
+    let shown = sides.each_ref().map(|(stacks, _)| stacks.readable());
+    let scaled = [0, 1].map(|arm| Scaled {
+        stacks: &shown[arm],
+        unit: sides[arm].1,
+    });
+    let scenario = one_line(&record.subject.scenario);
+    let [baseline, candidate] = record.subject.arms.each_ref().map(|name| one_line(name));
+    let captions = [&baseline, &candidate].map(|arm| format!("{arm}: {scenario}"));
+    let alone = |arm: usize, orientation| {
+        let caption = Caption {
+            title: &captions[arm],
+            subtitle: "processor time of the engine",
+            unit: PER_1000_ROWS,
+        };
+        draw(scaled[arm], orientation, caption).map(String::into_bytes)
+    };
+    let title = format!("{candidate} less {baseline}: {scenario}");
+    let difference = |widths, subtitle| {
+        let caption = Caption {
+            title: &title,
+            subtitle,
+            unit: PER_1000_ROWS,
+        };
+        draw_difference(scaled[0], scaled[1], widths, caption).map(String::into_bytes)
+    };
+    let protobuf = |arm: usize| {
+        let (frequency, seconds) = sampled(record, arm);
+        pprof::encode(
+            &sides[arm].0,
+            frequency,
+            std::time::Duration::from_secs_f64(seconds),
+        )
+    };
+    Ok(vec![
+        ("baseline.svg", alone(0, Orientation::Flames)?),
+        ("candidate.svg", alone(1, Orientation::Flames)?),
+        ("baseline-icicle.svg", alone(0, Orientation::Icicles)?),
+        ("candidate-icicle.svg", alone(1, Orientation::Icicles)?),
+        (
+            "difference-in-baseline.svg",
+            difference(
+                Widths::Baseline,
+                "as wide as in the baseline; red is more in the candidate",
+            )?,
+        ),
+        (
+            "difference-in-candidate.svg",
+            difference(
+                Widths::Candidate,
+                "as wide as in the candidate; red is more in the candidate",
+            )?,
+        ),
+        ("baseline.folded", sides[0].0.folded(1.0).into_bytes()),
+        ("candidate.folded", sides[1].0.folded(1.0).into_bytes()),
+        ("baseline.pb.gz", protobuf(0)?),
+        ("candidate.pb.gz", protobuf(1)?),
+    ])
+}
+
+/// Samples per second, and seconds that were sampled, of an arm.
+fn sampled(record: &ProfileRecord, arm: usize) -> (u32, f64) {
+    let of_arm = record.loads.iter().filter(|load| load.arm == arm);
+    of_arm.fold((0, 0.0), |(frequency, seconds), load| match &load.seen {
+        Observed::Sampled(sampled) => (sampled.frequency_hz, seconds + load.report.wall_seconds),
+        Observed::Watched(_) | Observed::Heap(_) => (frequency, seconds),
+    })
+}

@@ -1,0 +1,321 @@
+//! Profiles of two arms: loads that are looked at, in rounds.
+//!
+//! In each round both arms are loaded, sampled and then watched, the arm that goes first changing from
+//! round to round. A load that is spoiled, fails or hangs is taken again; what is missing in the end
+//! is missing in both ways of counting, and the report says how many loads there are.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use apitap_core::RunReport;
+use tokio::process::Command;
+
+use super::child::Ended;
+use super::interrupt::Interrupt;
+use super::load::{Loaded, Loader, SAMPLE_TIMEOUT, SETTLE_TIME, run_worker};
+use super::prepare::{Place, prepare};
+use super::{Ending, RETRIES_PER_SLOT};
+use crate::experiment::{LoadPlan, ScenarioPlan};
+use crate::measurement::{Outcome, Timestamp};
+use crate::profile::heap::HeapProfile;
+use crate::profile::perf;
+use crate::profile::record::{HeapLoad, Observed, ProfiledLoad, SamplerKind, WatchedLoad};
+use crate::profile::sampler::Sampled;
+use crate::profile::stacks::Stacks;
+use crate::profile::statistics::Before;
+use crate::run_record::Scenario;
+use crate::worker::{Watch, WatchedReport, WorkerJob};
+
+/// Least time that a profiled load is given: a profiler may hang, and must not keep the harness.
+const TIMEOUT_AT_LEAST: Duration = Duration::from_secs(30);
+
+/// The same as a multiple of the arm's plain load, which precedes the rounds.
+const TIMEOUT_TIMES: u32 = 20;
+
+/// How scenarios are profiled.
+#[derive(Debug, Clone, Copy)]
+pub struct Profiling {
+    /// Rounds; as many give the intervals of differences.
+    pub rounds: usize,
+    /// What samples stacks.
+    pub sampler: SamplerKind,
+    /// Rows of a heap profile; none is made without.
+    pub heap_rows: Option<u64>,
+}
+
+/// Whether two arms of `plan` can be profiled: both must be the engine.
+pub(super) fn has_profile(plan: &ScenarioPlan) -> bool {
+    let engine = |arm: Option<&crate::experiment::ArmPlan>| {
+        arm.is_some_and(|arm| matches!(arm.load, LoadPlan::Engine { .. }))
+    };
+    engine(plan.arms.first()) && engine(plan.arms.get(1))
+}
+
+/// Profiles the baseline and the first candidate of `plan` into `folder`.
+pub(super) async fn profile(
+    plan: &ScenarioPlan,
+    place: Place,
+    folder: PathBuf,
+    profiling: Profiling,
+    interrupt: &mut Interrupt,
+) -> Result<Ending> {
+    let plan = ScenarioPlan {
+        arms: plan.arms.iter().take(2).cloned().collect(),
+        ..plan.clone()
+    };
+    let work = async {
+        let rounds = Rounds {
+            of: profiling.rounds,
+            sampler: profiling.sampler,
+        };
+        rounds.take(&plan, &place, &folder).await?;
+        match profiling.heap_rows {
+            Some(rows) => heap(&plan, &place, &folder, rows).await,
+            None => Ok(()),
+        }
+    };
+    tokio::select! {
+        biased;
+        () = interrupt.happened() => Ok(Ending::Interrupted),
+        done = work => done.map(|()| Ending::Complete),
+    }
+}
+
+struct Rounds {
+    of: usize,
+    sampler: SamplerKind,
+}
+
+impl Rounds {
+    async fn take(self, plan: &ScenarioPlan, place: &Place, folder: &Path) -> Result<()> {
+        if self.sampler == SamplerKind::Perf {
+            perf::availability()?;
+        }
+        let mut prepared = prepare(&mut Scenario::planned(plan.clone()), place.clone()).await?;
+        let mut profiler = Profiler {
+            loader: &mut prepared.loader,
+            place,
+            folder,
+            sampler: self.sampler,
+            limits: [SAMPLE_TIMEOUT; 2],
+        };
+        let done = profiler.rounds(plan, self.of).await;
+        prepared.stop().await;
+        done
+    }
+}
+
+/// One load of each arm, of few rows, with every allocation looked at.
+async fn heap(plan: &ScenarioPlan, place: &Place, folder: &Path, rows: u64) -> Result<()> {
+    let mut plan = plan.clone();
+    for arm in &mut plan.arms {
+        arm.rows = rows;
+    }
+    eprintln!("{}: where memory is allocated", plan.name);
+    let mut prepared = prepare(&mut Scenario::planned(plan), place.clone()).await?;
+    let mut profiler = Profiler {
+        loader: &mut prepared.loader,
+        place,
+        folder,
+        sampler: SamplerKind::Pprof,
+        limits: [SAMPLE_TIMEOUT; 2],
+    };
+    for arm in 0..2 {
+        profiler.take(0, arm, Way::Heap).await?;
+    }
+    prepared.stop().await;
+    Ok(())
+}
+
+struct Profiler<'a> {
+    loader: &'a mut Loader,
+    place: &'a Place,
+    folder: &'a Path,
+    sampler: SamplerKind,
+    /// How long a load of each arm may take.
+    limits: [Duration; 2],
+}
+
+/// A way of looking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Plain,
+    Sampled,
+    Watched,
+    Heap,
+}
+
+impl Profiler<'_> {
+    async fn rounds(&mut self, plan: &ScenarioPlan, rounds: usize) -> Result<()> {
+        for arm in 0..2 {
+            let begun = Instant::now();
+            self.take(0, arm, Way::Plain).await?;
+            self.limits[arm] = TIMEOUT_AT_LEAST.max(begun.elapsed() * TIMEOUT_TIMES);
+        }
+        for round in 0..rounds {
+            eprintln!("{}: round {} of {rounds}", plan.name, round + 1);
+            let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+            for way in [Way::Sampled, Way::Watched] {
+                for arm in order {
+                    self.take(round, arm, way).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a load, again where it did not end well.
+    async fn take(&mut self, round: usize, arm: usize, way: Way) -> Result<()> {
+        let mut reason = String::new();
+        for attempt in 0..=RETRIES_PER_SLOT {
+            if attempt > 0 {
+                tokio::time::sleep(SETTLE_TIME).await;
+            }
+            match self.attempt(round, arm, way).await? {
+                Ok(Some(load)) => return load.append(self.folder),
+                Ok(None) => return Ok(()),
+                Err(Outcome::WrongData { reason }) => bail!("a profiled load is wrong: {reason}"),
+                Err(Outcome::Failed { reason: why } | Outcome::Void { reason: why }) => {
+                    reason = why
+                }
+                Err(Outcome::Measured(_)) => {}
+            }
+            tracing::warn!(
+                round,
+                arm,
+                ?way,
+                attempt,
+                "a profiled load did not count: {reason}"
+            );
+        }
+        if way == Way::Plain {
+            bail!("an arm cannot be loaded: {reason}");
+        }
+        eprintln!(
+            "warning: a load of round {} is missing: {reason}",
+            round + 1
+        );
+        Ok(())
+    }
+
+    async fn attempt(
+        &mut self,
+        round: usize,
+        arm: usize,
+        way: Way,
+    ) -> Result<Result<Option<ProfiledLoad>, Outcome>> {
+        let started_at = Timestamp::now();
+        let files = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let data = files.path().join("seen");
+        let by_perf = way == Way::Sampled && self.sampler == SamplerKind::Perf;
+        let (watch, mut command) = self.command(way, &data)?;
+        let statistics = Before::read(self.loader.client()).await?;
+        let limit = self.limits[arm];
+        let process = async |job: &WorkerJob| -> Result<Ended> {
+            let job = WorkerJob {
+                watch,
+                ..job.clone()
+            };
+            run_worker(&mut command, &job, limit).await
+        };
+        let (ended, surroundings) = match self.loader.load_by(arm, process).await? {
+            Loaded::Not(outcome) => return Ok(Err(outcome)),
+            Loaded::Well { ended, seen, .. } => (ended, seen),
+        };
+        if way == Way::Plain {
+            return Ok(Ok(None));
+        }
+        let server = statistics.since(self.loader.client()).await?;
+        let (report, seen) = match way {
+            Way::Heap => {
+                let report = plain_report(&ended)?;
+                let profile = HeapProfile::read(&data, HEAP_SITES)?;
+                let rows = report.rows_read;
+                (report, Observed::Heap(HeapLoad { rows, profile }))
+            }
+            Way::Sampled if by_perf => {
+                let report = plain_report(&ended)?;
+                let stacks = perf_stacks(&data).await?;
+                let sampled = Sampled::outside(report.process.cpu_seconds, stacks);
+                (report, Observed::Sampled(sampled))
+            }
+            _ => {
+                let parse = "the worker's report is not its own";
+                let watched: WatchedReport =
+                    serde_json::from_slice(&ended.stdout).context(parse)?;
+                let seen = match watched.sampled {
+                    Some(sampled) => Observed::Sampled(sampled),
+                    None => Observed::Watched(WatchedLoad {
+                        looks: watched.looks,
+                        timeline: watched.timeline,
+                        server,
+                    }),
+                };
+                (watched.report, seen)
+            }
+        };
+        Ok(Ok(Some(ProfiledLoad {
+            round,
+            arm,
+            started_at,
+            client_cpu_seconds: ended.usage.cpu_seconds,
+            server_cpu_seconds: surroundings.server_cpu_seconds,
+            steal_share: surroundings.steal_share,
+            report,
+            seen,
+        })))
+    }
+
+    /// What the worker is to look at, and the process that runs it; what that writes goes to `data`.
+    fn command(&self, way: Way, data: &Path) -> Result<(Watch, Command)> {
+        let program = &self.place.program;
+        let mut worker = Command::new(program);
+        worker.arg("worker");
+        Ok(match way {
+            Way::Plain => (Watch::Nothing, worker),
+            Way::Watched => {
+                let url = self.place.database_url.clone();
+                (Watch::Server { url }, worker)
+            }
+            Way::Sampled if self.sampler == SamplerKind::Perf => {
+                let command = perf::record(data, program.as_os_str(), &["worker".into()]);
+                (Watch::Nothing, command.into())
+            }
+            Way::Sampled => (Watch::Stacks, worker),
+            Way::Heap => {
+                let beside = program.with_file_name(HEAP_PROGRAM);
+                if !beside.exists() {
+                    bail!(
+                        "{} is not there: build the workspace's programs with --bins",
+                        beside.display()
+                    );
+                }
+                let mut command = Command::new(beside);
+                command.arg(data);
+                (Watch::Nothing, command)
+            }
+        })
+    }
+}
+
+/// The program that looks at allocations, beside this one.
+const HEAP_PROGRAM: &str = "apitap-bench-heap";
+
+/// Functions that are kept of each stage that allocates.
+const HEAP_SITES: usize = 10;
+
+fn plain_report(ended: &Ended) -> Result<RunReport> {
+    serde_json::from_slice(&ended.stdout).context("the worker's report is not the engine's")
+}
+
+/// The stacks in a file of perf's.
+async fn perf_stacks(data: &Path) -> Result<Stacks> {
+    let output = Command::from(perf::script(data)).output().await;
+    let output = output.context("cannot run perf script")?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        bail!("perf script: {}", text.trim());
+    }
+    Ok(perf::stacks(&String::from_utf8_lossy(&output.stdout)))
+}
