@@ -21,6 +21,7 @@
 //! | [`job`] | a module with its sources and its table: what a run needs |
 //! | [`pipeline`] | builds the stages of a run, and commits or rolls back |
 //! | [`run_report`], [`timeline`] | what a run did, as a whole and over time |
+//! | [`exposition`] | the same for Prometheus, while it goes |
 //!
 //! Data flows one way, and an arrow of the picture is the only way one stage knows of another.
 
@@ -30,6 +31,7 @@ pub mod config;
 pub mod decode;
 pub mod encode;
 pub mod error;
+pub mod exposition;
 mod feed;
 pub mod infer;
 pub mod job;
