@@ -237,6 +237,11 @@ mod tests {
         drop(sender);
         assert_eq!(receiver.receive().await, Some("five"));
         assert_eq!(receiver.receive().await, None);
+        assert_eq!(metrics.capacity_rows(), 10);
+        drop(receiver.clone());
+        assert_eq!(metrics.capacity_rows(), 10);
+        drop(receiver);
+        assert_eq!(metrics.capacity_rows(), 0);
         let report = metrics.report(10);
         assert_eq!(
             (report.messages, report.rows, report.max_depth_rows),

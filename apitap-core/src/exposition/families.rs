@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::channel::ChannelMetrics;
-use crate::metrics::{Latency, Metrics};
+use crate::metrics::{Latency, Metrics, StageReport};
 use crate::stage;
 
 /// Upper bounds of buckets, in seconds: those that OpenTelemetry recommends for
@@ -67,7 +67,7 @@ impl Reading {
 pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "apitap_records_total",
-        help: "Rows decoded from pages, encoded for PostgreSQL, and taken by it, which a connection says when it has finished.",
+        help: "Rows decoded from pages, encoded for PostgreSQL, and taken by it: all of a connection's when it ends.",
         read: Read::Counter(|metrics| {
             [
                 ("read", metrics.rows_decoded.load(Relaxed)),
@@ -110,7 +110,7 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         name: "apitap_http_latency_seconds",
-        help: "The same; quantiles of the run that began last.",
+        help: "From a request to the end of its body; quantiles of the run that began last.",
         read: Read::Summary(|metrics| &metrics.source.latency),
     },
     Family {
@@ -120,7 +120,7 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         name: "apitap_write_latency_seconds",
-        help: "The same; quantiles of the run that began last.",
+        help: "From a flush to its acknowledgement; quantiles of the run that began last.",
         read: Read::Summary(|metrics| &metrics.write.latency),
     },
     Family {
@@ -174,7 +174,7 @@ fn edges(metrics: &Metrics, value: fn(&ChannelMetrics) -> f64) -> Numbers {
         .to_vec()
 }
 
-fn stages(metrics: &Metrics, value: fn(&crate::metrics::StageReport) -> f64) -> Numbers {
+fn stages(metrics: &Metrics, value: fn(&StageReport) -> f64) -> Numbers {
     stage::reports(metrics)
         .map(|(name, report)| (Some(("stage", name)), value(&report)))
         .collect()
