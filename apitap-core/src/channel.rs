@@ -15,6 +15,7 @@ pub struct ChannelMetrics {
     rows: AtomicU64,
     depth_rows: AtomicU64,
     max_depth_rows: AtomicU64,
+    capacity_rows: AtomicU64,
     send_wait_ns: AtomicU64,
     receive_wait_ns: AtomicU64,
 }
@@ -42,22 +43,30 @@ impl ChannelMetrics {
         self.depth_rows.load(Relaxed)
     }
 
+    /// Rows that may wait in the channels that are open now.
+    pub fn capacity_rows(&self) -> u64 {
+        self.capacity_rows.load(Relaxed)
+    }
+
     /// How long senders have waited for room so far.
     pub fn send_wait(&self) -> Duration {
         Duration::from_nanos(self.send_wait_ns.load(Relaxed))
     }
 
+    /// How long receivers have waited for rows so far.
+    pub fn receive_wait(&self) -> Duration {
+        Duration::from_nanos(self.receive_wait_ns.load(Relaxed))
+    }
+
     /// The totals so far.
     pub fn report(&self, capacity_rows: usize) -> ChannelReport {
-        let seconds =
-            |counter: &AtomicU64| Duration::from_nanos(counter.load(Relaxed)).as_secs_f64();
         ChannelReport {
             capacity_rows: capacity_rows as u64,
             messages: self.messages.load(Relaxed),
             rows: self.rows.load(Relaxed),
             max_depth_rows: self.max_depth_rows.load(Relaxed),
-            send_wait_seconds: seconds(&self.send_wait_ns),
-            receive_wait_seconds: seconds(&self.receive_wait_ns),
+            send_wait_seconds: self.send_wait().as_secs_f64(),
+            receive_wait_seconds: self.receive_wait().as_secs_f64(),
         }
     }
 }
@@ -77,6 +86,32 @@ pub struct Receiver<T> {
     inner: async_channel::Receiver<(T, u32)>,
     room: Arc<Semaphore>,
     metrics: Arc<ChannelMetrics>,
+    _open: Arc<Open>,
+}
+
+/// Counts the capacity of a channel for as long as somebody may receive from it.
+#[derive(Debug)]
+struct Open {
+    capacity_rows: u32,
+    metrics: Arc<ChannelMetrics>,
+}
+
+impl Open {
+    fn new(capacity_rows: u32, metrics: Arc<ChannelMetrics>) -> Self {
+        let capacity = u64::from(capacity_rows);
+        metrics.capacity_rows.fetch_add(capacity, Relaxed);
+        Self {
+            capacity_rows,
+            metrics,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let capacity = u64::from(self.capacity_rows);
+        self.metrics.capacity_rows.fetch_sub(capacity, Relaxed);
+    }
 }
 
 /// The other side is gone: the run is ending.
@@ -103,6 +138,7 @@ pub fn bounded<T>(capacity_rows: usize, metrics: Arc<ChannelMetrics>) -> (Sender
         Receiver {
             inner: receiver,
             room,
+            _open: Arc::new(Open::new(capacity_rows, metrics.clone())),
             metrics,
         },
     )
@@ -201,6 +237,11 @@ mod tests {
         drop(sender);
         assert_eq!(receiver.receive().await, Some("five"));
         assert_eq!(receiver.receive().await, None);
+        assert_eq!(metrics.capacity_rows(), 10);
+        drop(receiver.clone());
+        assert_eq!(metrics.capacity_rows(), 10);
+        drop(receiver);
+        assert_eq!(metrics.capacity_rows(), 0);
         let report = metrics.report(10);
         assert_eq!(
             (report.messages, report.rows, report.max_depth_rows),

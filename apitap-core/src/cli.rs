@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
+use apitap_core::trace::{TraceGuard, chrome_trace};
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,6 +16,8 @@ Examples:
   apitap -m sql -y pipelines.yaml --dry-run       show columns, plan and table; write nothing
   apitap --preset before --report -               how the \"before\" state does, as JSON
   apitap --set write.method=copy-text --set source.concurrency=8
+  apitap --schedule --metrics-addr 127.0.0.1:9464 serve http://127.0.0.1:9464/metrics meanwhile
+  apitap --trace trace.json                       what ran when; open it in ui.perfetto.dev
 
 Knobs for --set (defaults are those of the preset `tuned`):
   source.concurrency, source.page_rows, source.reuse_connections, source.pool_idle_per_host,
@@ -24,6 +30,7 @@ Knobs for --set (defaults are those of the preset `tuned`):
   transform.table_names (source, unique)
   write.method (insert, prepared, unnest, copy-csv, copy-text, copy-binary), write.batch_rows,
   write.in_flight, write.connections, write.mode (append, replace, merge)
+  observe (on, off)
 
 Exit status: 0 when every module succeeded, 1 when one failed, 2 when nothing could be run.
 A module that fails leaves its table as it was.";
@@ -56,6 +63,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
 
+    /// Serve what runs measure at /metrics, for Prometheus; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics_addr: Option<String>,
+
+    /// Write the spans of the runs as a trace for Perfetto or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
     /// A named configuration: before, tuned
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
@@ -79,18 +94,32 @@ impl Arguments {
     }
 }
 
-/// Logs go to standard error; standard output is for what was asked for.
-pub(crate) fn init_logs(arguments: &Arguments) {
+/// Logs go to standard error; standard output is for what was asked for. The trace has its file, and
+/// a guard that finishes it.
+///
+/// # Errors
+/// The file of the trace cannot be created.
+pub(crate) fn init_logs(arguments: &Arguments) -> anyhow::Result<Option<TraceGuard>> {
     let filter = match &arguments.log_level {
         Some(level) => EnvFilter::new(level),
         None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
     };
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if arguments.log_json {
-        logs.json().init();
-    } else {
-        logs.init();
-    }
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = match arguments.log_json {
+        true => logs.json().boxed(),
+        false => logs.boxed(),
+    };
+    let (trace, guard) = match &arguments.trace {
+        Some(path) => {
+            let (trace, guard) = chrome_trace(path)
+                .with_context(|| format!("cannot write a trace to {}", path.display()))?;
+            (Some(trace), Some(guard))
+        }
+        None => (None, None),
+    };
+    tracing_subscriber::registry()
+        .with(logs.with_filter(filter))
+        .with(trace)
+        .init();
+    Ok(guard)
 }

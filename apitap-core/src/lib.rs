@@ -21,6 +21,7 @@
 //! | [`job`] | a module with its sources and its table: what a run needs |
 //! | [`pipeline`] | builds the stages of a run, and commits or rolls back |
 //! | [`run_report`], [`timeline`] | what a run did, as a whole and over time |
+//! | [`exposition`], [`trace`] | the same for Prometheus while it goes, and its spans for Perfetto |
 //!
 //! Data flows one way, and an arrow of the picture is the only way one stage knows of another.
 
@@ -30,6 +31,7 @@ pub mod config;
 pub mod decode;
 pub mod encode;
 pub mod error;
+pub mod exposition;
 mod feed;
 pub mod infer;
 pub mod job;
@@ -45,6 +47,7 @@ pub mod source;
 pub mod stage;
 mod template;
 pub mod timeline;
+pub mod trace;
 pub mod transform;
 pub mod write;
 

@@ -1,6 +1,7 @@
 //! The `apitap` command: runs SQL modules over HTTP APIs into PostgreSQL.
 
 mod cli;
+mod metrics_server;
 mod plan;
 mod progress;
 
@@ -13,6 +14,7 @@ use apitap_core::infer::Columns;
 use apitap_core::job::Job;
 use apitap_core::metrics::Metrics;
 use apitap_core::pipeline::DryRun;
+use apitap_core::trace::TraceGuard;
 use apitap_core::{Error, RunReport};
 use chrono::Utc;
 use clap::Parser;
@@ -30,7 +32,13 @@ fn main() -> ExitCode {
     // A file that is not there is no fault; one that cannot be read is said when it is missed.
     let _ = dotenvy::dotenv();
     let arguments = Arguments::parse();
-    cli::init_logs(&arguments);
+    let trace = match cli::init_logs(&arguments) {
+        Ok(trace) => trace,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(USAGE);
+        }
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -38,23 +46,43 @@ fn main() -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let mut plan = match Plan::new(&arguments) {
+    let code = runtime.block_on(run(&arguments));
+    // Tasks end with it, and their spans before the trace does.
+    drop(runtime);
+    match trace.map_or(Ok(()), TraceGuard::finish) {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: writing the trace: {error}");
+            ExitCode::from(code.max(FAILED))
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> u8 {
+    let mut plan = match Plan::new(arguments) {
         Ok(plan) => plan,
         Err(error) => {
             tell(&error);
-            return ExitCode::from(USAGE);
+            return USAGE;
         }
     };
-    let succeeded = runtime.block_on(async {
-        tokio::select! {
-            result = plan.execute(&arguments) => result,
-            _ = tokio::signal::ctrl_c() => {
-                eprintln!("interrupted: the server rolls back what was not committed");
-                false
+    if let Some(address) = &arguments.metrics_addr {
+        match metrics_server::serve(address, plan.exposition.clone()).await {
+            Ok(bound) => eprintln!("metrics: http://{bound}/metrics"),
+            Err(error) => {
+                eprintln!("error: cannot serve metrics at {address}: {error}");
+                return USAGE;
             }
         }
-    });
-    ExitCode::from(if succeeded { 0 } else { FAILED })
+    }
+    let succeeded = tokio::select! {
+        result = plan.execute(arguments) => result,
+        _ = tokio::signal::ctrl_c() => {
+            eprintln!("interrupted: the server rolls back what was not committed");
+            false
+        }
+    };
+    if succeeded { 0 } else { FAILED }
 }
 
 impl Plan {
@@ -102,11 +130,13 @@ impl Plan {
 
     async fn run(&self, job: &Job) -> Option<RunReport> {
         let metrics = Arc::new(Metrics::default());
+        let watched = self.exposition.watch(&job.name, metrics.clone());
         let progress = Progress::start(&job.name, metrics.clone());
         let result = self.engine.run(job, metrics).await;
         progress.stop();
         match result {
             Ok(report) => {
+                watched.succeeded();
                 eprintln!(
                     "{}: {} rows into {} in {:.2} s ({:.0} rows/s)",
                     report.module,

@@ -82,19 +82,33 @@ impl Engine {
         let nuls = NulSighting::default();
         let span = tracing::info_span!("run", module = %job.name, table = %job.sink.table);
         let load = self.load(job, &metrics, &counter, &nuls);
-        let result = load.instrument(span).await;
+        let result = load.instrument(span.clone()).await;
         if let Err(error) = result {
             return Err(self.explain(job, error, &nuls));
         }
         let rows_read = counter.total().await;
-        Ok(RunReport::new(
+        let report = RunReport::new(
             &job.name,
             job.sink.table.to_string(),
             rows_read,
             start,
             &metrics,
             &self.config,
-        ))
+        );
+        span.in_scope(|| {
+            tracing::info!(
+                rows_read,
+                rows_written = report.rows_written,
+                wall_seconds = report.wall_seconds,
+                rows_per_second = report.rows_per_second,
+                http_p95_ms = report.http_latency.p95_ms,
+                write_p95_ms = report.write_latency.p95_ms,
+                send_wait_seconds = report.channels.batches.send_wait_seconds,
+                peak_memory_bytes = report.process.peak_memory_bytes,
+                "the load is committed"
+            );
+        });
+        Ok(report)
     }
 
     /// Finds out what a job would do: fetches the samples, plans the query and looks at the

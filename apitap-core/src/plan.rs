@@ -1,5 +1,8 @@
 //! What the files and the command line ask for, and when.
 
+use std::sync::Arc;
+
+use apitap_core::exposition::Exposition;
 use apitap_core::job::Job;
 use apitap_core::module::Module;
 use apitap_core::pipeline_file::PipelineFile;
@@ -13,6 +16,8 @@ use crate::cli::Arguments;
 pub(crate) struct Plan {
     pub(crate) engine: Engine,
     pub(crate) jobs: Vec<(Job, Option<Schedule>)>,
+    /// What the runs measure.
+    pub(crate) exposition: Arc<Exposition>,
     config: Config,
 }
 
@@ -34,6 +39,7 @@ impl Plan {
         Ok(Self {
             jobs: jobs(arguments, &file, &config)?,
             engine: Engine::new(config.clone()),
+            exposition: Arc::default(),
             config,
         })
     }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use futures::Stream;
 
 use crate::activity::Activity;
-use crate::metrics::{Metrics, StageMetrics};
+use crate::metrics::{Metrics, StageMetrics, StageReport};
 
 macro_rules! stages {
     ($($(#[$doc:meta])* $name:ident, $activity:ident, $metrics:expr;)*) => {
@@ -31,6 +31,13 @@ macro_rules! stages {
 
         /// The stages by the names of their functions, as they stand in stacks and in spans.
         pub const ALL: &[(&str, Activity)] = &[$((stringify!($name), Activity::$activity)),*];
+
+        /// What each stage did so far, by the name of its function.
+        pub(crate) fn reports(metrics: &Metrics) -> impl Iterator<Item = (&'static str, StageReport)> {
+            let stages: [(_, fn(&Metrics) -> &StageMetrics); ALL.len()] =
+                [$((stringify!($name), $metrics)),*];
+            stages.into_iter().map(|(name, stage)| (name, stage(metrics).report()))
+        }
 
         /// Runs `work` by the function of its stage; what only waits is no stage.
         fn run<T>(stage: Activity, metrics: &Metrics, work: impl FnOnce() -> T) -> T {

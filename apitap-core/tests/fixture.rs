@@ -1,6 +1,8 @@
 //! What the tests share: a database, an API of given pages, and jobs between them.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use apitap_core::config::{Config, WriteMode};
 use apitap_core::pipeline_file::{Pagination, RetryPolicy, SourceSpec, SslMode, TargetSpec};
@@ -105,10 +107,31 @@ pub(crate) fn target(url: &str) -> TargetSpec {
 
 /// An API that serves `rows` in pages of what is asked for.
 pub(crate) async fn api(rows: Value) -> MockServer {
+    serve(pages_of(rows)).await
+}
+
+/// The same, with each answer late.
+pub(crate) async fn slow_api(rows: Value, delay: Duration) -> MockServer {
+    let pages = pages_of(rows);
+    serve(move |request: &Request| pages(request).set_delay(delay)).await
+}
+
+/// The same, but each page is refused before it is served.
+pub(crate) async fn refusing_api(rows: Value) -> MockServer {
+    let (pages, refused) = (pages_of(rows), Mutex::new(HashSet::new()));
+    let answer = move |request: &Request| match refused.lock().unwrap().insert(request.url.clone())
+    {
+        true => ResponseTemplate::new(503),
+        false => pages(request),
+    };
+    serve(answer).await
+}
+
+fn pages_of(rows: Value) -> impl Fn(&Request) -> ResponseTemplate + Send + Sync {
     let Value::Array(rows) = rows else {
         panic!("rows are an array");
     };
-    let pages = move |request: &Request| {
+    move |request: &Request| {
         let parameter = |name: &str| {
             let mut pairs = request.url.query_pairs();
             pairs
@@ -121,8 +144,7 @@ pub(crate) async fn api(rows: Value) -> MockServer {
         let (page, size) = (parameter("page"), parameter("per_page"));
         let page: Vec<_> = rows.iter().skip((page - 1) * size).take(size).collect();
         ResponseTemplate::new(200).set_body_json(page)
-    };
-    serve(pages).await
+    }
 }
 
 /// An API with exactly these bodies as its pages, and empty ones after them.

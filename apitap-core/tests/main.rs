@@ -9,5 +9,7 @@ mod postgres_faults;
 mod postgres_knobs;
 mod postgres_sql;
 mod postgres_tls;
+mod postgres_watched;
 mod postgres_writers;
+mod project;
 mod source;

@@ -1,75 +1,8 @@
 //! The `apitap` command as a user runs it.
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::{Value, json};
-use wiremock::MockServer;
 
-use crate::fixture::{Fixture, api, target};
-
-struct Project {
-    folder: tempfile::TempDir,
-    _server: MockServer,
-    fixture: Fixture,
-}
-
-impl Project {
-    async fn new(sql: &str) -> Self {
-        let rows = (1..=5)
-            .map(|id| json!({"id": id, "userName": format!("u{id}")}))
-            .collect();
-        let server = api(rows).await;
-        let fixture = Fixture::new().await;
-        let target = target(fixture.database.url());
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("sql")).unwrap();
-        std::fs::write(folder.path().join("sql/users.sql"), sql).unwrap();
-        let yaml = format!(
-            "sources:\n- name: users\n  url: {}\n  table_destination_name: users\n  primary_key_in_dest: id\n  \
-             pagination: {{kind: page_number, page_param: page, per_page_param: per_page}}\n  \
-             retry: {{max_attempts: 1, max_delay_secs: 1, min_delay_secs: 1}}\n\
-             targets:\n- type: postgres\n  name: pg\n  host: {}\n  port: {}\n  database: {}\n  \
-             auth: {{username: {}, password_env: APITAP_TEST_PASSWORD}}\n",
-            server.uri(),
-            target.host,
-            target.port,
-            target.database,
-            target.username
-        );
-        std::fs::write(folder.path().join("pipelines.yaml"), yaml).unwrap();
-        Self {
-            folder,
-            _server: server,
-            fixture,
-        }
-    }
-
-    /// Exit code, standard output, standard error.
-    fn apitap(&self, arguments: &[&str]) -> (i32, String, String) {
-        let password = target(self.fixture.database.url()).password;
-        let output = Command::new(env!("CARGO_BIN_EXE_apitap"))
-            .args(["-m", "sql", "-y", "pipelines.yaml"])
-            .args(arguments)
-            .current_dir(self.path())
-            .env("APITAP_TEST_PASSWORD", password.expose())
-            .env_remove("RUST_LOG")
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (
-            output.status.code().unwrap(),
-            text(output.stdout),
-            text(output.stderr),
-        )
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-}
-
-const USERS: &str = "{{ sink(name=\"pg\") }}\nSELECT id, userName FROM {{ use_source(\"users\") }}";
+use crate::project::{Project, USERS};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_is_loaded_once_and_merged_again() {

@@ -93,7 +93,7 @@ pub fn pages(
     metrics: Arc<Metrics>,
     budget: RowBudget,
 ) -> impl Stream<Item = Result<Page>> + Send + 'static {
-    let span = tracing::debug_span!("source", name = %spec.name);
+    let span = tracing::debug_span!("source", source = %spec.name);
     let run = Fetcher::new(&spec, &config).map(|fetcher| Run {
         span,
         paginator: Paginator::new(spec.pagination.clone(), config.page_rows.get()),

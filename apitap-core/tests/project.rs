@@ -1,0 +1,89 @@
+//! A project of the `apitap` command.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use wiremock::MockServer;
+
+use crate::fixture::{Fixture, api, target};
+
+/// A module that loads every user.
+pub(crate) const USERS: &str =
+    "{{ sink(name=\"pg\") }}\nSELECT id, userName FROM {{ use_source(\"users\") }}";
+
+/// Users 1 to `count`.
+pub(crate) fn users(count: usize) -> Value {
+    (1..=count)
+        .map(|id| json!({"id": id, "userName": format!("u{id}")}))
+        .collect()
+}
+
+/// Modules and a pipeline file, between an API and a database.
+pub(crate) struct Project {
+    folder: tempfile::TempDir,
+    _server: MockServer,
+    pub(crate) fixture: Fixture,
+}
+
+impl Project {
+    /// A module `users` over five users.
+    pub(crate) async fn new(sql: &str) -> Self {
+        Self::over(api(users(5)).await, sql).await
+    }
+
+    /// A module `users` over an API of users.
+    pub(crate) async fn over(server: MockServer, sql: &str) -> Self {
+        let fixture = Fixture::new().await;
+        let target = target(fixture.database.url());
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sql")).unwrap();
+        std::fs::write(folder.path().join("sql/users.sql"), sql).unwrap();
+        let yaml = format!(
+            "sources:\n- name: users\n  url: {}\n  table_destination_name: users\n  primary_key_in_dest: id\n  \
+             pagination: {{kind: page_number, page_param: page, per_page_param: per_page}}\n  \
+             retry: {{max_attempts: 2, max_delay_secs: 1, min_delay_secs: 1}}\n\
+             targets:\n- type: postgres\n  name: pg\n  host: {}\n  port: {}\n  database: {}\n  \
+             auth: {{username: {}, password_env: APITAP_TEST_PASSWORD}}\n",
+            server.uri(),
+            target.host,
+            target.port,
+            target.database,
+            target.username
+        );
+        std::fs::write(folder.path().join("pipelines.yaml"), yaml).unwrap();
+        Self {
+            folder,
+            _server: server,
+            fixture,
+        }
+    }
+
+    /// The command over this project.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let password = target(self.fixture.database.url()).password;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_apitap"));
+        command
+            .args(["-m", "sql", "-y", "pipelines.yaml"])
+            .args(arguments)
+            .current_dir(self.path())
+            .env("APITAP_TEST_PASSWORD", password.expose())
+            .env_remove("RUST_LOG");
+        command
+    }
+
+    /// Exit code, standard output, standard error.
+    pub(crate) fn apitap(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code().unwrap(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
