@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use definition::configured;
 pub use definition::{
-    API_ROUND_TRIP, Arm, Attachment, Definition, POSTGRES_ROUND_TRIP, Parameter, Rows, SCRATCH, Vary,
+    API_ROUND_TRIP, Arm, Attachment, Definition, POSTGRES_ROUND_TRIP, Parameter, Rows, SCRATCH,
+    Vary,
 };
 pub use plan::{ArmPlan, LoadPlan, ScenarioPlan, Setting};
 

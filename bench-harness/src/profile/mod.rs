@@ -35,3 +35,6 @@ pub mod sampler;
 pub mod server;
 pub mod stacks;
 pub mod statistics;
+
+#[cfg(test)]
+pub(crate) mod example;

@@ -233,3 +233,37 @@ fn opened(path: &Path) -> Result<Box<dyn Read>> {
         Box::new(open(path)?)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::example;
+
+    #[test]
+    fn a_profile_comes_back_from_its_folder_whole_or_compressed() {
+        let run = tempfile::tempdir().unwrap();
+        assert_eq!(ProfileRecord::all(run.path()).unwrap(), []);
+        let record = example::record();
+        let folder = record.subject.create(run.path()).unwrap();
+        for load in &record.loads {
+            load.append(&folder).unwrap();
+        }
+        let path = folder.join(RUNS_FILE);
+        // A line that was cut short was never a load.
+        let mut file = File::options().append(true).open(&path).unwrap();
+        file.write_all(b"{\"round\": 9").unwrap();
+        assert_eq!(ProfileRecord::all(run.path()).unwrap(), [record.clone()]);
+
+        let packed = std::process::Command::new("gzip").arg(&path).status();
+        assert!(packed.unwrap().success());
+        assert_eq!(ProfileRecord::read(&folder).unwrap(), record);
+        // A second profile of the scenario takes the place of the first.
+        record.subject.create(run.path()).unwrap();
+        assert!(!folder.join("runs.ndjson.gz").exists());
+    }
+
+    #[test]
+    fn a_folder_has_a_plain_name() {
+        assert_eq!(folder_name("a-a at x=1, y=0.5"), "a-a-at-x-1--y-0-5");
+    }
+}

@@ -348,3 +348,65 @@ pub fn merged(record: &ProfileRecord, arm: usize) -> (Stacks, f64) {
     let cost = per_thousand(cpu, rows) / all.total().max(1) as f64;
     (all, cost)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::budget::Part;
+    use crate::profile::example;
+
+    #[test]
+    fn both_ways_of_telling_stages_agree_and_the_saving_is_found() {
+        let results = ProfileResults::of(&example::record(), 0.95);
+        for arm in &results.arms {
+            let attribution = arm.attribution.as_ref().unwrap();
+            assert!(attribution.disagreeing().is_empty(), "{attribution:?}");
+            let budget = arm.budget.as_ref().unwrap();
+            let parts: f64 = budget.parts.iter().map(|part| part.seconds).sum();
+            assert!((parts - budget.wall_seconds).abs() < 1e-9);
+        }
+        let encode = |arm: usize| {
+            let budget = results.arms[arm].budget.as_ref().unwrap();
+            budget.part(Part::Encode).unwrap().seconds
+        };
+        assert!((encode(0) - 0.3).abs() < 1e-9 && (encode(1) - 0.1).abs() < 1e-9);
+        let names: Vec<&str> = results.functions.iter().map(|one| one.name.as_str()).collect();
+        assert!(names[..3].contains(&"apitap_core::encode::row"), "{names:?}");
+        let largest = &results.crates[0];
+        // 200 ms of 10,000 rows are 20 ms of 1,000.
+        assert_eq!(largest.name, "apitap_core");
+        assert!((largest.difference + 20_000.0).abs() < 500.0, "{largest:?}");
+        assert!(!largest.is_noise());
+        let figures = results.arms[0].figures.unwrap();
+        assert!((figures.rows_per_second - 10_000.0 / 0.66).abs() < 1.0);
+        assert_eq!(results.arms[0].timeline[1].rows_per_second.round(), 50_000.0);
+        assert!(results.arms[0].heap.is_some() && results.arms[1].heap.is_none());
+    }
+
+    #[test]
+    fn what_was_half_seen_is_not_ranked() {
+        let mut record = example::record();
+        for load in &mut record.loads {
+            if let (1, Observed::Sampled(sampled)) = (load.arm, &mut load.seen) {
+                sampled.cpu_seconds *= 2.0;
+            }
+        }
+        let results = ProfileResults::of(&record, 0.95);
+        assert!(results.functions.is_empty() && results.crates.is_empty());
+        assert_eq!(results.uncovered()[0].name, "copy-binary");
+        // The samples now stand for twice the time that the clocks saw.
+        let attribution = results.arms[1].attribution.as_ref().unwrap();
+        assert!(!attribution.disagreeing().is_empty());
+    }
+
+    #[test]
+    fn a_profile_without_loads_says_nothing() {
+        let record = ProfileRecord {
+            loads: Vec::new(),
+            ..example::record()
+        };
+        let results = ProfileResults::of(&record, 0.95);
+        assert!(results.arms.iter().all(|arm| arm.budget.is_none() && arm.sampling.is_none()));
+        assert!(merged(&record, 0).0.is_empty());
+    }
+}

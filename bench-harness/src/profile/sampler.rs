@@ -50,9 +50,15 @@ impl Sampled {
     pub fn outside(cpu_seconds: f64, stacks: Stacks) -> Self {
         let count = |unknown: bool| -> u64 {
             let frames = |stack: &[String]| {
-                stack.iter().filter(|name| !unknown || *name == UNKNOWN).count() as u64
+                stack
+                    .iter()
+                    .filter(|name| !unknown || *name == UNKNOWN)
+                    .count() as u64
             };
-            stacks.iter().map(|(stack, count)| frames(stack) * count).sum()
+            stacks
+                .iter()
+                .map(|(stack, count)| frames(stack) * count)
+                .sum()
         };
         Self {
             frequency_hz: FREQUENCY_HZ,

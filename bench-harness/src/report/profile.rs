@@ -128,3 +128,38 @@ fn sampled(record: &ProfileRecord, arm: usize) -> (u32, f64) {
         Observed::Watched(_) | Observed::Heap(_) => (frequency, seconds),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::example;
+
+    #[test]
+    fn report_of_a_constructed_profile() {
+        let results = [ProfileResults::of(&example::record(), 0.95)];
+        insta::assert_snapshot!(markdown(&results));
+        assert_eq!(in_short(&results).len(), 1);
+    }
+
+    #[test]
+    fn a_page_leads_to_every_picture_that_there_is() {
+        let record = example::record();
+        let page = page(&[ProfileResults::of(&record, 0.95)]).unwrap();
+        for (name, bytes) in pictures(&record).unwrap() {
+            assert!(!bytes.is_empty(), "{name}");
+            let path = format!("copy-vs-insert-on-tuned/{name}");
+            assert!(name.ends_with(".folded") || page.contains(&path), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_samples_there_is_nothing_to_draw() {
+        let record = ProfileRecord {
+            loads: Vec::new(),
+            ..example::record()
+        };
+        assert!(pictures(&record).unwrap().is_empty());
+        let results = [ProfileResults::of(&record, 0.95)];
+        assert!(markdown(&results).contains("No load was watched"));
+    }
+}

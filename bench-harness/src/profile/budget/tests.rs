@@ -1,46 +1,5 @@
-use serde_json::json;
-
 use super::*;
-
-/// A report of a load with these times, its stages' processor seconds as given.
-fn report(times: &[(&[Activity], f64)], cpu: &[(&str, f64)]) -> RunReport {
-    let stage = |name: &str| {
-        let found = cpu.iter().find(|(stage, _)| *stage == name);
-        let seconds = found.map_or(0.0, |(_, seconds)| *seconds);
-        json!({"busy_seconds": seconds, "cpu_seconds": seconds, "wait_seconds": 0.0, "rows": 0})
-    };
-    let latency = json!({"count": 0, "p50_ms": 0.0, "p95_ms": 0.0, "p99_ms": 0.0, "max_ms": 0.0});
-    let channel = json!({
-        "capacity_rows": 1, "messages": 0, "rows": 0, "max_depth_rows": 0,
-        "send_wait_seconds": 0.0, "receive_wait_seconds": 0.0,
-    });
-    let activities: Vec<ActivityTime> = times
-        .iter()
-        .map(|(active, seconds)| ActivityTime {
-            active: active.to_vec(),
-            seconds: *seconds,
-        })
-        .collect();
-    let wall: f64 = times.iter().map(|(_, seconds)| seconds).sum();
-    serde_json::from_value(json!({
-        "module": "m", "table": "t", "rows_read": 1, "rows_written": 1,
-        "wall_seconds": wall, "first_row_seconds": null, "rows_per_second": 1.0,
-        "source_bytes": 0, "write_bytes": 0,
-        "http": {"requests": 0, "retries": 0, "pages": 0},
-        "http_latency": latency, "write_latency": latency,
-        "statements": 0, "flushes": 0,
-        "stages": {
-            "fetch": stage("fetch"), "source": stage("source"), "decode": stage("decode"),
-            "infer": stage("infer"), "transform": stage("transform"), "encode": stage("encode"),
-            "send": stage("send"), "write": stage("write"),
-        },
-        "channels": {"rows": null, "batches": channel},
-        "activities": activities,
-        "process": {"cpu_seconds": cpu.iter().map(|(_, seconds)| seconds).sum::<f64>(), "peak_memory_bytes": null},
-        "config": Config::default(),
-    }))
-    .unwrap()
-}
+use crate::profile::example::report;
 
 fn seen(active: &[Activity], server: ServerState, looks: f64) -> Seen {
     Seen {
@@ -147,7 +106,7 @@ fn the_bottleneck_is_what_the_others_do_not_need() {
         seen(&[Decode, ServerWait], ServerState::Running, 10.0),
         seen(&[Decode], ServerState::Running, 10.0),
     ];
-    let quick_decoder = super::tests::report(
+    let quick_decoder = report(
         &[(&[Decode], 0.5), (&[Decode, ServerWait], 0.5)],
         &[("decode", 0.3)],
     );
