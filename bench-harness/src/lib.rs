@@ -12,6 +12,7 @@
 //! | [`runner`] | one fresh process per sample, in a seeded order, verified after each |
 //! | [`measurement`], [`run_record`] | what a run leaves behind: raw samples and their setting |
 //! | [`stats`], [`results`], [`report`] | pure: samples in, verdicts and text out |
+//! | [`profile`] | where processor time and memory go: stacks, drawings, allocations |
 //! | [`across`] | two stored runs side by side, or why they do not compare |
 //! | [`calibration`] | the noise of a machine, and the thresholds that follow |
 //! | [`cli`], [`worker`] | the `apitap-bench` command, and the process that a sample runs in |
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod environment;
 pub mod experiment;
 pub mod measurement;
+pub mod profile;
 pub mod report;
 pub mod results;
 pub mod run_record;

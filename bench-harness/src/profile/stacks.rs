@@ -38,7 +38,9 @@ impl Stacks {
 
     /// Every stack, outermost frame first.
     pub fn iter(&self) -> impl Iterator<Item = (&[String], u64)> {
-        self.0.iter().map(|(stack, count)| (stack.as_slice(), *count))
+        self.0
+            .iter()
+            .map(|(stack, count)| (stack.as_slice(), *count))
     }
 
     /// All sightings.
@@ -138,7 +140,10 @@ mod tests {
         assert_eq!(all.folded(1.0), "a 2\na;b c;d 4\n");
         assert_eq!(Stacks::parse(&all.folded(1.0)), all);
         let json = serde_json::to_string(&all).unwrap();
-        assert_eq!(json, r#"{"names":["a","b c","d"],"stacks":[[[0],2],[[0,1,2],4]]}"#);
+        assert_eq!(
+            json,
+            r#"{"names":["a","b c","d"],"stacks":[[[0],2],[[0,1,2],4]]}"#
+        );
         assert_eq!(serde_json::from_str::<Stacks>(&json).unwrap(), all);
     }
 
