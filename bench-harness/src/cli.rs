@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod compare;
+mod flamegraph;
 mod profile;
 mod run;
 mod server;
@@ -26,6 +27,7 @@ use crate::runner::output::RunFolder;
 use crate::worker;
 use crate::workload::Workload;
 use calibrate::CalibrateArgs;
+use flamegraph::FlamegraphArgs;
 use profile::ProfileArgs;
 use run::RunArgs;
 use server::ServerArgs;
@@ -121,6 +123,8 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
+    /// Run a command under perf, and draw where its processor time goes
+    Flamegraph(FlamegraphArgs),
     /// Run one job from standard input
     #[command(hide = true)]
     Worker,
@@ -181,6 +185,10 @@ async fn dispatch(command: Command) -> Result<u8> {
             // The command's data ends with the server, so nothing needs to reach the disk.
             options.durable = false;
             let code = Box::pin(with_postgres::run(&options, &command)).await?;
+            return Ok(u8::try_from(code).unwrap_or(FAILED));
+        }
+        Command::Flamegraph(arguments) => {
+            let code = Box::pin(flamegraph::run(arguments)).await?;
             return Ok(u8::try_from(code).unwrap_or(FAILED));
         }
         Command::Worker => worker::run().await?,

@@ -7,5 +7,6 @@ mod compare;
 mod list;
 mod mock_api;
 mod postgres_budget;
+mod postgres_profile;
 mod postgres_run;
 mod report_html;

@@ -7,10 +7,10 @@ use chrono::DateTime;
 use serde_json::json;
 
 use super::budget::{Seen, ServerState};
+use super::heap::{HeapProfile, Site, StageHeap};
 use super::record::{
     HeapLoad, Observed, ProfileRecord, ProfiledLoad, SamplerKind, Subject, WatchedLoad,
 };
-use super::heap::{HeapProfile, Site, StageHeap};
 use super::sampler::Sampled;
 use super::stacks::Stacks;
 use super::statistics::{ServerStatistics, Statement, Wal};
@@ -134,7 +134,10 @@ fn sampled(arm: usize, round: usize) -> Observed {
     Observed::Sampled(Sampled {
         frequency_hz: 100,
         cpu_seconds: [0.52, 0.32][arm],
-        frames: stacks.iter().map(|(stack, count)| stack.len() as u64 * count).sum(),
+        frames: stacks
+            .iter()
+            .map(|(stack, count)| stack.len() as u64 * count)
+            .sum(),
         unknown_frames: 0,
         truncated: 0,
         stacks,

@@ -370,8 +370,15 @@ mod tests {
             budget.part(Part::Encode).unwrap().seconds
         };
         assert!((encode(0) - 0.3).abs() < 1e-9 && (encode(1) - 0.1).abs() < 1e-9);
-        let names: Vec<&str> = results.functions.iter().map(|one| one.name.as_str()).collect();
-        assert!(names[..3].contains(&"apitap_core::encode::row"), "{names:?}");
+        let names: Vec<&str> = results
+            .functions
+            .iter()
+            .map(|one| one.name.as_str())
+            .collect();
+        assert!(
+            names[..3].contains(&"apitap_core::encode::row"),
+            "{names:?}"
+        );
         let largest = &results.crates[0];
         // 200 ms of 10,000 rows are 20 ms of 1,000.
         assert_eq!(largest.name, "apitap_core");
@@ -379,7 +386,10 @@ mod tests {
         assert!(!largest.is_noise());
         let figures = results.arms[0].figures.unwrap();
         assert!((figures.rows_per_second - 10_000.0 / 0.66).abs() < 1.0);
-        assert_eq!(results.arms[0].timeline[1].rows_per_second.round(), 50_000.0);
+        assert_eq!(
+            results.arms[0].timeline[1].rows_per_second.round(),
+            50_000.0
+        );
         assert!(results.arms[0].heap.is_some() && results.arms[1].heap.is_none());
     }
 
@@ -406,7 +416,12 @@ mod tests {
             ..example::record()
         };
         let results = ProfileResults::of(&record, 0.95);
-        assert!(results.arms.iter().all(|arm| arm.budget.is_none() && arm.sampling.is_none()));
+        assert!(
+            results
+                .arms
+                .iter()
+                .all(|arm| arm.budget.is_none() && arm.sampling.is_none())
+        );
         assert!(merged(&record, 0).0.is_empty());
     }
 }

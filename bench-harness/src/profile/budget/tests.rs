@@ -85,7 +85,7 @@ fn without_a_look_at_the_server_its_time_is_a_wait() {
 #[test]
 fn the_bottleneck_is_what_the_others_do_not_need() {
     // Decoding alone takes 0.6 s of a second; the server works beside it for 0.5.
-    let report = report(
+    let decoding = report(
         &[(&[Decode], 0.5), (&[Decode, ServerWait], 0.5)],
         &[("decode", 1.0)],
     );
@@ -93,7 +93,7 @@ fn the_bottleneck_is_what_the_others_do_not_need() {
         seen(&[Decode, ServerWait], ServerState::Running, 10.0),
         seen(&[Decode], ServerState::Idle, 10.0),
     ];
-    let first = budget(&report, &looks, Some(0.5));
+    let first = budget(&decoding, &looks, Some(0.5));
     assert_eq!(first.bottleneck, Part::Decode);
     let decode = first.part(Part::Decode).unwrap();
     // The server needs its half second.
