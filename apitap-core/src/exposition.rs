@@ -1,6 +1,6 @@
 //! What runs measure, in the text format that Prometheus scrapes.
 //!
-//! Nothing is copied while a run goes: a scrape reads its [`Metrics`]. When a run ends, what it counted
+//! Nothing is counted twice while a run goes: a scrape reads its [`Metrics`]. When a run ends, what it counted
 //! is added to the totals of its module, so that no counter goes back when the module runs again.
 
 mod families;

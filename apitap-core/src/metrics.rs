@@ -307,8 +307,18 @@ pub fn thread_cpu() -> Duration {
 pub fn process_usage() -> ProcessUsage {
     ProcessUsage {
         cpu_seconds: cpu_time::ProcessTime::now().as_duration().as_secs_f64(),
+        user_cpu_seconds: user_cpu_seconds(),
         peak_memory_bytes: own_status("VmHWM:"),
     }
+}
+
+/// `/proc/self/stat` has it in ticks of a hundredth of a second, whatever the kernel's own tick is
+/// (`USER_HZ`, proc(5)): the twelfth field after the command, which stands in parentheses.
+fn user_cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks: f64 = fields.split_ascii_whitespace().nth(11)?.parse().ok()?;
+    Some(ticks / 100.0)
 }
 
 /// Memory that this process holds now, where the system says.
@@ -329,6 +339,9 @@ fn own_status(name: &str) -> Option<u64> {
 pub struct ProcessUsage {
     /// User and system time of all threads.
     pub cpu_seconds: f64,
+    /// Of these the user time, to a hundredth of a second; none where `/proc` does not tell.
+    #[serde(default)]
+    pub user_cpu_seconds: Option<f64>,
     /// Peak resident memory; none where `/proc` does not tell.
     pub peak_memory_bytes: Option<u64>,
 }

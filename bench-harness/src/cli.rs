@@ -88,7 +88,7 @@ enum Command {
     /// Find out why one arm is faster: flame graphs, a time budget, and what grew or shrank
     ///
     /// Baseline and first candidate of each experiment are loaded in rounds, sampled and watched, on
-    /// the experiment's presets. Writes profiles/ and report.html into a run's folder of its own.
+    /// the experiment's presets. Writes profiles/index.html into a run's folder of its own.
     Profile(Box<ProfileArgs>),
     /// Render the report of a run again, from its stored samples
     Report {

@@ -78,7 +78,7 @@ async fn a_profile_on_postgres_says_where_the_time_went() {
         let sampling = arm.sampling.unwrap();
         assert_eq!(sampling.loads, 6);
         assert!(sampling.unknown_share < 0.05, "{sampling:?}");
-        assert_eq!(sampling.truncated_share, 0.0);
+        assert_eq!(sampling.truncated_share, Some(0.0));
         let attribution = arm.attribution.as_ref().unwrap();
         let stage = |name: &str| {
             let mut stages = attribution.stages.iter();

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -52,7 +52,7 @@ pub(super) async fn run(FlamegraphArgs { out, command }: FlamegraphArgs) -> Resu
     };
     let duration = begun.elapsed();
 
-    let stacks = recorded(&data).await?;
+    let stacks = perf::read(&data).await?;
     ensure!(
         !stacks.is_empty(),
         "the command used too little processor time for a sample ({} Hz)",
@@ -69,16 +69,6 @@ pub(super) async fn run(FlamegraphArgs { out, command }: FlamegraphArgs) -> Resu
     Ok(status
         .code()
         .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
-}
-
-async fn recorded(data: &Path) -> Result<Stacks> {
-    let printed = Command::from(perf::script(data)).output().await;
-    let printed = printed.context("cannot run perf script")?;
-    if !printed.status.success() {
-        let told = String::from_utf8_lossy(&printed.stderr);
-        bail!("perf script failed: {}", told.trim());
-    }
-    Ok(perf::stacks(&String::from_utf8_lossy(&printed.stdout)))
 }
 
 fn write(out: &Path, title: &str, stacks: &Stacks, duration: Duration) -> Result<()> {

@@ -11,7 +11,7 @@ use super::wrong_usage;
 use crate::experiment::{IDENTICAL, ScenarioPlan};
 use crate::profile::record::SamplerKind;
 use crate::runner::output::RunFolder;
-use crate::runner::profiling::Profiling;
+use crate::runner::profiling::{Profiling, has_profile};
 use crate::runner::session::{self, RunOptions};
 
 /// Rounds of a profile: the exact interval of ten differences reaches 99.8%.
@@ -62,6 +62,11 @@ impl ProfilingArgs {
     }
 }
 
+/// The setting without which the server does not tell how long its reads and writes take.
+pub(super) fn timing() -> (String, String) {
+    ("track_io_timing".to_owned(), "on".to_owned())
+}
+
 /// Profiles baseline and first candidate of the experiments; returns the exit code.
 pub(super) async fn run(arguments: ProfileArgs) -> Result<u8> {
     let selection = &arguments.selection;
@@ -79,6 +84,10 @@ pub(super) async fn run(arguments: ProfileArgs) -> Result<u8> {
     if scenarios.is_empty() {
         wrong_usage("no scenario has such a name; reports and run.json name them");
     }
+    scenarios.retain(has_profile);
+    if scenarios.is_empty() {
+        wrong_usage("both arms of a profile must be the engine: psql has no stages");
+    }
     if !selection.says_rows() {
         for arm in scenarios.iter_mut().flat_map(|plan| &mut plan.arms) {
             arm.rows *= ROWS_TIMES;
@@ -93,8 +102,7 @@ pub(super) async fn run(arguments: ProfileArgs) -> Result<u8> {
         ));
     }
     let mut postgres = arguments.server.options();
-    let timing = ("track_io_timing".to_owned(), "on".to_owned());
-    postgres.extra_settings.push(timing);
+    postgres.extra_settings.push(timing());
     let options = RunOptions {
         profiling: Some(arguments.how.profiling()),
         samples: false,

@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::profile::ProfilingArgs;
+use super::profile::{self, ProfilingArgs};
 use super::server::ServerArgs;
 use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, say, wrong_usage};
 use crate::calibration;
 use crate::environment::postgres::{PostgresOptions, without_password};
 use crate::experiment::{Experiment, IDENTICAL, Scale, ScenarioPlan};
-use crate::report::profile;
+use crate::report::profile::in_short;
 use crate::report::terminal::{self, Colour};
 use crate::report::units::Count;
 use crate::runner::load::Tampering;
 use crate::runner::output::{Profiles, Report};
+use crate::runner::profiling::WrongData;
 use crate::runner::session::{self, EndedBy, Finished, Incomparable, NothingTaken, RunOptions};
 
 /// What to run.
@@ -209,13 +210,17 @@ pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
         }
         named => named.unwrap_or_else(|| calibration::FILE.into()),
     };
+    let mut postgres = arguments.server.options();
+    if arguments.profile {
+        postgres.extra_settings.push(profile::timing());
+    }
     let options = RunOptions {
         confirms: !arguments.no_confirmation && selection.scale() != Scale::Quick,
         calibration: Some(calibration),
         expect_seed: arguments.expect_seed,
         tampering: arguments.tamper,
         profiling: arguments.profile.then(|| arguments.profiling.profiling()),
-        ..selection.options(&experiments, scenarios, arguments.server.options())?
+        ..selection.options(&experiments, scenarios, postgres)?
     };
     let finished = match arguments.resume {
         Some(folder) => Box::pin(session::resume(options, folder)).await,
@@ -227,8 +232,9 @@ pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
 /// The exit code of a run, whether it came to a report or not.
 pub(super) fn ended_or_refused(finished: Result<Finished>) -> Result<u8> {
     match finished {
-        Ok(finished) => Ok(ended(&finished, |folder| {
-            format!("go on with --resume {}", folder.display())
+        Ok(finished) => Ok(ended(&finished, |folder| match finished.report {
+            Some(_) => format!("go on with --resume {}", folder.display()),
+            None => "profile again".to_owned(),
         })),
         Err(error) if error.is::<Incomparable>() => {
             eprintln!(
@@ -258,6 +264,9 @@ pub(super) fn ended(finished: &Finished, next: impl Fn(&Path) -> String) -> u8 {
     match &finished.ended_by {
         Some(EndedBy::Error(error)) => {
             eprintln!("error: {error:#}; the report holds what was measured before");
+            if error.is::<WrongData>() {
+                return WRONG_DATA;
+            }
             code.max(FAILED)
         }
         Some(EndedBy::Interrupt) => {
@@ -286,7 +295,7 @@ pub(super) fn show(report: &Report) {
 
 /// Prints where the time went, and where the pictures are.
 pub(super) fn show_profiles(profiles: &Profiles) {
-    for sentence in profile::in_short(&profiles.results) {
+    for sentence in in_short(&profiles.results) {
         say(sentence);
     }
     say(format_args!("Profiles: {}", profiles.page.display()));

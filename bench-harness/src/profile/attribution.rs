@@ -53,12 +53,13 @@ impl StageCpu {
 
 impl Attribution {
     /// The attribution of sampled loads, each with its engine's report; `None` where there is no
-    /// sample.
+    /// sample, or no clock was read (`observe=off`).
     #[must_use]
     pub fn of(loads: &[(&RunReport, &Sampled)]) -> Option<Self> {
         let samples: u64 = loads.iter().map(|(_, one)| one.stacks.total()).sum();
         let rows: u64 = loads.iter().map(|(report, _)| report.rows_read).sum();
-        if samples == 0 || rows == 0 {
+        let keeps_account = |report: &RunReport| !report.activities.is_empty();
+        if samples == 0 || rows == 0 || !loads.iter().all(|(report, _)| keeps_account(report)) {
             return None;
         }
         let per_thousand = |seconds: f64| seconds * 1e6 / (rows as f64 / 1e3);
@@ -115,7 +116,23 @@ fn clocked(report: &RunReport, stage: &str) -> f64 {
         "infer" => stages.infer,
         "sql" => stages.transform,
         "encode" => stages.encode,
-        _ => stages.send,
+        "send" => stages.send,
+        // A test holds all names against this.
+        _ => return f64::NAN,
     }
     .cpu_seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::example::report;
+
+    #[test]
+    fn every_stage_has_a_clock() {
+        let report = report(&[], &[]);
+        for (name, _) in stage::ALL {
+            assert_eq!(clocked(&report, name), 0.0, "{name}");
+        }
+    }
 }

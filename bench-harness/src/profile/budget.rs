@@ -13,11 +13,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use apitap_core::RunReport;
 use apitap_core::activity::{Activity, ActivitySet, ActivityTime};
-use apitap_core::config::DecodePath;
-use apitap_core::{Config, RunReport};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+mod bound;
+
+use self::bound::Needs;
 
 /// Fewest looks at the server beside one set of activities that are taken for what it did then; with
 /// fewer, all looks beside a like wait stand in.
@@ -215,10 +218,11 @@ pub struct PartTime {
 
 impl Budget {
     /// The budget of an arm with `cores` processors for engine and server; `None` where no load was
-    /// watched.
+    /// watched, or one keeps no account, as with `observe=off`.
     #[must_use]
     pub fn of(loads: &[Watched<'_>], cores: usize) -> Option<Self> {
-        if loads.is_empty() {
+        let keeps_account = |load: &Watched<'_>| !load.report.activities.is_empty();
+        if loads.is_empty() || !loads.iter().all(keeps_account) {
             return None;
         }
         let server = ServerStates::of(loads);
@@ -255,15 +259,12 @@ impl Budget {
                 },
             })
             .collect();
-        let bottleneck = parts.iter().max_by(|a, b| {
-            let by_gain = a.gain_at_most.total_cmp(&b.gain_at_most);
-            by_gain.then(a.seconds.total_cmp(&b.seconds))
-        });
+        let bottleneck = ranked(&parts).first().map(|part| part.part);
         Some(Self {
             loads: loads.len(),
             looks: server.looks,
             wall_seconds,
-            bottleneck: bottleneck.map_or(Part::Unexplained, |part| part.part),
+            bottleneck: bottleneck.unwrap_or(Part::Unexplained),
             parts,
         })
     }
@@ -285,17 +286,20 @@ impl Budget {
     /// left out.
     #[must_use]
     pub fn ranked(&self) -> Vec<&PartTime> {
-        let mut ranked: Vec<&PartTime> = self
-            .parts
-            .iter()
-            .filter(|one| one.part != Part::Unexplained)
-            .collect();
-        ranked.sort_by(|a, b| {
-            let by_gain = b.gain_at_most.total_cmp(&a.gain_at_most);
-            by_gain.then(b.seconds.total_cmp(&a.seconds))
-        });
-        ranked
+        ranked(&self.parts)
     }
+}
+
+fn ranked(parts: &[PartTime]) -> Vec<&PartTime> {
+    let mut ranked: Vec<&PartTime> = parts
+        .iter()
+        .filter(|one| one.part != Part::Unexplained)
+        .collect();
+    ranked.sort_by(|a, b| {
+        let by_gain = b.gain_at_most.total_cmp(&a.gain_at_most);
+        by_gain.then(b.seconds.total_cmp(&a.seconds))
+    });
+    ranked
 }
 
 /// The parts that are at work in a moment, *unexplained* if there is none.
@@ -359,119 +363,6 @@ impl ServerStates {
             .iter()
             .map(|(state, looks)| (*state, looks / all))
             .collect()
-    }
-}
-
-/// What each resource needs for itself, whatever the others do.
-struct Needs {
-    /// Parts that one resource serves one after the other, each with its seconds.
-    chains: Vec<Vec<(Part, f64)>>,
-    /// Processor time of each part, and of what belongs to none.
-    cpu: Vec<(Option<Part>, f64)>,
-    cores: f64,
-}
-
-impl Needs {
-    fn of(loads: &[Watched<'_>], active: &dyn Fn(Part) -> f64, cores: usize) -> Self {
-        let count = loads.len() as f64;
-        let mean = |of: &dyn Fn(&Watched<'_>) -> f64| loads.iter().map(of).sum::<f64>() / count;
-        let stage = |of: &dyn Fn(&RunReport) -> f64| mean(&|load| of(load.report));
-        let fetch = stage(&|report| report.stages.fetch.cpu_seconds);
-        let scan = stage(&|report| report.stages.source.cpu_seconds);
-        let decode = stage(&|report| report.stages.decode.cpu_seconds);
-        let infer = stage(&|report| report.stages.infer.cpu_seconds);
-        let sql = stage(&|report| report.stages.transform.cpu_seconds);
-        let encode = stage(&|report| report.stages.encode.cpu_seconds);
-        let send = stage(&|report| report.stages.send.cpu_seconds);
-        let client = stage(&|report| report.process.cpu_seconds);
-        let known = fetch + scan + decode + infer + sql + encode + send;
-        let server = mean(&|load| load.server_cpu_seconds.unwrap_or_default());
-        let requests = mean(&|load| {
-            let times = load.report.activities.iter();
-            let with = times.filter(|time| time.active.contains(&Activity::Request));
-            with.map(|time| time.seconds).sum()
-        });
-        let Width {
-            requests: requests_at_once,
-            decoders,
-            lanes,
-            connections,
-        } = Width::of(&loads[0].report.config);
-        Self {
-            chains: vec![
-                vec![(Part::HttpWait, requests)],
-                vec![
-                    (Part::Fetch, fetch / requests_at_once),
-                    (Part::Scan, scan / requests_at_once),
-                ],
-                vec![
-                    (Part::Infer, infer),
-                    (Part::Decode, decode / decoders),
-                    (Part::Sql, sql / lanes),
-                ],
-                vec![(Part::Encode, encode / connections)],
-                vec![(Part::Send, send / connections)],
-                vec![
-                    (
-                        Part::ServerCpu,
-                        server.min(active(Part::ServerCpu)) / connections,
-                    ),
-                    (Part::ServerIo, active(Part::ServerIo) / connections),
-                ],
-            ],
-            cpu: vec![
-                (Some(Part::Fetch), fetch),
-                (Some(Part::Scan), scan),
-                (Some(Part::Decode), decode),
-                (Some(Part::Infer), infer),
-                (Some(Part::Sql), sql),
-                (Some(Part::Encode), encode),
-                (Some(Part::Send), send),
-                (Some(Part::ServerCpu), server),
-                (None, (client - known).max(0.0)),
-            ],
-            cores: cores.max(1) as f64,
-        }
-    }
-
-    /// The least wall time without `part`.
-    fn without(&self, part: Part) -> f64 {
-        let chain = |parts: &Vec<(Part, f64)>| -> f64 {
-            let others = parts.iter().filter(|(one, _)| *one != part);
-            others.map(|(_, seconds)| seconds).sum()
-        };
-        let processors: f64 = self
-            .cpu
-            .iter()
-            .filter(|(one, _)| *one != Some(part))
-            .map(|(_, seconds)| seconds)
-            .sum();
-        let longest = self.chains.iter().map(chain).fold(0.0, f64::max);
-        longest.max(processors / self.cores)
-    }
-}
-
-/// How many of each there are at once.
-struct Width {
-    requests: f64,
-    decoders: f64,
-    lanes: f64,
-    connections: f64,
-}
-
-impl Width {
-    fn of(config: &Config) -> Self {
-        let lanes = config.transform.partitions.get() as f64;
-        Self {
-            requests: config.source.concurrency.get() as f64,
-            // On the rows path one task parses and another gathers.
-            decoders: match config.decode.path {
-                DecodePath::Rows => 2.0 * lanes,
-                DecodePath::Tape => lanes,
-            },
-            lanes,
-            connections: config.write.connections.get() as f64,
-        }
     }
 }
 

@@ -139,7 +139,7 @@ fn sampled(arm: usize, round: usize) -> Observed {
             .map(|(stack, count)| stack.len() as u64 * count)
             .sum(),
         unknown_frames: 0,
-        truncated: 0,
+        truncated: Some(0),
         stacks,
     })
 }

@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use backtrace::SymbolName;
@@ -46,11 +47,32 @@ fn record_by(perf: &OsStr, data: &Path, program: &OsStr, arguments: &[OsString])
 ///
 /// Inlined functions count to those that they are inlined into: perf 6.1 asks `addr2line`, which
 /// takes seconds to read a program of this size.
-pub fn script(data: &Path) -> Command {
+fn script(data: &Path) -> Command {
     let mut command = Command::new("perf");
     command.args(["script", "--no-inline", "-F", "ip,sym", "-i"]);
     command.arg(data);
     command
+}
+
+/// Longest that perf may take to print its samples: it unwinds some hundred a second.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The stacks in `data`.
+///
+/// # Errors
+/// When perf cannot print them, or not in time.
+pub async fn read(data: &Path) -> Result<Stacks> {
+    let mut command = tokio::process::Command::from(script(data));
+    let printed = command.kill_on_drop(true).output();
+    let printed = tokio::time::timeout(SCRIPT_TIMEOUT, printed)
+        .await
+        .with_context(|| format!("perf script did not end within {SCRIPT_TIMEOUT:?}"))?
+        .context("cannot run perf script")?;
+    if !printed.status.success() {
+        let told = String::from_utf8_lossy(&printed.stderr);
+        bail!("perf script failed: {}", told.trim());
+    }
+    Ok(stacks(&String::from_utf8_lossy(&printed.stdout)))
 }
 
 /// Checks that perf is here and may sample.
@@ -91,7 +113,7 @@ fn availability_of(perf: &OsStr) -> Result<()> {
 /// Not by inferno, which would take `fn() -> T` in a name for an inlined call, and put the name of
 /// the thread before the stack.
 #[must_use]
-pub fn stacks(script: &str) -> Stacks {
+fn stacks(script: &str) -> Stacks {
     let mut stacks = Stacks::default();
     let mut stack = Stack::new();
     for line in script.lines().chain([""]) {

@@ -154,6 +154,8 @@ impl Subject {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let text = serde_json::to_string_pretty(self).context("cannot serialise the profile")?;
         whole_file::write(&folder.join(SUBJECT_FILE), &(text + "\n"))?;
+        // A profile that ends before its first load is one without loads.
+        whole_file::write(&folder.join(RUNS_FILE), "")?;
         Ok(folder)
     }
 }
@@ -227,7 +229,7 @@ fn opened(path: &Path) -> Result<Box<dyn Read>> {
     let compressed = path.with_added_extension("gz");
     let open =
         |path: &Path| File::open(path).with_context(|| format!("cannot open {}", path.display()));
-    Ok(if !path.exists() && compressed.exists() {
+    Ok(if compressed.exists() {
         Box::new(GzDecoder::new(open(&compressed)?))
     } else {
         Box::new(open(path)?)
@@ -259,7 +261,7 @@ mod tests {
         assert_eq!(ProfileRecord::read(&folder).unwrap(), record);
         // A second profile of the scenario takes the place of the first.
         record.subject.create(run.path()).unwrap();
-        assert!(!folder.join("runs.ndjson.gz").exists());
+        assert_eq!(ProfileRecord::read(&folder).unwrap().loads, []);
     }
 
     #[test]

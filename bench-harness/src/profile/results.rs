@@ -74,8 +74,8 @@ pub struct Sampling {
     pub coverage: f64,
     /// Frames without a name ÷ all frames.
     pub unknown_share: f64,
-    /// Samples that lack their outermost frames ÷ all samples.
-    pub truncated_share: f64,
+    /// Samples that lack their outermost frames ÷ all samples; absent where the sampler does not tell.
+    pub truncated_share: Option<f64>,
     /// Processor time of the engine in µs per 1,000 rows.
     pub cpu: f64,
     /// Median wall time of the sampled loads ÷ that of the watched ones: what sampling costs.
@@ -233,7 +233,11 @@ impl Sampling {
             coverage: samples / called_for,
             unknown_share: sum(&|one| one.unknown_frames as f64)
                 / sum(&|one| one.frames as f64).max(1.0),
-            truncated_share: sum(&|one| one.truncated as f64) / samples,
+            truncated_share: sampled
+                .iter()
+                .map(|(_, one)| one.truncated)
+                .sum::<Option<u64>>()
+                .map(|truncated| truncated as f64 / samples),
             cpu: per_thousand(sum(&|one| one.cpu_seconds), rows),
             overhead: median(&walls.collect::<Vec<_>>())
                 .zip(median(&plain.collect::<Vec<_>>()))

@@ -38,14 +38,15 @@ pub struct Sampled {
     pub frames: u64,
     /// Frames without a name.
     pub unknown_frames: u64,
-    /// Samples whose outermost frames are missing.
-    pub truncated: u64,
+    /// Samples whose outermost frames are missing; absent where the sampler does not tell.
+    pub truncated: Option<u64>,
     /// Stacks, outermost frame first.
     pub stacks: Stacks,
 }
 
 impl Sampled {
-    /// What a sampler outside of the process saw of `cpu_seconds` of it, at [`FREQUENCY_HZ`].
+    /// What a sampler outside of the process saw of `cpu_seconds` of its user time, at
+    /// [`FREQUENCY_HZ`].
     #[must_use]
     pub fn outside(cpu_seconds: f64, stacks: Stacks) -> Self {
         let count = |unknown: bool| -> u64 {
@@ -65,7 +66,7 @@ impl Sampled {
             cpu_seconds,
             frames: count(false),
             unknown_frames: count(true),
-            truncated: 0,
+            truncated: None,
             stacks,
         }
     }
@@ -85,7 +86,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Begins to sample this process. Must be called before it starts threads of its own.
+    /// Begins to sample this process. Must be called before it does anything else.
     ///
     /// # Errors
     /// When the signal handler cannot be installed, or a sampler runs already.
@@ -112,12 +113,13 @@ impl Sampler {
         let report = self.guard.report().build_unresolved();
         let report = report.context("cannot read the samples")?;
         let mut names = Names::default();
+        let mut truncated = 0;
         let mut sampled = Sampled {
             frequency_hz: self.frequency_hz,
             cpu_seconds,
             frames: 0,
             unknown_frames: 0,
-            truncated: 0,
+            truncated: None,
             stacks: Stacks::default(),
         };
         for (sample, count) in &report.data {
@@ -132,10 +134,11 @@ impl Sampler {
             let unknown = stack.iter().filter(|name| *name == UNKNOWN).count();
             sampled.unknown_frames += count * unknown as u64;
             if sample.frames.len() >= MAX_FRAMES {
-                sampled.truncated += count;
+                truncated += count;
             }
             sampled.stacks.add(stack, count);
         }
+        sampled.truncated = Some(truncated);
         Ok(sampled)
     }
 }

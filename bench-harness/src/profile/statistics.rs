@@ -11,8 +11,8 @@ const STATEMENTS: i64 = 5;
 /// Characters of a statement's text that are kept: an INSERT of thousands of rows has a long one.
 const TEXT_CHARS: usize = 120;
 
-/// Counts of the whole server between two readings. Nothing else works on it but the harness's own
-/// questions.
+/// Counts between two readings just before and after a load: WAL and files of the whole server,
+/// statements of the database. The harness's own looks at the server are among them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerStatistics {
@@ -46,8 +46,8 @@ pub struct Io {
     pub writes: f64,
     /// That made a relation longer.
     pub extends: f64,
-    /// Seconds in these, where `track_io_timing` is on.
-    pub seconds: f64,
+    /// Seconds in these; absent where `track_io_timing` is off.
+    pub seconds: Option<f64>,
 }
 
 /// A statement by its normalised text.
@@ -112,7 +112,10 @@ impl Before {
                 reads: now.reads - before.reads,
                 writes: now.writes - before.writes,
                 extends: now.extends - before.extends,
-                seconds: now.seconds - before.seconds,
+                seconds: now
+                    .seconds
+                    .zip(before.seconds)
+                    .map(|(now, before)| now - before),
             }),
             statements: match self.statements {
                 true => statements(client).await?,
@@ -154,8 +157,9 @@ async fn io(client: &Client) -> Result<Option<Io>> {
     }
     let query = "SELECT coalesce(sum(reads), 0)::float8, coalesce(sum(writes), 0)::float8, \
                         coalesce(sum(extends), 0)::float8, \
-                        (coalesce(sum(read_time), 0) + coalesce(sum(write_time), 0) \
-                         + coalesce(sum(extend_time), 0) + coalesce(sum(fsync_time), 0))::float8 / 1e3 \
+                        CASE WHEN current_setting('track_io_timing')::boolean THEN \
+                            (coalesce(sum(read_time), 0) + coalesce(sum(write_time), 0) \
+                             + coalesce(sum(extend_time), 0) + coalesce(sum(fsync_time), 0))::float8 / 1e3 END \
                  FROM pg_stat_io WHERE backend_type = 'client backend'";
     let row = client.query_one(query, &[]).await?;
     Ok(Some(Io {
@@ -169,7 +173,7 @@ async fn io(client: &Client) -> Result<Option<Io>> {
 async fn statements(client: &Client) -> Result<Vec<Statement>> {
     let query = "SELECT query, calls::float8, total_exec_time / 1e3, rows::float8 \
                  FROM pg_stat_statements \
-                 WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+                 WHERE query NOT LIKE '%pg_stat_%' AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) \
                  ORDER BY total_exec_time DESC LIMIT $1";
     let rows = client.query(query, &[&STATEMENTS]).await?;
     rows.iter()

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::time::TimeVal;
+use nix::unistd::Pid;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -64,6 +66,7 @@ pub(super) async fn run(command: &mut Command, input: &[u8], limit: Duration) ->
         .spawn()
         .with_context(|| format!("cannot start {program}"))?;
     let stdin = child.stdin.take();
+    let _group = Group(child.id());
     let ended = async {
         if let Some(mut stdin) = stdin {
             // A process that ends without reading says more by its exit than the broken pipe does.
@@ -92,6 +95,20 @@ pub(super) async fn run(command: &mut Command, input: &[u8], limit: Duration) ->
                 .saturating_sub(before.involuntary_switches),
         },
     })
+}
+
+/// The process group of a child. Dropped, it is killed: a profiler that is given up must not leave
+/// the process that it ran.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let Some(id) = self.0.and_then(|id| i32::try_from(id).ok()) else {
+            return;
+        };
+        // As a rule nobody is left in it.
+        let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +142,35 @@ mod tests {
             message.contains("exit status: 3: no such host"),
             "{message}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_process_started_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let script = format!(
+            "sleep 60 & echo $! >{0}.part; mv {0}.part {0}; wait",
+            file.display()
+        );
+        let limit = Duration::from_millis(500);
+        run(&mut shell(&script), b"", limit).await.unwrap_err();
+        let pid: i32 = std::fs::read_to_string(&file)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let is_gone = || {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            // One that nobody has waited for yet is dead too.
+            state.map_or(true, |stat| stat.contains(") Z "))
+        };
+        for _ in 0..100 {
+            if is_gone() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("process {pid} outlives the one that started it");
     }
 
     #[tokio::test]

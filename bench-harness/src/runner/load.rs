@@ -16,6 +16,7 @@ use super::verify::{Check, verify};
 use crate::environment::cpu::CpuTimes;
 use crate::environment::postgres::connect;
 use crate::measurement::{Measurements, Outcome};
+use crate::profile::statistics::{self, ServerStatistics};
 use crate::run_record::Verification;
 use crate::worker::WorkerJob;
 use crate::workload::{Psql, quote_table};
@@ -230,6 +231,8 @@ pub(super) enum Loaded {
         seen: Surroundings,
         /// What landed.
         landed: Verification,
+        /// What the server counted; none where nobody asked.
+        counted: Option<ServerStatistics>,
     },
     /// It did not end well, landed something else, or was spoiled.
     Not(Outcome),
@@ -240,10 +243,15 @@ impl Loader {
     async fn load(
         &mut self,
         arm: usize,
+        counts: bool,
         process: impl AsyncFnOnce(&Self) -> Result<Ended>,
         then: impl AsyncFnOnce(&Self) -> Result<()>,
     ) -> Result<Loaded> {
         self.reset(arm).await?;
+        let statistics = match counts {
+            true => Some(statistics::Before::read(&self.client).await?),
+            false => None,
+        };
         let Target {
             postmaster, table, ..
         } = &self.target;
@@ -252,6 +260,10 @@ impl Loader {
         let machine = CpuTimes::now()?;
         let seen = before.until(machine, &self.client, *postmaster, table);
         let seen = seen.await.context("cannot read what the server did")?;
+        let counted = match statistics {
+            Some(before) => Some(before.since(&self.client).await?),
+            None => None,
+        };
         let failed = |error: anyhow::Error| {
             Loaded::Not(Outcome::Failed {
                 reason: format!("{error:#}"),
@@ -276,6 +288,7 @@ impl Loader {
                 ended,
                 seen,
                 landed,
+                counted,
             },
         })
     }
@@ -290,13 +303,8 @@ impl Loader {
             bail!("psql has no stages to profile");
         };
         let job = job.clone();
-        self.load(arm, async |_| process(&job).await, async |_| Ok(()))
+        self.load(arm, true, async |_| process(&job).await, async |_| Ok(()))
             .await
-    }
-
-    /// A connection to the database, for questions before and after a load.
-    pub(super) fn client(&self) -> &Client {
-        &self.client
     }
 }
 
@@ -315,6 +323,7 @@ impl Executor for Loader {
         let arm = step.arm;
         let loaded = self.load(
             arm,
+            false,
             async |loader| loader.run(arm).await,
             async |loader| loader.tamper(step).await,
         );
@@ -324,6 +333,7 @@ impl Executor for Loader {
                 ended,
                 seen,
                 landed,
+                ..
             } => (ended, seen, landed),
         };
         let measured = self.measurements(arm, &ended, &seen, landed.rows).await;

@@ -1,13 +1,13 @@
 //! Profiles of two arms: loads that are looked at, in rounds.
 //!
 //! In each round both arms are loaded, sampled and then watched, the arm that goes first changing from
-//! round to round. A load that is spoiled, fails or hangs is taken again; what is missing in the end
-//! is missing in both ways of counting, and the report says how many loads there are.
+//! round to round. A load that is spoiled, fails or hangs is taken again; the report says how many
+//! are missing in the end.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use apitap_core::RunReport;
 use tokio::process::Command;
 
@@ -22,8 +22,8 @@ use crate::profile::heap::HeapProfile;
 use crate::profile::perf;
 use crate::profile::record::{HeapLoad, Observed, ProfiledLoad, SamplerKind, WatchedLoad};
 use crate::profile::sampler::Sampled;
-use crate::profile::stacks::Stacks;
-use crate::profile::statistics::Before;
+use crate::profile::statistics::ServerStatistics;
+use crate::report::units::Count;
 use crate::run_record::Scenario;
 use crate::worker::{Watch, WatchedReport, WorkerJob};
 
@@ -45,7 +45,7 @@ pub struct Profiling {
 }
 
 /// Whether two arms of `plan` can be profiled: both must be the engine.
-pub(super) fn has_profile(plan: &ScenarioPlan) -> bool {
+pub(crate) fn has_profile(plan: &ScenarioPlan) -> bool {
     let engine = |arm: Option<&crate::experiment::ArmPlan>| {
         arm.is_some_and(|arm| matches!(arm.load, LoadPlan::Engine { .. }))
     };
@@ -64,6 +64,12 @@ pub(super) async fn profile(
         arms: plan.arms.iter().take(2).cloned().collect(),
         ..plan.clone()
     };
+    if profiling.sampler == SamplerKind::Perf {
+        perf::availability()?;
+    }
+    if profiling.heap_rows.is_some() {
+        heap_program(&place.program)?;
+    }
     let work = async {
         let rounds = Rounds {
             of: profiling.rounds,
@@ -89,9 +95,6 @@ struct Rounds {
 
 impl Rounds {
     async fn take(self, plan: &ScenarioPlan, place: &Place, folder: &Path) -> Result<()> {
-        if self.sampler == SamplerKind::Perf {
-            perf::availability()?;
-        }
         let mut prepared = prepare(&mut Scenario::planned(plan.clone()), place.clone()).await?;
         let mut profiler = Profiler {
             loader: &mut prepared.loader,
@@ -99,10 +102,14 @@ impl Rounds {
             folder,
             sampler: self.sampler,
             limits: [SAMPLE_TIMEOUT; 2],
+            missing: 0,
         };
         let done = profiler.rounds(plan, self.of).await;
+        let missing = profiler.missing;
         prepared.stop().await;
-        done
+        done?;
+        ensure!(missing == 0, "{} missing", Count::of(missing, "load"));
+        Ok(())
     }
 }
 
@@ -120,11 +127,20 @@ async fn heap(plan: &ScenarioPlan, place: &Place, folder: &Path, rows: u64) -> R
         folder,
         sampler: SamplerKind::Pprof,
         limits: [SAMPLE_TIMEOUT; 2],
+        missing: 0,
     };
-    for arm in 0..2 {
-        profiler.take(0, arm, Way::Heap).await?;
+    let mut done = profiler.take(0, 0, Way::Heap).await;
+    if done.is_ok() {
+        done = profiler.take(0, 1, Way::Heap).await;
     }
+    let missing = profiler.missing;
     prepared.stop().await;
+    done?;
+    ensure!(
+        missing == 0,
+        "{} missing",
+        Count::of(missing, "heap profile")
+    );
     Ok(())
 }
 
@@ -135,7 +151,21 @@ struct Profiler<'a> {
     sampler: SamplerKind,
     /// How long a load of each arm may take.
     limits: [Duration; 2],
+    /// Loads that did not count, however often they were taken.
+    missing: usize,
 }
+
+/// A profiled load landed other rows than it must.
+#[derive(Debug)]
+pub struct WrongData(String);
+
+impl std::fmt::Display for WrongData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a profiled load is wrong: {}", self.0)
+    }
+}
+
+impl std::error::Error for WrongData {}
 
 /// A way of looking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,7 +205,7 @@ impl Profiler<'_> {
             match self.attempt(round, arm, way).await? {
                 Ok(Some(load)) => return load.append(self.folder),
                 Ok(None) => return Ok(()),
-                Err(Outcome::WrongData { reason }) => bail!("a profiled load is wrong: {reason}"),
+                Err(Outcome::WrongData { reason }) => bail!(WrongData(reason)),
                 Err(Outcome::Failed { reason: why } | Outcome::Void { reason: why }) => {
                     reason = why
                 }
@@ -210,7 +240,6 @@ impl Profiler<'_> {
         let data = files.path().join("seen");
         let by_perf = way == Way::Sampled && self.sampler == SamplerKind::Perf;
         let (watch, mut command) = self.command(way, &data)?;
-        let statistics = Before::read(self.loader.client()).await?;
         let limit = self.limits[arm];
         let process = async |job: &WorkerJob| -> Result<Ended> {
             let job = WorkerJob {
@@ -219,40 +248,29 @@ impl Profiler<'_> {
             };
             run_worker(&mut command, &job, limit).await
         };
-        let (ended, surroundings) = match self.loader.load_by(arm, process).await? {
+        let (ended, surroundings, counted) = match self.loader.load_by(arm, process).await? {
             Loaded::Not(outcome) => return Ok(Err(outcome)),
-            Loaded::Well { ended, seen, .. } => (ended, seen),
+            Loaded::Well {
+                ended,
+                seen,
+                counted,
+                ..
+            } => (ended, seen, counted),
         };
         if way == Way::Plain {
             return Ok(Ok(None));
         }
-        let server = statistics.since(self.loader.client()).await?;
-        let (report, seen) = match way {
-            Way::Heap => {
-                let report = plain_report(&ended)?;
-                let profile = HeapProfile::read(&data, HEAP_SITES)?;
-                let rows = report.rows_read;
-                (report, Observed::Heap(HeapLoad { rows, profile }))
-            }
-            Way::Sampled if by_perf => {
-                let report = plain_report(&ended)?;
-                let stacks = perf_stacks(&data).await?;
-                let sampled = Sampled::outside(report.process.cpu_seconds, stacks);
-                (report, Observed::Sampled(sampled))
-            }
-            _ => {
-                let parse = "the worker's report is not its own";
-                let watched: WatchedReport =
-                    serde_json::from_slice(&ended.stdout).context(parse)?;
-                let seen = match watched.sampled {
-                    Some(sampled) => Observed::Sampled(sampled),
-                    None => Observed::Watched(WatchedLoad {
-                        looks: watched.looks,
-                        timeline: watched.timeline,
-                        server,
-                    }),
-                };
-                (watched.report, seen)
+        let observed = match way {
+            Way::Heap => allocations(&ended, &data),
+            Way::Sampled if by_perf => sampled_by_perf(&ended, &data).await,
+            _ => told_by_worker(&ended, counted.unwrap_or_default()),
+        };
+        let (report, seen) = match observed {
+            Ok(observed) => observed,
+            Err(error) => {
+                return Ok(Err(Outcome::Failed {
+                    reason: format!("{error:#}"),
+                }));
             }
         };
         Ok(Ok(Some(ProfiledLoad {
@@ -284,14 +302,7 @@ impl Profiler<'_> {
             }
             Way::Sampled => (Watch::Stacks, worker),
             Way::Heap => {
-                let beside = program.with_file_name(HEAP_PROGRAM);
-                if !beside.exists() {
-                    bail!(
-                        "{} is not there: build the workspace's programs with --bins",
-                        beside.display()
-                    );
-                }
-                let mut command = Command::new(beside);
+                let mut command = Command::new(heap_program(program)?);
                 command.arg(data);
                 (Watch::Nothing, command)
             }
@@ -302,6 +313,17 @@ impl Profiler<'_> {
 /// The program that looks at allocations, beside this one.
 const HEAP_PROGRAM: &str = "apitap-bench-heap";
 
+/// Its path, if it is there.
+fn heap_program(program: &Path) -> Result<PathBuf> {
+    let beside = program.with_file_name(HEAP_PROGRAM);
+    ensure!(
+        beside.exists(),
+        "{} is not there: build the workspace's programs with --bins",
+        beside.display()
+    );
+    Ok(beside)
+}
+
 /// Functions that are kept of each stage that allocates.
 const HEAP_SITES: usize = 10;
 
@@ -309,13 +331,32 @@ fn plain_report(ended: &Ended) -> Result<RunReport> {
     serde_json::from_slice(&ended.stdout).context("the worker's report is not the engine's")
 }
 
-/// The stacks in a file of perf's.
-async fn perf_stacks(data: &Path) -> Result<Stacks> {
-    let output = Command::from(perf::script(data)).output().await;
-    let output = output.context("cannot run perf script")?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        bail!("perf script: {}", text.trim());
-    }
-    Ok(perf::stacks(&String::from_utf8_lossy(&output.stdout)))
+fn allocations(ended: &Ended, data: &Path) -> Result<(RunReport, Observed)> {
+    let report = plain_report(ended)?;
+    let profile = HeapProfile::read(data, HEAP_SITES)?;
+    let rows = report.rows_read;
+    Ok((report, Observed::Heap(HeapLoad { rows, profile })))
+}
+
+async fn sampled_by_perf(ended: &Ended, data: &Path) -> Result<(RunReport, Observed)> {
+    let report = plain_report(ended)?;
+    // It samples the user's side alone.
+    let user = report.process.user_cpu_seconds;
+    let user = user.context("/proc does not tell the user time, which perf samples")?;
+    let sampled = Sampled::outside(user, perf::read(data).await?);
+    Ok((report, Observed::Sampled(sampled)))
+}
+
+fn told_by_worker(ended: &Ended, server: ServerStatistics) -> Result<(RunReport, Observed)> {
+    let parse = "the worker's report is not its own";
+    let watched: WatchedReport = serde_json::from_slice(&ended.stdout).context(parse)?;
+    let seen = match watched.sampled {
+        Some(sampled) => Observed::Sampled(sampled),
+        None => Observed::Watched(WatchedLoad {
+            looks: watched.looks,
+            timeline: watched.timeline,
+            server,
+        }),
+    };
+    Ok((watched.report, seen))
 }

@@ -240,13 +240,14 @@ async fn go(
         Ok(Ending::Interrupted) => Some(EndedBy::Interrupt),
         Err(error) => Some(EndedBy::Error(error)),
     };
+    let report = match session.options.samples || session.folder.has_samples() {
+        true => Some(session.folder.report()?),
+        false => None,
+    };
     Ok(Finished {
         folder: session.folder.path().to_owned(),
+        report,
         profiles: session.folder.profiles()?,
-        report: match session.options.samples || session.folder.has_samples() {
-            true => Some(session.folder.report()?),
-            false => None,
-        },
         ended_by,
     })
 }
@@ -356,6 +357,7 @@ impl Session {
             .filter(|plan| plan.experiment != IDENTICAL || !self.options.samples)
             .cloned()
             .collect();
+        let mut first_error: Option<anyhow::Error> = None;
         for (nth, plan) in chosen.iter().enumerate() {
             eprintln!("profiling {} ({} of {})", plan.name, nth + 1, chosen.len());
             let taken = self.in_own_database(plan, async |session, place| {
@@ -374,15 +376,17 @@ impl Session {
                 let mut interrupt = session.interrupt.clone();
                 Box::pin(profile(plan, place, folder, profiling, &mut interrupt)).await
             });
-            if taken
-                .await
-                .with_context(|| format!("profile of {}", plan.name))?
-                == Ending::Interrupted
-            {
-                return Ok(Ending::Interrupted);
+            match taken.await {
+                Ok(Ending::Interrupted) => return Ok(Ending::Interrupted),
+                Ok(Ending::Complete) => {}
+                Err(error) => {
+                    let error = error.context(format!("profile of {}", plan.name));
+                    eprintln!("error: {error:#}; going on with the next");
+                    first_error.get_or_insert(error);
+                }
             }
         }
-        Ok(Ending::Complete)
+        first_error.map_or(Ok(Ending::Complete), Err)
     }
 
     /// A database of its own keeps one scenario's catalogue bloat from the next.

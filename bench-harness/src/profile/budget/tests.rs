@@ -118,3 +118,32 @@ fn the_bottleneck_is_what_the_others_do_not_need() {
 fn nothing_is_said_of_loads_that_were_not_watched() {
     assert_eq!(Budget::of(&[], 2), None);
 }
+
+#[test]
+fn looking_through_pages_is_not_what_the_api_needs() {
+    use Activity::Scan;
+    // One request at a time: a millisecond of the API, then five of looking through its page.
+    let scanned = report(
+        &[
+            (&[PageWait, Request], 0.1),
+            (&[Scan, PageWait, Request], 0.5),
+            (&[Decode], 0.2),
+        ],
+        &[("source", 0.5), ("decode", 0.2)],
+    );
+    let budget = budget(&scanned, &[], None);
+    assert_eq!(budget.bottleneck, Part::Scan, "{budget:?}");
+    let scan = budget.part(Part::Scan).unwrap();
+    assert!((scan.gain_at_most - 0.8 / 0.3).abs() < 1e-9, "{scan:?}");
+}
+
+#[test]
+fn a_load_that_keeps_no_account_has_no_budget() {
+    let unobserved = report(&[], &[]);
+    let load = Watched {
+        report: &unobserved,
+        seen: &[],
+        server_cpu_seconds: None,
+    };
+    assert_eq!(Budget::of(&[load], 2), None);
+}

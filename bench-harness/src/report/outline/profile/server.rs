@@ -37,7 +37,7 @@ pub(super) fn server(profile: &ProfileResults) -> Option<Table> {
                 name(),
                 Cell::text("reads, writes and extensions of files"),
                 count(Some(calls as u64)),
-                figure(Some(io.seconds), Seconds),
+                figure(io.seconds, Seconds),
                 Cell::absent(),
             ]);
         }

@@ -66,7 +66,7 @@ pub(super) fn quality(profile: &ProfileResults) -> Table {
             count(sampling.map(|one| one.samples)),
             figure(sampling.map(|one| one.coverage), Percent),
             figure(sampling.map(|one| one.unknown_share), Percent),
-            figure(sampling.map(|one| one.truncated_share), Percent),
+            figure(sampling.and_then(|one| one.truncated_share), Percent),
             figure(sampling.and_then(|one| one.overhead), Times),
         ]);
     }
