@@ -89,6 +89,7 @@ enum Command {
     ///
     /// Baseline and first candidate of each experiment are loaded in rounds, sampled and watched, on
     /// the experiment's presets. Writes profiles/index.html into a run's folder of its own.
+    #[command(after_help = profile::EXAMPLES)]
     Profile(Box<ProfileArgs>),
     /// Render the report of a run again, from its stored samples
     Report {

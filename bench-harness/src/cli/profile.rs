@@ -24,6 +24,16 @@ const ROWS_TIMES: u64 = 3;
 /// make it.
 const HEAP_ROWS: u64 = 5_000;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  apitap-bench profile copy-vs-insert                          on every preset of the experiment
+  apitap-bench profile decode-path --scenario 'on tuned' --heap
+  apitap-bench profile copy-vs-insert --sampler perf --rounds 6
+  apitap-bench profile before-vs-tuned --into reports/runs/RUN beside the report of that run
+
+Experiments must be named. --blocks, --full and --seed are about samples, of which a profile takes none;
+identical arms are profiled only if a-a is named.";
+
 /// What to profile.
 #[derive(Debug, clap::Args)]
 pub(super) struct ProfileArgs {

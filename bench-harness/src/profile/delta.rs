@@ -57,10 +57,10 @@ pub fn functions(pairs: &[(Load<'_>, Load<'_>)], confidence: f64, count: usize) 
     largest(all(pairs, confidence, inclusive), count)
 }
 
-/// Every crate.
+/// The crates that differ most, at most `count`.
 #[must_use]
-pub fn crates(pairs: &[(Load<'_>, Load<'_>)], confidence: f64) -> Vec<Delta> {
-    largest(all(pairs, confidence, by_crate), usize::MAX)
+pub fn crates(pairs: &[(Load<'_>, Load<'_>)], confidence: f64, count: usize) -> Vec<Delta> {
+    largest(all(pairs, confidence, by_crate), count)
 }
 
 fn largest(mut deltas: Vec<Delta>, count: usize) -> Vec<Delta> {
@@ -178,6 +178,6 @@ mod tests {
         );
         let few = functions(&pairs[..3], 0.95, 1);
         assert!(few[0].interval.is_none() && few[0].is_noise());
-        assert_eq!(crates(&pairs, 0.95).len(), 2);
+        assert_eq!(crates(&pairs, 0.95, 9).len(), 2);
     }
 }

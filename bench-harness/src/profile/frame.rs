@@ -2,8 +2,9 @@
 
 use super::marker::{crate_of, stage_of_frame};
 
-/// The crates of the standard library: they work for others.
-pub const STANDARD: [&str; 3] = ["std", "core", "alloc"];
+/// The crates of the standard library, and the compiler's own for calls of the allocator: they work
+/// for others.
+pub const STANDARD: [&str; 4] = ["std", "core", "alloc", "__rustc"];
 
 /// Crates that start threads and poll tasks: what stands below them says more.
 const RUNTIME: [&str; 5] = ["std", "core", "alloc", "tokio", "bench_harness"];

@@ -22,6 +22,9 @@ pub const LEAST_COVERAGE: f64 = 0.9;
 /// Functions that are listed.
 const FUNCTIONS: usize = 25;
 
+/// Crates that are listed; those beyond have a few samples each.
+const CRATES: usize = 12;
+
 /// What was found about one scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -132,7 +135,7 @@ impl ProfileResults {
         Self {
             folder: folder_name(&subject.scenario),
             functions: delta::functions(&pairs, confidence, FUNCTIONS),
-            crates: delta::crates(&pairs, confidence),
+            crates: delta::crates(&pairs, confidence, CRATES),
             subject,
             arms,
         }
