@@ -86,13 +86,12 @@ fn all(
             let cost = |of: &BTreeMap<String, f64>| of.get(name).copied().unwrap_or_default();
             let differences: Vec<f64> = costs.iter().map(|(a, b)| cost(b) - cost(a)).collect();
             let found = location(&differences, confidence)?;
-            let mean = |side: &dyn Fn(&(BTreeMap<String, f64>, BTreeMap<String, f64>)) -> f64| {
-                costs.iter().map(side).sum::<f64>() / costs.len() as f64
-            };
+            let mean =
+                |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / costs.len() as f64;
             Some(Delta {
                 name: name.clone(),
-                baseline: mean(&|(a, _)| cost(a)),
-                candidate: mean(&|(_, b)| cost(b)),
+                baseline: mean(&mut costs.iter().map(|(a, _)| cost(a))),
+                candidate: mean(&mut costs.iter().map(|(_, b)| cost(b))),
                 difference: found.estimate,
                 interval: (found.confidence >= confidence).then_some(found.interval),
             })

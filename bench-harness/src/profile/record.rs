@@ -254,7 +254,10 @@ mod tests {
         // A line that was cut short was never a load.
         let mut file = File::options().append(true).open(&path).unwrap();
         file.write_all(b"{\"round\": 9").unwrap();
-        assert_eq!(ProfileRecord::all(run.path()).unwrap(), [record.clone()]);
+        assert_eq!(
+            ProfileRecord::all(run.path()).unwrap(),
+            std::slice::from_ref(&record)
+        );
 
         let packed = std::process::Command::new("gzip").arg(&path).status();
         assert!(packed.unwrap().success());

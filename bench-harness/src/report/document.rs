@@ -258,7 +258,7 @@ impl Cell {
         Self { tone, ..self }
     }
 
-    pub(super) fn to_file(self, path: impl Into<String>) -> Self {
+    pub(super) fn with_file(self, path: impl Into<String>) -> Self {
         Self {
             file: Some(path.into()),
             ..self

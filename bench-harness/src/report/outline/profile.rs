@@ -172,7 +172,7 @@ fn doubts(profile: &ProfileResults) -> Vec<String> {
 fn pictures(profile: &ProfileResults) -> Table {
     let mut table = Table::new(PICTURES, &["Picture", "Baseline", "Candidate"]);
     let file =
-        |name: &str, text: &str| Cell::text(text).to_file(format!("{}/{name}", profile.folder));
+        |name: &str, text: &str| Cell::text(text).with_file(format!("{}/{name}", profile.folder));
     let [baseline, candidate] = profile.subject.arms.each_ref().map(|name| one_line(name));
     table.rows.push(vec![
         Cell::text("flame graph"),

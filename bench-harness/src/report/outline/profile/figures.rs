@@ -42,10 +42,17 @@ pub(super) fn figures(profile: &ProfileResults) -> Table {
     table
 }
 
+/// Id, title, value and print of a figure.
+type FigureOverTime = (
+    &'static str,
+    &'static str,
+    fn(&Point) -> Option<f64>,
+    fn(f64) -> String,
+);
+
 /// The same over the time of the load of median length.
 pub(super) fn courses(profile: &ProfileResults) -> Vec<Chart> {
-    type Value = fn(&Point) -> Option<f64>;
-    let charts: [(&str, &str, Value, fn(f64) -> String); 5] = [
+    let charts: [FigureOverTime; 5] = [
         (
             "rows",
             "Rows per second",
