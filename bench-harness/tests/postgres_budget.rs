@@ -123,6 +123,22 @@ async fn a_profile_on_postgres_says_where_the_time_went() {
     assert_eq!(rendered, markdown);
 }
 
+/// Linux's perf, around the worker, finds the same stages.
+#[tokio::test]
+async fn perf_samples_a_load_into_postgres() {
+    let server = server().await;
+    let more = ["--rows=10000", "--rounds=1", "--sampler=perf"];
+    let profiled = profile(server.url(), "copy-vs-insert", &more, &[]);
+    for arm in &profiled.results[0].arms {
+        let sampling = arm.sampling.unwrap();
+        assert!(sampling.samples > 5, "{sampling:?}");
+        assert_eq!(sampling.truncated_share, None);
+        let stages = &arm.attribution.as_ref().unwrap().stages;
+        let decode = stages.iter().find(|stage| stage.stage == "decode").unwrap();
+        assert!(decode.sampled > 0.0, "{decode:?}");
+    }
+}
+
 /// The part that was slowed down on purpose is named, whichever it is.
 #[tokio::test]
 async fn a_slow_stage_on_postgres_is_named_as_the_bottleneck() {
