@@ -139,6 +139,32 @@ async fn perf_samples_a_load_into_postgres() {
     }
 }
 
+/// Loads that never came are said, on the way and by the exit code; the others are reported.
+#[tokio::test]
+async fn loads_into_postgres_that_are_missing_are_a_failure() {
+    let server = server().await;
+    let folder = tempfile::tempdir().unwrap();
+    // It may sample anything but a worker.
+    let perf = folder.path().join("perf");
+    let script = "#!/bin/sh\ncase \"$*\" in *worker*) exit 3 ;; esac\n";
+    std::fs::write(&perf, script).unwrap();
+    std::fs::set_permissions(&perf, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_apitap-bench"))
+        .args(["profile", "copy-vs-insert", "--scenario=on tuned"])
+        .args(["--rows=1000", "--rounds=1", "--sampler=perf"])
+        .args(["--postgres", server.url(), "--out"])
+        .arg(folder.path().join("runs"))
+        .env("PATH", format!("{}:{path}", folder.path().display()))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("2 loads missing"), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("insert spends"), "{stdout}");
+}
+
 /// The part that was slowed down on purpose is named, whichever it is.
 #[tokio::test]
 async fn a_slow_stage_on_postgres_is_named_as_the_bottleneck() {

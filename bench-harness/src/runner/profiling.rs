@@ -226,6 +226,7 @@ impl Profiler<'_> {
             "warning: a load of round {} is missing: {reason}",
             round + 1
         );
+        self.missing += 1;
         Ok(())
     }
 
