@@ -1,6 +1,5 @@
 //! `apitap-bench flamegraph`.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -10,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::profile::attribution::by_stage;
 use crate::profile::flamegraph::{Caption, Orientation, Scaled, draw};
-use crate::profile::marker::stage_of;
 use crate::profile::stacks::Stacks;
 use crate::profile::{perf, pprof};
 
@@ -63,7 +62,7 @@ pub(super) async fn run(FlamegraphArgs { out, command }: FlamegraphArgs) -> Resu
     // Standard output is the command's.
     eprintln!(
         "{}{}",
-        by_stage(&stacks),
+        shares(&stacks),
         out.join("flamegraph.svg").display()
     );
     Ok(status
@@ -106,19 +105,16 @@ fn write(out: &Path, title: &str, stacks: &Stacks, duration: Duration) -> Result
 }
 
 /// Shares of the samples by the engine's stages, the largest first.
-fn by_stage(stacks: &Stacks) -> String {
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for (stack, count) in stacks.iter() {
-        *counts
-            .entry(stage_of(stack).unwrap_or("no stage"))
-            .or_default() += count;
-    }
-    let mut counts: Vec<_> = counts.into_iter().collect();
+fn shares(stacks: &Stacks) -> String {
+    let mut counts: Vec<_> = by_stage([stacks]).into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let total = stacks.total() as f64;
     counts
         .into_iter()
-        .map(|(stage, count)| format!("{stage:<10} {:5.1} %\n", 100.0 * count as f64 / total))
+        .map(|(stage, count)| {
+            let stage = stage.unwrap_or("no stage");
+            format!("{stage:<10} {:5.1} %\n", 100.0 * count as f64 / total)
+        })
         .collect()
 }
 
@@ -132,6 +128,6 @@ mod tests {
             "main;apitap_core::stage::decode;memcpy 6\nmain;apitap_core::stage::sql 1\nmain 3\n",
         );
         let expected = "decode      60.0 %\nno stage    30.0 %\nsql         10.0 %\n";
-        assert_eq!(by_stage(&stacks), expected);
+        assert_eq!(shares(&stacks), expected);
     }
 }

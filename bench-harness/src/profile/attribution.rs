@@ -1,13 +1,17 @@
 //! Processor time by stage, told in two ways that know nothing of each other: by the threads' own
 //! clocks around the work of a stage, and by the frames below which samples were taken.
 
+use std::collections::BTreeMap;
+
 use apitap_core::RunReport;
 use apitap_core::stage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::marker::stage_of;
+use super::per_thousand;
 use super::sampler::Sampled;
+use super::stacks::Stacks;
 
 /// Most by which both ways may differ, as a share of all processor time: what reading the clocks
 /// costs within one way and not in the other, and samples that fall on the edge of a stage.
@@ -62,11 +66,11 @@ impl Attribution {
         if samples == 0 || rows == 0 || !loads.iter().all(|(report, _)| keeps_account(report)) {
             return None;
         }
-        let per_thousand = |seconds: f64| seconds * 1e6 / (rows as f64 / 1e3);
+        let per_thousand = |seconds| per_thousand(seconds, rows);
         let cpu: f64 = loads.iter().map(|(_, one)| one.cpu_seconds).sum();
-        let stacks = || loads.iter().flat_map(|(_, one)| one.stacks.iter());
-        let one = |name: &str, clocked: f64, seen: u64| {
-            let share = seen as f64 / samples as f64;
+        let seen = by_stage(loads.iter().map(|(_, one)| &one.stacks));
+        let one = |name: &str, stage: Option<&'static str>, clocked: f64| {
+            let share = seen.get(&stage).copied().unwrap_or_default() as f64 / samples as f64;
             let error = (share * (1.0 - share) / samples as f64).sqrt();
             StageCpu {
                 stage: name.to_owned(),
@@ -75,27 +79,20 @@ impl Attribution {
                 tolerance: per_thousand(cpu * LEAST_TOLERANCE.max(STANDARD_ERRORS * error)),
             }
         };
-        let stages: Vec<StageCpu> = stage::ALL
-            .iter()
-            .map(|(name, _)| {
-                let clocked = loads.iter().map(|(report, _)| clocked(report, name)).sum();
-                let below = stacks().filter(|(stack, _)| stage_of(stack) == Some(*name));
-                one(name, clocked, below.map(|(_, count)| count).sum())
-            })
-            .collect();
         let known: f64 = loads
             .iter()
             .flat_map(|(report, _)| stage::ALL.iter().map(|(name, _)| clocked(report, name)))
             .sum();
-        let elsewhere = stacks().filter(|(stack, _)| stage_of(stack).is_none());
         Some(Self {
             samples,
-            other: one(
-                "other",
-                (cpu - known).max(0.0),
-                elsewhere.map(|(_, count)| count).sum(),
-            ),
-            stages,
+            stages: stage::ALL
+                .iter()
+                .map(|(name, _)| {
+                    let clocked = loads.iter().map(|(report, _)| clocked(report, name));
+                    one(name, Some(name), clocked.sum())
+                })
+                .collect(),
+            other: one("other", None, (cpu - known).max(0.0)),
         })
     }
 
@@ -105,6 +102,18 @@ impl Attribution {
         let all = self.stages.iter().chain([&self.other]);
         all.filter(|one| !one.agrees()).collect()
     }
+}
+
+/// Sightings by stage; those below no marker under `None`.
+#[must_use]
+pub fn by_stage<'a>(
+    stacks: impl IntoIterator<Item = &'a Stacks>,
+) -> BTreeMap<Option<&'static str>, u64> {
+    let mut counts = BTreeMap::new();
+    for (stack, count) in stacks.into_iter().flat_map(Stacks::iter) {
+        *counts.entry(stage_of(stack)).or_default() += count;
+    }
+    counts
 }
 
 fn clocked(report: &RunReport, stage: &str) -> f64 {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{STANDARD, function};
 use super::marker::crate_of;
+use super::per_thousand;
 use super::stacks::Stacks;
 use crate::stats::{Interval, location};
 
@@ -19,12 +20,24 @@ use crate::stats::{Interval, location};
 const NO_CRATE: &str = "[system]";
 
 /// One load's stacks, and what one sample of it stands for.
-#[derive(Debug, Clone, Copy)]
-pub struct Load<'a> {
+#[derive(Debug, Clone)]
+pub struct Load {
     /// Where it was seen.
-    pub stacks: &'a Stacks,
+    pub stacks: Stacks,
     /// Processor time of a sample, in µs per 1,000 rows.
     pub sample_cost: f64,
+}
+
+impl Load {
+    /// Stacks that stand for so many seconds of processor time on so many rows.
+    #[must_use]
+    pub fn of(stacks: Stacks, cpu_seconds: f64, rows: u64) -> Self {
+        let samples = stacks.total().max(1) as f64;
+        Self {
+            sample_cost: per_thousand(cpu_seconds, rows) / samples,
+            stacks,
+        }
+    }
 }
 
 /// A difference of processor time, in µs per 1,000 rows.
@@ -53,13 +66,13 @@ impl Delta {
 
 /// The functions whose inclusive cost differs most, at most `count`.
 #[must_use]
-pub fn functions(pairs: &[(Load<'_>, Load<'_>)], confidence: f64, count: usize) -> Vec<Delta> {
+pub fn functions(pairs: &[(Load, Load)], confidence: f64, count: usize) -> Vec<Delta> {
     largest(all(pairs, confidence, inclusive), count)
 }
 
 /// The crates that differ most, at most `count`.
 #[must_use]
-pub fn crates(pairs: &[(Load<'_>, Load<'_>)], confidence: f64, count: usize) -> Vec<Delta> {
+pub fn crates(pairs: &[(Load, Load)], confidence: f64, count: usize) -> Vec<Delta> {
     largest(all(pairs, confidence, by_crate), count)
 }
 
@@ -71,11 +84,11 @@ fn largest(mut deltas: Vec<Delta>, count: usize) -> Vec<Delta> {
 }
 
 fn all(
-    pairs: &[(Load<'_>, Load<'_>)],
+    pairs: &[(Load, Load)],
     confidence: f64,
-    costs: fn(Load<'_>) -> BTreeMap<String, f64>,
+    costs: fn(&Load) -> BTreeMap<String, f64>,
 ) -> Vec<Delta> {
-    let costs: Vec<_> = pairs.iter().map(|(a, b)| (costs(*a), costs(*b))).collect();
+    let costs: Vec<_> = pairs.iter().map(|(a, b)| (costs(a), costs(b))).collect();
     let names: BTreeSet<&String> = costs
         .iter()
         .flat_map(|(a, b)| a.keys().chain(b.keys()))
@@ -99,7 +112,7 @@ fn all(
         .collect()
 }
 
-fn inclusive(load: Load<'_>) -> BTreeMap<String, f64> {
+fn inclusive(load: &Load) -> BTreeMap<String, f64> {
     let mut costs = BTreeMap::new();
     for (stack, count) in load.stacks.iter() {
         let functions: BTreeSet<String> = stack.iter().map(|frame| function(frame)).collect();
@@ -110,7 +123,7 @@ fn inclusive(load: Load<'_>) -> BTreeMap<String, f64> {
     costs
 }
 
-fn by_crate(load: Load<'_>) -> BTreeMap<String, f64> {
+fn by_crate(load: &Load) -> BTreeMap<String, f64> {
     let mut costs = BTreeMap::new();
     for (stack, count) in load.stacks.iter() {
         let of_crate = stack.iter().rev().filter_map(|frame| crate_of(frame));
@@ -125,9 +138,9 @@ fn by_crate(load: Load<'_>) -> BTreeMap<String, f64> {
 mod tests {
     use super::*;
 
-    fn load(stacks: &Stacks) -> Load<'_> {
+    fn load(stacks: &Stacks) -> Load {
         Load {
-            stacks,
+            stacks: stacks.clone(),
             sample_cost: 2.0,
         }
     }
@@ -135,10 +148,10 @@ mod tests {
     #[test]
     fn recursion_counts_once_and_servants_for_their_callers() {
         let stacks = Stacks::parse("a::f;a::f;core::slice::sort;memcpy 3\na::f;b::g 1\nstart 1\n");
-        let functions = inclusive(load(&stacks));
+        let functions = inclusive(&load(&stacks));
         assert_eq!(functions["a::f"], 8.0);
         assert_eq!(functions["memcpy"], 6.0);
-        let crates = by_crate(load(&stacks));
+        let crates = by_crate(&load(&stacks));
         assert_eq!(
             (crates["a"], crates["b"], crates[NO_CRATE]),
             (6.0, 2.0, 2.0)

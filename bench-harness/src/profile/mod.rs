@@ -36,5 +36,10 @@ pub mod server;
 pub mod stacks;
 pub mod statistics;
 
+/// µs per 1,000 rows.
+fn per_thousand(seconds: f64, rows: u64) -> f64 {
+    seconds * 1e9 / rows.max(1) as f64
+}
+
 #[cfg(test)]
 pub(crate) mod example;

@@ -158,6 +158,23 @@ impl Subject {
         whole_file::write(&folder.join(RUNS_FILE), "")?;
         Ok(folder)
     }
+
+    /// What was profiled in a run, without its loads, by the names of their folders.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn all(run_folder: &Path) -> Result<Vec<Self>> {
+        let folders = profile_folders(run_folder)?;
+        folders.iter().map(|folder| Self::read(folder)).collect()
+    }
+
+    fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(SUBJECT_FILE);
+        let text = fs::read_to_string(&path);
+        text.context("cannot be read")
+            .and_then(|text| Ok(serde_json::from_str(&text)?))
+            .with_context(|| format!("the profile {}", path.display()))
+    }
 }
 
 impl ProfiledLoad {
@@ -181,20 +198,7 @@ impl ProfileRecord {
     /// # Errors
     /// When a file cannot be read.
     pub fn all(run_folder: &Path) -> Result<Vec<Self>> {
-        let parent = run_folder.join(PROFILES_FOLDER);
-        if !parent.is_dir() {
-            return Ok(Vec::new());
-        }
-        let entries =
-            fs::read_dir(&parent).with_context(|| format!("cannot read {}", parent.display()))?;
-        let mut folders = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            if path.join(SUBJECT_FILE).exists() {
-                folders.push(path);
-            }
-        }
-        folders.sort();
+        let folders = profile_folders(run_folder)?;
         folders.iter().map(|folder| Self::read(folder)).collect()
     }
 
@@ -203,12 +207,7 @@ impl ProfileRecord {
     /// # Errors
     /// When a file cannot be read. A last line that was cut short is passed over.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join(SUBJECT_FILE);
-        let text = fs::read_to_string(&path);
-        let subject = text
-            .context("cannot be read")
-            .and_then(|text| Ok(serde_json::from_str(&text)?))
-            .with_context(|| format!("the profile {}", path.display()))?;
+        let subject = Subject::read(folder)?;
         let path = folder.join(RUNS_FILE);
         let mut lines = BufReader::new(opened(&path)?);
         let mut loads = Vec::new();
@@ -222,6 +221,25 @@ impl ProfileRecord {
         }
         Ok(Self { subject, loads })
     }
+}
+
+/// The folders of a run's profiles, in order; none where there is no profile.
+fn profile_folders(run_folder: &Path) -> Result<Vec<PathBuf>> {
+    let parent = run_folder.join(PROFILES_FOLDER);
+    if !parent.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries =
+        fs::read_dir(&parent).with_context(|| format!("cannot read {}", parent.display()))?;
+    let mut folders = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.join(SUBJECT_FILE).exists() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    Ok(folders)
 }
 
 /// A file, or what stands beside it compressed, as in published runs.

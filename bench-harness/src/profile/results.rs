@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::attribution::Attribution;
 use super::budget::{Budget, Watched};
 use super::delta::{self, Delta, Load};
+use super::per_thousand;
 use super::record::{
     HeapLoad, Observed, ProfileRecord, ProfiledLoad, Subject, WatchedLoad, folder_name,
 };
@@ -126,9 +127,8 @@ impl ProfileResults {
         let subject = record.subject.clone();
         let arms = [0, 1].map(|arm| ArmProfile::of(&subject.arms[arm], record, arm));
         let is_covered = arms.iter().all(ArmProfile::is_covered);
-        let stacks = Pairs::of(record);
         let pairs = if is_covered {
-            stacks.loads()
+            pairs(record)
         } else {
             Vec::new()
         };
@@ -208,11 +208,6 @@ fn watched(load: &ProfiledLoad) -> Option<(&ProfiledLoad, &WatchedLoad)> {
         Observed::Watched(watched) => Some((load, watched)),
         Observed::Sampled(_) | Observed::Heap(_) => None,
     }
-}
-
-/// µs per 1,000 rows.
-fn per_thousand(seconds: f64, rows: u64) -> f64 {
-    seconds * 1e9 / rows.max(1) as f64
 }
 
 impl Sampling {
@@ -303,57 +298,32 @@ fn timeline(moments: &[Moment]) -> Vec<TimelinePoint> {
 }
 
 /// The sampled loads of both arms by round, without the frames that only run others.
-struct Pairs(Vec<[(Stacks, f64); 2]>);
-
-impl Pairs {
-    fn of(record: &ProfileRecord) -> Self {
-        let of_round = |round: usize, arm: usize| {
-            let mut loads = record.loads.iter();
-            let load = loads
-                .find(|load| load.round == round && load.arm == arm && sampled(load).is_some())?;
-            let (report, seen) = sampled(load)?;
-            let samples = seen.stacks.total().max(1) as f64;
-            let cost = per_thousand(seen.cpu_seconds, report.rows_read) / samples;
-            Some((seen.stacks.readable(), cost))
-        };
-        let rounds = record.loads.iter().map(|load| load.round + 1).max();
-        let pairs = (0..rounds.unwrap_or_default())
-            .filter_map(|round| Some([of_round(round, 0)?, of_round(round, 1)?]));
-        Self(pairs.collect())
-    }
-
-    fn loads(&self) -> Vec<(Load<'_>, Load<'_>)> {
-        self.0
-            .iter()
-            .map(|[baseline, candidate]| (load(baseline), load(candidate)))
-            .collect()
-    }
+fn pairs(record: &ProfileRecord) -> Vec<(Load, Load)> {
+    let of_round = |round: usize, arm: usize| {
+        let loads = record.loads.iter();
+        let of_arm = loads.filter(|load| load.round == round && load.arm == arm);
+        let (report, seen) = of_arm.filter_map(sampled).next()?;
+        let stacks = seen.stacks.readable();
+        Some(Load::of(stacks, seen.cpu_seconds, report.rows_read))
+    };
+    let rounds = record.loads.iter().map(|load| load.round + 1).max();
+    (0..rounds.unwrap_or_default())
+        .filter_map(|round| Some((of_round(round, 0)?, of_round(round, 1)?)))
+        .collect()
 }
 
-fn load((stacks, sample_cost): &(Stacks, f64)) -> Load<'_> {
-    Load {
-        stacks,
-        sample_cost: *sample_cost,
-    }
-}
-
-/// All sampled stacks of an arm together, and the processor time of one sample in µs per 1,000 rows.
+/// All sampled loads of an arm as one.
 #[must_use]
-pub fn merged(record: &ProfileRecord, arm: usize) -> (Stacks, f64) {
+pub fn merged(record: &ProfileRecord, arm: usize) -> Load {
     let mut all = Stacks::default();
-    let (mut cpu, mut rows) = (0.0, 0);
-    for (report, seen) in record
-        .loads
-        .iter()
-        .filter(|load| load.arm == arm)
-        .filter_map(sampled)
-    {
+    let (mut cpu_seconds, mut rows) = (0.0, 0);
+    let of_arm = record.loads.iter().filter(|load| load.arm == arm);
+    for (report, seen) in of_arm.filter_map(sampled) {
         all.merge(&seen.stacks);
-        cpu += seen.cpu_seconds;
+        cpu_seconds += seen.cpu_seconds;
         rows += report.rows_read;
     }
-    let cost = per_thousand(cpu, rows) / all.total().max(1) as f64;
-    (all, cost)
+    Load::of(all, cpu_seconds, rows)
 }
 
 #[cfg(test)]
@@ -429,6 +399,6 @@ mod tests {
                 .iter()
                 .all(|arm| arm.budget.is_none() && arm.sampling.is_none())
         );
-        assert!(merged(&record, 0).0.is_empty());
+        assert!(merged(&record, 0).stacks.is_empty());
     }
 }

@@ -58,13 +58,13 @@ pub fn in_short(profiles: &[ProfileResults]) -> Vec<String> {
 /// When one cannot be drawn.
 pub fn pictures(record: &ProfileRecord) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let sides = [0, 1].map(|arm| merged(record, arm));
-    if sides.iter().any(|(stacks, _)| stacks.is_empty()) {
+    if sides.iter().any(|side| side.stacks.is_empty()) {
         return Ok(Vec::new());
     }
-    let shown = sides.each_ref().map(|(stacks, _)| stacks.readable());
+    let shown = sides.each_ref().map(|side| side.stacks.readable());
     let scaled = [0, 1].map(|arm| Scaled {
         stacks: &shown[arm],
-        unit: sides[arm].1,
+        unit: sides[arm].sample_cost,
     });
     let scenario = one_line(&record.subject.scenario);
     let [baseline, candidate] = record.subject.arms.each_ref().map(|name| one_line(name));
@@ -89,7 +89,7 @@ pub fn pictures(record: &ProfileRecord) -> Result<Vec<(&'static str, Vec<u8>)>> 
     let protobuf = |arm: usize| {
         let (frequency, seconds) = sampled(record, arm);
         pprof::encode(
-            &sides[arm].0,
+            &sides[arm].stacks,
             frequency,
             std::time::Duration::from_secs_f64(seconds),
         )
@@ -113,8 +113,8 @@ pub fn pictures(record: &ProfileRecord) -> Result<Vec<(&'static str, Vec<u8>)>> 
                 "as wide as in the candidate; red is more in the candidate",
             )?,
         ),
-        ("baseline.folded", sides[0].0.folded(1.0).into_bytes()),
-        ("candidate.folded", sides[1].0.folded(1.0).into_bytes()),
+        ("baseline.folded", sides[0].stacks.folded(1.0).into_bytes()),
+        ("candidate.folded", sides[1].stacks.folded(1.0).into_bytes()),
         ("baseline.pb.gz", protobuf(0)?),
         ("candidate.pb.gz", protobuf(1)?),
     ])

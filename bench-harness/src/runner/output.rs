@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::session::CONFIDENCE_LEVEL;
 use crate::measurement::{Journal, Outcome, SAMPLES_FILE, Sample, Samples};
-use crate::profile::record::{PROFILES_FOLDER, ProfileRecord, folder_name};
+use crate::profile::record::{PROFILES_FOLDER, ProfileRecord, Subject, folder_name};
 use crate::profile::results::ProfileResults;
 use crate::report::{html, json, markdown, profile};
 use crate::results::Results;
@@ -115,8 +115,8 @@ impl RunFolder {
     pub fn report(&self) -> Result<Report> {
         let samples = self.samples()?;
         let mut results = Results::of(&self.record()?, &samples);
-        let profiles = ProfileRecord::all(&self.0)?.into_iter();
-        results.profiles = profiles.map(|record| record.subject.scenario).collect();
+        let profiled = Subject::all(&self.0)?.into_iter();
+        results.profiles = profiled.map(|subject| subject.scenario).collect();
         let page = self.0.join(html::FILE);
         for (path, text) in [
             (self.0.join(json::FILE), json::render(&results)?),

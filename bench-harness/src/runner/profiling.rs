@@ -16,7 +16,7 @@ use super::interrupt::Interrupt;
 use super::load::{Loaded, Loader, SAMPLE_TIMEOUT, SETTLE_TIME, run_worker};
 use super::prepare::{Place, prepare};
 use super::{Ending, RETRIES_PER_SLOT};
-use crate::experiment::{LoadPlan, ScenarioPlan};
+use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan};
 use crate::measurement::{Outcome, Timestamp};
 use crate::profile::heap::HeapProfile;
 use crate::profile::perf;
@@ -46,10 +46,8 @@ pub struct Profiling {
 
 /// Whether two arms of `plan` can be profiled: both must be the engine.
 pub(crate) fn has_profile(plan: &ScenarioPlan) -> bool {
-    let engine = |arm: Option<&crate::experiment::ArmPlan>| {
-        arm.is_some_and(|arm| matches!(arm.load, LoadPlan::Engine { .. }))
-    };
-    engine(plan.arms.first()) && engine(plan.arms.get(1))
+    let engine = |arm: &ArmPlan| matches!(arm.load, LoadPlan::Engine { .. });
+    plan.arms.len() >= 2 && plan.arms.iter().take(2).all(engine)
 }
 
 /// Profiles the baseline and the first candidate of `plan` into `folder`.
@@ -71,15 +69,23 @@ pub(super) async fn profile(
         heap_program(&place.program)?;
     }
     let work = async {
-        let rounds = Rounds {
-            of: profiling.rounds,
-            sampler: profiling.sampler,
+        profiled(&plan, &place, &folder, async |profiler| {
+            profiler.rounds(&plan, profiling).await
+        })
+        .await?;
+        let Some(rows) = profiling.heap_rows else {
+            return Ok(());
         };
-        rounds.take(&plan, &place, &folder).await?;
-        match profiling.heap_rows {
-            Some(rows) => heap(&plan, &place, &folder, rows).await,
-            None => Ok(()),
+        let mut few = plan.clone();
+        for arm in &mut few.arms {
+            arm.rows = rows;
         }
+        eprintln!("{}: where memory is allocated", few.name);
+        profiled(&few, &place, &folder, async |profiler| {
+            profiler.take(0, 0, Way::Heap).await?;
+            profiler.take(0, 1, Way::Heap).await
+        })
+        .await
     };
     tokio::select! {
         biased;
@@ -88,59 +94,26 @@ pub(super) async fn profile(
     }
 }
 
-struct Rounds {
-    of: usize,
-    sampler: SamplerKind,
-}
-
-impl Rounds {
-    async fn take(self, plan: &ScenarioPlan, place: &Place, folder: &Path) -> Result<()> {
-        let mut prepared = prepare(&mut Scenario::planned(plan.clone()), place.clone()).await?;
-        let mut profiler = Profiler {
-            loader: &mut prepared.loader,
-            place,
-            folder,
-            sampler: self.sampler,
-            limits: [SAMPLE_TIMEOUT; 2],
-            missing: 0,
-        };
-        let done = profiler.rounds(plan, self.of).await;
-        let missing = profiler.missing;
-        prepared.stop().await;
-        done?;
-        ensure!(missing == 0, "{} missing", Count::of(missing, "load"));
-        Ok(())
-    }
-}
-
-/// One load of each arm, of few rows, with every allocation looked at.
-async fn heap(plan: &ScenarioPlan, place: &Place, folder: &Path, rows: u64) -> Result<()> {
-    let mut plan = plan.clone();
-    for arm in &mut plan.arms {
-        arm.rows = rows;
-    }
-    eprintln!("{}: where memory is allocated", plan.name);
-    let mut prepared = prepare(&mut Scenario::planned(plan), place.clone()).await?;
+/// Prepares what the arms of `plan` need, and takes `loads` of them.
+async fn profiled(
+    plan: &ScenarioPlan,
+    place: &Place,
+    folder: &Path,
+    loads: impl AsyncFnOnce(&mut Profiler<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut prepared = prepare(&mut Scenario::planned(plan.clone()), place.clone()).await?;
     let mut profiler = Profiler {
         loader: &mut prepared.loader,
         place,
         folder,
-        sampler: SamplerKind::Pprof,
         limits: [SAMPLE_TIMEOUT; 2],
         missing: 0,
     };
-    let mut done = profiler.take(0, 0, Way::Heap).await;
-    if done.is_ok() {
-        done = profiler.take(0, 1, Way::Heap).await;
-    }
+    let done = loads(&mut profiler).await;
     let missing = profiler.missing;
     prepared.stop().await;
     done?;
-    ensure!(
-        missing == 0,
-        "{} missing",
-        Count::of(missing, "heap profile")
-    );
+    ensure!(missing == 0, "{} missing", Count::of(missing, "load"));
     Ok(())
 }
 
@@ -148,7 +121,6 @@ struct Profiler<'a> {
     loader: &'a mut Loader,
     place: &'a Place,
     folder: &'a Path,
-    sampler: SamplerKind,
     /// How long a load of each arm may take.
     limits: [Duration; 2],
     /// Loads that did not count, however often they were taken.
@@ -171,13 +143,14 @@ impl std::error::Error for WrongData {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Plain,
-    Sampled,
+    Sampled(SamplerKind),
     Watched,
     Heap,
 }
 
 impl Profiler<'_> {
-    async fn rounds(&mut self, plan: &ScenarioPlan, rounds: usize) -> Result<()> {
+    async fn rounds(&mut self, plan: &ScenarioPlan, how: Profiling) -> Result<()> {
+        let rounds = how.rounds;
         for arm in 0..2 {
             let begun = Instant::now();
             self.take(0, arm, Way::Plain).await?;
@@ -186,7 +159,7 @@ impl Profiler<'_> {
         for round in 0..rounds {
             eprintln!("{}: round {} of {rounds}", plan.name, round + 1);
             let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
-            for way in [Way::Sampled, Way::Watched] {
+            for way in [Way::Sampled(how.sampler), Way::Watched] {
                 for arm in order {
                     self.take(round, arm, way).await?;
                 }
@@ -239,7 +212,6 @@ impl Profiler<'_> {
         let started_at = Timestamp::now();
         let files = tempfile::tempdir().context("cannot make a temporary folder")?;
         let data = files.path().join("seen");
-        let by_perf = way == Way::Sampled && self.sampler == SamplerKind::Perf;
         let (watch, mut command) = self.command(way, &data)?;
         let limit = self.limits[arm];
         let process = async |job: &WorkerJob| -> Result<Ended> {
@@ -263,8 +235,10 @@ impl Profiler<'_> {
         }
         let observed = match way {
             Way::Heap => allocations(&ended, &data),
-            Way::Sampled if by_perf => sampled_by_perf(&ended, &data).await,
-            _ => told_by_worker(&ended, counted.unwrap_or_default()),
+            Way::Sampled(SamplerKind::Perf) => sampled_by_perf(&ended, &data).await,
+            Way::Plain | Way::Sampled(SamplerKind::Pprof) | Way::Watched => {
+                told_by_worker(&ended, counted.unwrap_or_default())
+            }
         };
         let (report, seen) = match observed {
             Ok(observed) => observed,
@@ -297,11 +271,11 @@ impl Profiler<'_> {
                 let url = self.place.database_url.clone();
                 (Watch::Server { url }, worker)
             }
-            Way::Sampled if self.sampler == SamplerKind::Perf => {
+            Way::Sampled(SamplerKind::Perf) => {
                 let command = perf::record(data, program.as_os_str(), &["worker".into()]);
                 (Watch::Nothing, command.into())
             }
-            Way::Sampled => (Watch::Stacks, worker),
+            Way::Sampled(SamplerKind::Pprof) => (Watch::Stacks, worker),
             Way::Heap => {
                 let mut command = Command::new(heap_program(program)?);
                 command.arg(data);
