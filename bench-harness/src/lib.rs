@@ -22,6 +22,7 @@ pub mod calibration;
 pub mod cli;
 pub mod environment;
 pub mod experiment;
+pub mod gate;
 pub mod measurement;
 pub mod profile;
 pub mod report;

@@ -1,0 +1,209 @@
+//! What a gate found: everything that its files and its terminal output show.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::metric::GateMetric;
+use crate::measurement::Timestamp;
+use crate::stats::Verdict;
+
+/// Version of the layout of `gate.json`.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The findings of one gate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GateResults {
+    /// [`SCHEMA_VERSION`] of the program that wrote it.
+    pub schema_version: u32,
+    /// When measuring began.
+    pub started_at: Timestamp,
+    /// The command as it was typed, without passwords.
+    pub command: Vec<String>,
+    /// Seed of the order of samples.
+    pub seed: u64,
+    /// Confidence asked of every family of intervals.
+    pub confidence_level: f64,
+    /// What the head is held against.
+    pub base: GatedRevision,
+    /// What is judged.
+    pub head: GatedRevision,
+    /// Whether the base's figures were measured before, and not block by block beside the head's.
+    pub is_stored: bool,
+    /// What it all comes to.
+    pub outcome: GateOutcome,
+    /// In the order in which they ran.
+    pub scenarios: Vec<GatedScenario>,
+    /// Machine, server and versions, as `environment::fingerprint` found them.
+    pub fingerprint: serde_json::Value,
+}
+
+/// One of the two programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GatedRevision {
+    /// As it was named: `HEAD~1`, `main`, `the working tree`.
+    pub named: String,
+    /// The whole hash of its commit.
+    pub commit: String,
+}
+
+/// What a gate comes to, the worst first.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum GateOutcome {
+    /// A load left wrong data.
+    WrongData,
+    /// Something is worse by more than its limit.
+    Regressed,
+    /// A scenario is missing on one side.
+    Missing,
+    /// The harness failed.
+    Failed,
+    /// Nothing is worse, and of something it cannot be told.
+    Inconclusive,
+    /// Nothing is worse.
+    Passed,
+}
+
+/// A scenario, judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GatedScenario {
+    /// Scenario by name.
+    pub name: String,
+    /// Workload by name.
+    pub workload: String,
+    /// Rows of a load.
+    pub rows: u64,
+    /// What it comes to.
+    pub outcome: ScenarioOutcome,
+    /// Each quantity, in the order of [`GateMetric::ALL`].
+    pub checks: Vec<Check>,
+    /// Why it grew worse; absent where nothing did, or nobody looked.
+    pub explanation: Option<Explanation>,
+}
+
+/// What a scenario comes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ScenarioOutcome {
+    /// Nothing is worse.
+    Passed,
+    /// Nothing is worse, and of something it cannot be told.
+    Inconclusive,
+    /// A quantity is worse by more than its limit.
+    Regressed,
+    /// The same, and a waiver lets it pass.
+    Waived {
+        /// Why, as the waiver says.
+        reason: String,
+        /// The last day on which it does, as `2026-12-31`.
+        expires: String,
+    },
+    /// One side has no figures.
+    Missing {
+        /// Which, and why.
+        reason: String,
+        /// Whether that is let pass.
+        lenient: bool,
+    },
+    /// A load left wrong data.
+    WrongData {
+        /// What the table should hold and what it does.
+        reason: String,
+    },
+}
+
+/// A quantity of a scenario, judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// The quantity.
+    pub metric: GateMetric,
+    /// Of the base, in the metric's unit: the median of its samples, or the count.
+    pub base: Option<f64>,
+    /// Of the head, likewise.
+    pub head: Option<f64>,
+    /// Head against base, in the metric's own direction; absent where it cannot be told.
+    pub change: Option<Change>,
+    /// By how much it may be worse, as a share above 0: of rows per second 0.05 lets 5% fewer pass.
+    pub limit: f64,
+    /// Whether it can fail the gate. What varies between runs of one program is only shown.
+    pub is_hard: bool,
+    /// What it amounts to: `regressed` is worse by more than the limit, confirmed.
+    pub verdict: Verdict,
+    /// Worse at first, and not when it was measured once more.
+    pub is_unconfirmed: bool,
+}
+
+/// Head against base: 0.05 is 5% more than the base has.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// The estimate.
+    pub estimate: f64,
+    /// Lower end of its interval; the estimate itself where it is counted.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// p of "no difference", adjusted to the family; absent of counters.
+    pub p_value: Option<f64>,
+    /// Blocks, or the samples of the side that has fewer; absent of counters.
+    pub blocks: Option<usize>,
+}
+
+/// Why a scenario grew worse, from profiles of both revisions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Explanation {
+    /// Page of the profiles, relative to the gate's folder.
+    pub page: String,
+    /// The flame graph of the head coloured by its difference to the base, likewise.
+    pub difference: Option<String>,
+    /// The stage of the engine that grew most; none where none did beyond doubt.
+    pub stage: Option<Growth>,
+    /// The functions that grew most, those first.
+    pub functions: Vec<Growth>,
+}
+
+/// Processor time of a stage or of a function with all that it calls, in µs per 1,000 rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Growth {
+    /// Name of the stage or function.
+    pub name: String,
+    /// In the base.
+    pub base: f64,
+    /// In the head.
+    pub head: f64,
+}
+
+impl GateResults {
+    /// Those that let the gate fail or may, the worst first, then the rest in order.
+    #[must_use]
+    pub fn significant(&self) -> (Vec<&GatedScenario>, Vec<&GatedScenario>) {
+        self.scenarios
+            .iter()
+            .partition(|one| one.outcome != ScenarioOutcome::Passed || one.has_improved())
+    }
+}
+
+impl GatedScenario {
+    /// Whether a hard quantity is better by more than its limit.
+    #[must_use]
+    pub fn has_improved(&self) -> bool {
+        self.checks
+            .iter()
+            .any(|check| check.is_hard && check.verdict == Verdict::Improved)
+    }
+
+    /// The quantities that are worse.
+    pub fn regressed(&self) -> impl Iterator<Item = &Check> {
+        self.checks
+            .iter()
+            .filter(|check| check.is_hard && check.verdict == Verdict::Regressed)
+    }
+}
