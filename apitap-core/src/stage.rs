@@ -4,6 +4,9 @@
 //! stages take of it meanwhile on the same thread. It is never inlined, so that a profiler that
 //! samples stacks finds the stage by the name of the frame, independently of the clocks.
 
+#[cfg(feature = "slowdown")]
+mod slowdown;
+
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,6 +16,8 @@ use futures::Stream;
 
 use crate::activity::Activity;
 use crate::metrics::{Metrics, StageMetrics, StageReport};
+#[cfg(feature = "slowdown")]
+use slowdown::slowed;
 
 macro_rules! stages {
     ($($(#[$doc:meta])* $name:ident, $activity:ident, $metrics:expr;)*) => {
@@ -112,33 +117,6 @@ impl<S: Stream> Stream for PolledStream<S> {
 #[inline]
 fn slowed<T>(_: Activity, work: impl FnOnce() -> T) -> T {
     work()
-}
-
-/// Runs `work`, then keeps the processor busy for a multiple of its time where
-/// `APITAP_SLOWDOWN=stage=times` names its stage.
-#[cfg(feature = "slowdown")]
-fn slowed<T>(activity: Activity, work: impl FnOnce() -> T) -> T {
-    use std::sync::OnceLock;
-    use std::time::Instant;
-
-    static SLOW: OnceLock<Option<(String, f64)>> = OnceLock::new();
-    let slow = SLOW.get_or_init(|| {
-        let setting = std::env::var("APITAP_SLOWDOWN").ok()?;
-        let (stage, times) = setting.split_once('=')?;
-        Some((stage.to_owned(), times.parse().ok()?))
-    });
-    let begun = crate::metrics::thread_cpu();
-    let result = work();
-    if let Some((stage, times)) = slow
-        && *stage == format!("{activity:?}").to_lowercase()
-    {
-        let own = crate::metrics::thread_cpu().saturating_sub(begun);
-        let until = Instant::now() + own.mul_f64(*times);
-        while Instant::now() < until {
-            std::hint::spin_loop();
-        }
-    }
-    result
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod calibrate;
 mod compare;
 mod flamegraph;
+mod gate;
 mod profile;
 mod run;
 mod server;
@@ -28,12 +29,16 @@ use crate::worker;
 use crate::workload::Workload;
 use calibrate::CalibrateArgs;
 use flamegraph::FlamegraphArgs;
+use gate::GateArgs;
 use profile::ProfileArgs;
 use run::RunArgs;
 use server::ServerArgs;
 
 /// The harness failed, or a sample did not finish.
 const FAILED: u8 = 1;
+
+/// As clap ends the process for a wrong argument.
+const WRONG_USAGE: u8 = 2;
 
 /// Results of another place, program or data: no figure could compare.
 const INCOMPARABLE: u8 = 5;
@@ -54,6 +59,7 @@ Examples:
   apitap-bench run --resume reports/runs/RUN       go on with an interrupted run
   apitap-bench profile copy-vs-insert              why it is faster, and what to try next
   apitap-bench calibrate                           learn the noise of this machine
+  apitap-bench gate --base main                    whether the working tree is slower than main
   apitap-bench report reports/runs/RUN             the report of stored samples again
   apitap-bench compare RUN_A RUN_B                 two stored runs side by side
 
@@ -61,6 +67,8 @@ Exit codes:
   0    all is well
   1    the harness failed, or a sample did not finish
   2    wrong usage
+  3    gate: something is worse than it may be
+  4    gate: it cannot be told (only with --fail-on-inconclusive)
   5    incomparable: another machine, server, program or data
   6    a sample loaded wrong data
   130  interrupted; the report holds what was measured";
@@ -91,6 +99,13 @@ enum Command {
     /// the experiment's presets. Writes profiles/index.html into a run's folder of its own.
     #[command(after_help = profile::EXAMPLES)]
     Profile(Box<ProfileArgs>),
+    /// Tell whether a change made anything slower: two revisions, or one and stored results
+    ///
+    /// Both revisions are built in worktrees of their own, and their loads alternate on this machine.
+    /// Counters are judged first, then processor time, then wall time; what is worse is measured once
+    /// more, and profiled. Writes gate.json, junit.xml, summary.md and more into a folder of its own.
+    #[command(after_help = gate::EXAMPLES)]
+    Gate(Box<GateArgs>),
     /// Render the report of a run again, from its stored samples
     Report {
         /// Folder of the run, such as reports/runs/20260101T000000Z-0123abcd
@@ -158,6 +173,7 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::List { experiments } => list(experiments)?,
         Command::Run(arguments) => return Box::pin(run::run(*arguments)).await,
         Command::Profile(arguments) => return Box::pin(profile::run(*arguments)).await,
+        Command::Gate(arguments) => return Box::pin(gate::run(*arguments)).await,
         Command::Calibrate(arguments) => return Box::pin(calibrate::run(*arguments)).await,
         Command::Report { run_dir } => {
             let folder = RunFolder::existing(run_dir);

@@ -1,5 +1,6 @@
 //! `apitap-bench run`.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -175,6 +176,9 @@ impl Selection {
                 .map(|one| one.definition.clone())
                 .collect(),
             scenarios,
+            revisions: BTreeMap::new(),
+            build: None,
+            only_at: None,
             scale: self.scale(),
             confirms: false,
             postgres,

@@ -17,9 +17,10 @@ pub(super) struct ServerArgs {
     /// Folder of `postgres` and `initdb` [default: APITAP_PG_BIN, or the newest installed]
     #[arg(long, value_name = "FOLDER")]
     pg_bin: Option<PathBuf>,
-    /// What holds the data: disk, where commits cost what users pay, or tmpfs
-    #[arg(long, value_name = "STORAGE", default_value = "disk")]
-    pg_storage: PgStorage,
+    /// What holds the data: disk, where commits cost what users pay, or tmpfs [default: disk; of a gate
+    /// tmpfs, because shared disks stall]
+    #[arg(long, value_name = "STORAGE")]
+    pg_storage: Option<PgStorage>,
 }
 
 /// Text that may hold a password: clap must neither parse nor quote it.
@@ -43,12 +44,17 @@ impl std::fmt::Debug for Url {
 impl ServerArgs {
     /// The options; ends the process where they make no sense.
     pub(super) fn options(&self) -> PostgresOptions {
+        self.options_on(PgStorage::Disk)
+    }
+
+    /// The same, on `storage` where none is named.
+    pub(super) fn options_on(&self, storage: PgStorage) -> PostgresOptions {
         let choice = self.postgres.0.parse();
         let choice =
             choice.unwrap_or_else(|error| super::wrong_usage(format!("--postgres: {error}")));
         PostgresOptions {
             image: self.postgres_image.clone(),
-            storage: self.pg_storage,
+            storage: self.pg_storage.unwrap_or(storage),
             bin_dir: self.pg_bin.clone(),
             ..PostgresOptions::new(choice)
         }

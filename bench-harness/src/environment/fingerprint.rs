@@ -120,7 +120,8 @@ impl Machine {
 }
 
 impl Build {
-    fn this() -> Self {
+    /// That of this program.
+    pub(crate) fn this() -> Self {
         let commit = env!("APITAP_BUILD_COMMIT");
         Self {
             rustc: known(Some(env!("APITAP_BUILD_RUSTC").to_owned())),

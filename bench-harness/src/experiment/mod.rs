@@ -18,7 +18,7 @@ pub use definition::{
     API_ROUND_TRIP, Arm, Attachment, Definition, POSTGRES_ROUND_TRIP, Parameter, Rows, SCRATCH,
     Vary,
 };
-pub use plan::{ArmPlan, LoadPlan, ScenarioPlan, Setting};
+pub use plan::{ArmPlan, LoadPlan, Revision, ScenarioPlan, Setting};
 
 /// The experiment whose arms are identical; part of every run.
 pub const IDENTICAL: &str = "a-a";

@@ -54,6 +54,20 @@ pub struct ArmPlan {
     pub rows: u64,
     /// What it runs.
     pub load: LoadPlan,
+    /// The build that runs it, where it is not this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+}
+
+/// A build of the engine other than this program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Revision {
+    /// The whole hash of its commit.
+    pub commit: String,
+    /// What is set in its environment, as `NAME=value`: how tests slow it down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
 }
 
 /// What an arm runs.
@@ -205,6 +219,7 @@ fn arm_plan(arm: &Arm, on: Option<&str>, varied: &[String], rows: Rows, scale: S
         name: arm.name.clone(),
         rows: arm.rows.unwrap_or(rows).at(scale),
         load,
+        revision: None,
     }
 }
 

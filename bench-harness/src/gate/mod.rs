@@ -3,10 +3,28 @@
 //! Quantities are judged in the order in which they can be believed: counters that do not vary,
 //! processor time by row, wall time. Whether a difference is one, [`crate::stats`] decides, as in
 //! every report; what follows from it is decided here.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`scenario`] | what is loaded: `fixtures/gate.toml` |
+//! | [`revision`] | programs of revisions, built apart and kept by commit |
+//! | [`metric`], [`policy`] | what is judged, by which limits, and what is waived |
+//! | [`counts`], [`baseline`] | counters that need a run of their own; results stored for later |
+//! | [`mod@judge`], [`explain`], [`results`] | from samples to verdicts; why it grew; what was found |
+//! | [`measure`] | a gate from its first sample to its findings |
 
-mod metric;
-mod results;
+pub mod baseline;
+pub mod counts;
+pub mod explain;
+pub mod judge;
+pub mod measure;
+pub mod metric;
+pub mod policy;
+pub mod results;
+pub mod revision;
+pub mod scenario;
 
+pub use judge::{Evidence, Policy, judge};
 pub use metric::{GateMetric, Tier};
 pub use results::{
     Change, Check, Explanation, GateOutcome, GateResults, GatedRevision, GatedScenario, Growth,

@@ -32,6 +32,8 @@ pub struct GateResults {
     pub is_stored: bool,
     /// What it all comes to.
     pub outcome: GateOutcome,
+    /// Waivers past their last day, each in a line.
+    pub expired_waivers: Vec<String>,
     /// In the order in which they ran.
     pub scenarios: Vec<GatedScenario>,
     /// Machine, server and versions, as `environment::fingerprint` found them.
@@ -62,6 +64,8 @@ pub enum GateOutcome {
     Missing,
     /// The harness failed.
     Failed,
+    /// A waiver is past its last day.
+    ExpiredWaiver,
     /// Nothing is worse, and of something it cannot be told.
     Inconclusive,
     /// Nothing is worse.

@@ -20,6 +20,9 @@ pub const MARKDOWN_FILE: &str = "index.md";
 /// Figures for programs, likewise.
 pub const JSON_FILE: &str = "profiles.json";
 
+/// The picture of the candidate, coloured by what it costs more or less than the baseline.
+pub const DIFFERENCE_FILE: &str = "difference-in-candidate.svg";
+
 /// The page of `profiles`.
 ///
 /// # Errors
@@ -107,7 +110,7 @@ pub fn pictures(record: &ProfileRecord) -> Result<Vec<(&'static str, Vec<u8>)>> 
             )?,
         ),
         (
-            "difference-in-candidate.svg",
+            DIFFERENCE_FILE,
             difference(
                 Widths::Candidate,
                 "as wide as in the candidate; red is more in the candidate",

@@ -79,7 +79,7 @@ pub(crate) fn blocks<'a>(samples: &[&'a Sample], arm: &str) -> Blocks<'a> {
 }
 
 /// One log-ratio of candidate to baseline for each block that has both.
-pub(super) fn log_ratios(
+pub(crate) fn log_ratios(
     candidate: &Blocks<'_>,
     baseline: &Blocks<'_>,
     metric: Metric,

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use arm::blocks;
 pub use arm::{ArmResults, BlockSample};
+pub(crate) use arm::{Blocks, blocks, log_ratios};
 pub use family::Family;
 pub(crate) use finding::identical_log_ratios;
 pub use finding::{Confirmation, Control, Differing, Finding, Measure, Weakened};

@@ -38,13 +38,42 @@ pub(super) struct ArmUnderTest {
 /// What one arm runs.
 pub(super) enum ArmLoad {
     /// The engine, in a worker.
-    Engine(Box<WorkerJob>),
+    Engine {
+        /// The build that it is of.
+        program: Program,
+        /// What it loads.
+        job: Box<WorkerJob>,
+    },
     /// `psql \copy … FROM` a binary file made beforehand: the ceiling of what any client can do
     /// over one connection.
     PsqlCopy {
         /// The file.
         file: PathBuf,
     },
+}
+
+/// A build of this program or of another revision of it, which is the worker.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// What is set in its environment.
+    pub(super) environment: Vec<(String, String)>,
+}
+
+impl Program {
+    /// `command` in its environment.
+    pub(super) fn within(&self, mut command: Command) -> Command {
+        command.envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// The worker.
+    pub(super) fn worker(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg("worker");
+        self.within(command)
+    }
 }
 
 /// What every sample loads, and where.
@@ -63,8 +92,6 @@ pub(super) struct Target {
 
 /// Takes samples of the arms of one scenario.
 pub(super) struct Loader {
-    /// This program, which is also the worker.
-    program: PathBuf,
     target: Target,
     arms: Vec<ArmUnderTest>,
     client: Client,
@@ -86,15 +113,13 @@ impl Loader {
     /// Connects to the database.
     ///
     /// # Errors
-    /// When it cannot be reached, or this program's own path is not known.
+    /// When it cannot be reached.
     pub(super) async fn new(
-        program: PathBuf,
         target: Target,
         arms: Vec<ArmUnderTest>,
         tampering: Option<Tampering>,
     ) -> Result<Self> {
         Ok(Self {
-            program,
             client: connect(&target.database_url).await?,
             target,
             arms,
@@ -131,9 +156,8 @@ impl Loader {
 
     async fn run(&self, arm: usize) -> Result<Ended> {
         match &self.arms[arm].load {
-            ArmLoad::Engine(job) => {
-                let mut worker = Command::new(&self.program);
-                run_worker(worker.arg("worker"), job, SAMPLE_TIMEOUT).await
+            ArmLoad::Engine { program, job } => {
+                run_worker(&mut program.worker(), job, SAMPLE_TIMEOUT).await
             }
             ArmLoad::PsqlCopy { file } => {
                 let file = file.to_str().context("the file's path is not UTF-8")?;
@@ -197,7 +221,7 @@ impl Loader {
                 bytes_to_server: tokio::fs::metadata(file).await?.len(),
                 ..common
             }),
-            ArmLoad::Engine(_) => {
+            ArmLoad::Engine { .. } => {
                 let parse = "the worker's report is not the engine's";
                 let report: RunReport = serde_json::from_slice(&ended.stdout).context(parse)?;
                 let mut extra: serde_json::Map<String, serde_json::Value> =
@@ -293,18 +317,19 @@ impl Loader {
         })
     }
 
-    /// Loads by another process than a plain worker: `process` is given the job of the arm.
+    /// Loads by another process than a plain worker: `process` is given the program and the job of the
+    /// arm.
     pub(super) async fn load_by(
         &mut self,
         arm: usize,
-        process: impl AsyncFnOnce(&WorkerJob) -> Result<Ended>,
+        process: impl AsyncFnOnce(&Program, &WorkerJob) -> Result<Ended>,
     ) -> Result<Loaded> {
-        let ArmLoad::Engine(job) = &self.arms[arm].load else {
+        let ArmLoad::Engine { program, job } = &self.arms[arm].load else {
             bail!("psql has no stages to profile");
         };
-        let job = job.clone();
-        self.load(arm, true, async |_| process(&job).await, async |_| Ok(()))
-            .await
+        let (program, job) = (program.clone(), job.clone());
+        let process = async |_: &Self| process(&program, &job).await;
+        self.load(arm, true, process, async |_| Ok(())).await
     }
 }
 

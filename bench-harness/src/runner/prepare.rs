@@ -9,7 +9,7 @@ use apitap_core::config::WriteMode;
 use tempfile::TempDir;
 
 use super::ceilings::{make_reference, mock_api_ceiling};
-use super::load::{ArmLoad, ArmUnderTest, Loader, Tampering, Target};
+use super::load::{ArmLoad, ArmUnderTest, Loader, Program, Tampering, Target};
 use super::oracle;
 use super::verify::Check;
 use crate::environment::mock_api::{MockApiOptions, MockApiProcess};
@@ -37,6 +37,8 @@ pub(super) struct Prepared {
 pub(super) struct Place {
     /// This program, which is worker and mock API too.
     pub(super) program: PathBuf,
+    /// Programs of other revisions, by the names of the arms that they run.
+    pub(super) revisions: BTreeMap<String, PathBuf>,
     /// A database of the scenario's own.
     pub(super) database_url: String,
     /// The server's first process, where this machine sees it.
@@ -108,7 +110,7 @@ pub(super) async fn prepare(scenario: &mut Scenario, place: Place) -> Result<Pre
                 let scratch = files.path().join(format!("scratch-{}", arms.len()));
                 std::fs::create_dir(&scratch).context("cannot make a scratch folder")?;
                 let scratch = scratch.to_str().context("a path is not UTF-8")?;
-                ArmLoad::Engine(Box::new(WorkerJob {
+                let job = WorkerJob {
                     source_url: api_urls[&arm.rows].clone(),
                     workload: plan.workload.clone(),
                     pages: PageKind::PageNumber,
@@ -124,7 +126,11 @@ pub(super) async fn prepare(scenario: &mut Scenario, place: Place) -> Result<Pre
                         .iter()
                         .map(|knob| knob.replace(SCRATCH, scratch))
                         .collect(),
-                }))
+                };
+                ArmLoad::Engine {
+                    program: program(arm, &place)?,
+                    job: Box::new(job),
+                }
             }
         };
         arms.push(ArmUnderTest {
@@ -140,7 +146,7 @@ pub(super) async fn prepare(scenario: &mut Scenario, place: Place) -> Result<Pre
         postmaster: place.postmaster,
     };
     Ok(Prepared {
-        loader: Loader::new(place.program, target, arms, place.tampering).await?,
+        loader: Loader::new(target, arms, place.tampering).await?,
         apis: apis.into_values().collect(),
         _relays: relays,
         _files: files,
@@ -166,6 +172,30 @@ impl RoundTrip {
             relayed_ms: relayed.as_secs_f64() * 1e3,
         }
     }
+}
+
+/// The build that runs `arm`.
+fn program(arm: &ArmPlan, place: &Place) -> Result<Program> {
+    let Some(revision) = &arm.revision else {
+        return Ok(Program {
+            path: place.program.clone(),
+            environment: Vec::new(),
+        });
+    };
+    let path = place.revisions.get(&arm.name);
+    let path = path.with_context(|| format!("there is no build of {}", revision.commit))?;
+    let variable = |set: &String| -> Result<(String, String)> {
+        let (name, value) = set.split_once('=').context("expected NAME=value")?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    Ok(Program {
+        path: path.clone(),
+        environment: revision
+            .environment
+            .iter()
+            .map(variable)
+            .collect::<Result<_>>()?,
+    })
 }
 
 fn relay_to(url: &str, added_ms: f64) -> Result<Relay> {

@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use super::child::Ended;
 use super::interrupt::Interrupt;
-use super::load::{Loaded, Loader, SAMPLE_TIMEOUT, SETTLE_TIME, run_worker};
+use super::load::{Loaded, Loader, Program, SAMPLE_TIMEOUT, SETTLE_TIME, run_worker};
 use super::prepare::{Place, prepare};
 use super::{Ending, RETRIES_PER_SLOT};
 use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan};
@@ -212,9 +212,10 @@ impl Profiler<'_> {
         let started_at = Timestamp::now();
         let files = tempfile::tempdir().context("cannot make a temporary folder")?;
         let data = files.path().join("seen");
-        let (watch, mut command) = self.command(way, &data)?;
+        let database_url = &self.place.database_url;
         let limit = self.limits[arm];
-        let process = async |job: &WorkerJob| -> Result<Ended> {
+        let process = async |program: &Program, job: &WorkerJob| -> Result<Ended> {
+            let (watch, mut command) = way.command(program, &data, database_url)?;
             let job = WorkerJob {
                 watch,
                 ..job.clone()
@@ -259,27 +260,31 @@ impl Profiler<'_> {
             seen,
         })))
     }
+}
 
+impl Way {
     /// What the worker is to look at, and the process that runs it; what that writes goes to `data`.
-    fn command(&self, way: Way, data: &Path) -> Result<(Watch, Command)> {
-        let program = &self.place.program;
-        let mut worker = Command::new(program);
-        worker.arg("worker");
-        Ok(match way {
-            Way::Plain => (Watch::Nothing, worker),
-            Way::Watched => {
-                let url = self.place.database_url.clone();
-                (Watch::Server { url }, worker)
+    fn command(
+        self,
+        program: &Program,
+        data: &Path,
+        database_url: &str,
+    ) -> Result<(Watch, Command)> {
+        Ok(match self {
+            Self::Plain => (Watch::Nothing, program.worker()),
+            Self::Watched => {
+                let url = database_url.to_owned();
+                (Watch::Server { url }, program.worker())
             }
-            Way::Sampled(SamplerKind::Perf) => {
-                let command = perf::record(data, program.as_os_str(), &["worker".into()]);
-                (Watch::Nothing, command.into())
+            Self::Sampled(SamplerKind::Perf) => {
+                let command = perf::record(data, program.path.as_os_str(), &["worker".into()]);
+                (Watch::Nothing, program.within(command.into()))
             }
-            Way::Sampled(SamplerKind::Pprof) => (Watch::Stacks, worker),
-            Way::Heap => {
-                let mut command = Command::new(heap_program(program)?);
+            Self::Sampled(SamplerKind::Pprof) => (Watch::Stacks, program.worker()),
+            Self::Heap => {
+                let mut command = Command::new(heap_program(&program.path)?);
                 command.arg(data);
-                (Watch::Nothing, command)
+                (Watch::Nothing, program.within(command))
             }
         })
     }

@@ -1,6 +1,6 @@
 //! A run from its first server to its report.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::schedule::Schedule;
 use super::{Ending, Plan, remaining, take_samples};
 use crate::calibration::Calibration;
-use crate::environment::fingerprint::Fingerprint;
+use crate::environment::fingerprint::{Build, Fingerprint};
 use crate::environment::postgres::{PostgresOptions, PostgresServer, URL, connect, quoted};
 use crate::experiment::{Definition, IDENTICAL, Scale, ScenarioPlan};
 use crate::measurement::Sample;
@@ -29,13 +29,19 @@ use crate::run_record::{RunRecord, SCHEMA_VERSION, Scenario};
 pub const CONFIDENCE_LEVEL: f64 = 0.95;
 
 /// What to run, and where its results go.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RunOptions {
     /// The command as it was typed, program first, without passwords.
     pub command: Vec<String>,
     /// This program, which is worker and mock API too.
     pub program: PathBuf,
-    /// The claims.
+    /// Programs of other revisions, by the names of the arms that they run.
+    pub revisions: BTreeMap<String, PathBuf>,
+    /// The build whose figures these are, where it is not this program's.
+    pub build: Option<Build>,
+    /// Where figures must be taken to be of use; a run elsewhere is refused.
+    pub only_at: Option<Fingerprint>,
+    /// The claims; without any a run has no report of its own.
     pub experiments: Vec<Definition>,
     /// Their scenarios, in order.
     pub scenarios: Vec<ScenarioPlan>,
@@ -64,6 +70,17 @@ pub struct RunOptions {
     pub into: Option<PathBuf>,
 }
 
+impl RunOptions {
+    /// What figures taken on `server` may be compared with.
+    fn fingerprint(&self, server: &PostgresServer) -> Fingerprint {
+        let here = Fingerprint::take(Some(server));
+        Fingerprint {
+            build: self.build.clone().unwrap_or(here.build),
+            ..here
+        }
+    }
+}
+
 /// A run that left a report, complete or not.
 #[derive(Debug)]
 pub struct Finished {
@@ -86,9 +103,20 @@ pub enum EndedBy {
     Error(anyhow::Error),
 }
 
-/// This machine or its server is not the one that an interrupted run was begun on.
+/// This machine, its server or the build is not the one that figures were taken with before.
 #[derive(Debug)]
 pub struct Incomparable(String);
+
+impl Incomparable {
+    /// Refuses figures where something `differing` keeps them from being compared.
+    ///
+    /// # Errors
+    /// This, if there is any such thing.
+    pub fn unless_none(differing: Vec<String>) -> Result<()> {
+        ensure!(differing.is_empty(), Self(differing.join("; ")));
+        Ok(())
+    }
+}
 
 impl std::fmt::Display for Incomparable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -115,12 +143,16 @@ impl std::error::Error for NothingTaken {}
 /// interrupt or an error once the first scenario could begin.
 ///
 /// # Errors
-/// [`NothingTaken`], when nothing could be measured at all, and when the report cannot be written.
+/// [`NothingTaken`], when nothing could be measured at all, [`Incomparable`], and when the report cannot
+/// be written.
 pub async fn run(options: RunOptions) -> Result<Finished> {
     let mut interrupt = Interrupt::listen()?;
     let server = start(&options.postgres, &mut interrupt).await?;
     let server = server.context(NothingTaken)?;
-    let fingerprint = Fingerprint::take(Some(&server));
+    let fingerprint = options.fingerprint(&server);
+    if let Some(there) = &options.only_at {
+        Incomparable::unless_none(there.incomparable_with(&fingerprint))?;
+    }
     let calibration = match &options.calibration {
         Some(path) => Calibration::fitting(path, &fingerprint)?,
         None => None,
@@ -173,7 +205,7 @@ pub async fn resume(options: RunOptions, folder: PathBuf) -> Result<Finished> {
     let mut interrupt = Interrupt::listen()?;
     let server = start(&options.postgres, &mut interrupt).await?;
     let server = server.context(NothingTaken)?;
-    if ensure_comparable(&record, &server)? {
+    if ensure_comparable(&record, &options.fingerprint(&server))? {
         tracing::warn!(
             "built from changes that were not committed, or beside another commit: whether the code is the same \
              cannot be told"
@@ -201,20 +233,19 @@ async fn start(
 
 /// Refuses a machine, a server or a commit that is not the one that the run was begun on. Says
 /// whether either build may hold changes that its commit does not have.
-fn ensure_comparable(record: &RunRecord, server: &PostgresServer) -> Result<bool> {
+fn ensure_comparable(record: &RunRecord, here: &Fingerprint) -> Result<bool> {
     let begun: Fingerprint = serde_json::from_value(record.fingerprint.clone())
         .context("the run's fingerprint is not one of this program")?;
-    let here = Fingerprint::take(Some(server));
-    let mut differing = begun.incomparable_with(&here);
+    let mut differing = begun.incomparable_with(here);
     if begun.build.git_commit != here.build.git_commit {
         differing.push(format!(
             "commit: {}, {}",
             begun.build.git_commit, here.build.git_commit
         ));
     }
-    ensure!(differing.is_empty(), Incomparable(differing.join("; ")));
+    Incomparable::unless_none(differing)?;
     let is_dirty = |one: &Fingerprint| one.build.git_dirty == Some(true);
-    Ok(is_dirty(&begun) || is_dirty(&here))
+    Ok(is_dirty(&begun) || is_dirty(here))
 }
 
 async fn go(
@@ -240,7 +271,8 @@ async fn go(
         Ok(Ending::Interrupted) => Some(EndedBy::Interrupt),
         Err(error) => Some(EndedBy::Error(error)),
     };
-    let report = match session.options.samples || session.folder.has_samples() {
+    let has_samples = session.options.samples || session.folder.has_samples();
+    let report = match has_samples && !session.record.experiments.is_empty() {
         true => Some(session.folder.report()?),
         false => None,
     };
@@ -310,7 +342,7 @@ impl Session {
         let Some(server) = start(&self.options.postgres, &mut self.interrupt).await? else {
             return Ok(Ending::Interrupted);
         };
-        ensure_comparable(&self.record, &server)?;
+        ensure_comparable(&self.record, &self.options.fingerprint(&server))?;
         self.server = Some(server);
         self.scenarios_from(first).await
     }
@@ -400,6 +432,7 @@ impl Session {
         let (admin_url, postmaster) = (server.url().to_owned(), server.postmaster_pid());
         let place = Place {
             program: self.options.program.clone(),
+            revisions: self.options.revisions.clone(),
             database_url: server.create_database(&name).await?,
             postmaster,
             expect_seed: self.options.expect_seed,

@@ -1,0 +1,342 @@
+//! `apitap-bench gate`.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use chrono::Utc;
+
+use super::run::command_line;
+use super::server::ServerArgs;
+use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, say, wrong_usage};
+use crate::calibration;
+use crate::environment::postgres::PgStorage;
+use crate::experiment::Scale;
+use crate::gate::baseline::Baseline;
+use crate::gate::measure::{Gate, Gated, Rules};
+use crate::gate::policy::{Limit, Limits, Waivers};
+use crate::gate::revision::{BuiltRevision, Recipe};
+use crate::gate::scenario::{Scenarios, Size};
+use crate::gate::{GateOutcome, GateResults};
+use crate::runner::session::{EndedBy, Incomparable, NothingTaken, RunOptions};
+
+/// Something is worse by more than its limit.
+const REGRESSED: u8 = 3;
+
+/// Nothing is worse, and of something it cannot be told.
+const INCONCLUSIVE: u8 = 4;
+
+/// What is waived, in the repository.
+const WAIVERS_FILE: &str = "fixtures/gate-waivers.toml";
+
+/// The variable by which a build slows down a stage.
+const SLOWDOWN: &str = "APITAP_SLOWDOWN";
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  apitap-bench gate --base main                         the working tree against a branch
+  apitap-bench gate --base HEAD~1 --head HEAD --quick   two commits, in a few minutes
+  apitap-bench gate --base main --scenario tuned --limit rows_per_second=-2%
+  apitap-bench gate --save-baseline reports/baseline/here.json
+  apitap-bench gate --baseline reports/baseline/here.json
+  apitap-bench gate --base HEAD --slow-head decode=10%  must end with exit code 3
+  apitap-bench gate --list                              the scenarios
+
+Exit codes:
+  0    nothing is worse
+  1    the harness failed, or a revision does not build
+  2    wrong usage, or a waiver past its last day
+  3    a scenario is worse by more than its limit, confirmed
+  4    it cannot be told (only with --fail-on-inconclusive)
+  5    incomparable: another machine, server or data, or a scenario without figures
+  6    a load left wrong data
+  130  interrupted";
+
+/// What to hold against what, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct GateArgs {
+    /// Revision that the head is held against, such as the merge base of a pull request
+    #[arg(long, value_name = "REV", required_unless_present_any = ["baseline", "save_baseline", "list"])]
+    base: Option<String>,
+    /// Revision that is judged [default: the working tree, with changes to tracked files]
+    #[arg(long, value_name = "REV")]
+    head: Option<String>,
+    /// Hold the head against results that were stored on this machine by --save-baseline
+    #[arg(long, value_name = "FILE", conflicts_with = "base")]
+    baseline: Option<PathBuf>,
+    /// Measure the head alone, and store its results; nothing is judged
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "baseline"])]
+    save_baseline: Option<PathBuf>,
+    /// Let scenarios pass of which one side has no figures
+    #[arg(long)]
+    baseline_lenient: bool,
+    /// By how much a quantity may be worse, such as rows_per_second=-5% or statements=0; may be given
+    /// more than once
+    #[arg(long, value_name = "METRIC=LIMIT")]
+    limit: Vec<Limit>,
+    /// Only scenarios whose name holds NAME; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
+    /// Names of scenarios must be whole
+    #[arg(long, requires = "scenario")]
+    exact: bool,
+    /// Exit with 4 where it cannot be told whether a scenario is worse
+    #[arg(long)]
+    fail_on_inconclusive: bool,
+    /// Accepted regressions [default: fixtures/gate-waivers.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    waivers: Option<PathBuf>,
+    /// Half of the rows and 6 blocks: finds 10% instead of 5%
+    #[arg(long)]
+    quick: bool,
+    /// Blocks of every scenario; an even number lets drift cancel
+    #[arg(long)]
+    blocks: Option<NonZero<usize>>,
+    /// Rows of every load
+    #[arg(long)]
+    rows: Option<NonZero<u64>>,
+    /// Seed of the order of samples [default: drawn, and told in gate.json]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Do not measure once more what is worse
+    #[arg(long)]
+    no_confirmation: bool,
+    /// Do not profile what is worse
+    #[arg(long)]
+    no_explanation: bool,
+    /// List the scenarios and end
+    #[arg(long)]
+    list: bool,
+    /// Print gate.json on standard output instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Cargo profile of both builds; figures of dev are worth nothing
+    #[arg(long, value_name = "PROFILE", default_value = "release")]
+    build_profile: String,
+    /// File of the scenarios [default: fixtures/gate.toml]
+    #[arg(long, value_name = "FILE")]
+    scenarios: Option<PathBuf>,
+    /// Noise of this machine, as `apitap-bench calibrate` left it: raises limits that are not stated
+    /// [default: reports/calibration.json, if it is there]
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
+    /// Folder in which the gate's own folder is made
+    #[arg(long, value_name = "DIR", default_value = "reports/gates")]
+    out: PathBuf,
+    /// Slow a stage of the head down by a share of all it does, such as decode=10%: a test of the gate
+    #[arg(long, value_name = "STAGE=SHARE%")]
+    slow_head: Option<String>,
+    /// Folder of programs that stand for both revisions instead of being built, likewise
+    #[arg(long, value_name = "DIR", hide = true)]
+    programs: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Measures, judges, writes and prints; returns the exit code.
+pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
+    let scenarios = Scenarios::read(arguments.scenarios.clone())?;
+    let chosen = scenarios.chosen(&arguments.scenario, arguments.exact);
+    if arguments.list {
+        for scenario in chosen {
+            say(format_args!("{:<14} {}", scenario.name, scenario.about));
+        }
+        return Ok(0);
+    }
+    if chosen.is_empty() {
+        wrong_usage("no scenario has such a name; `apitap-bench gate --list` names them");
+    }
+    let chosen = chosen.into_iter().cloned().collect();
+    let waivers = arguments.waivers()?;
+    let baseline = arguments.stored()?;
+    let recipe = Recipe {
+        repository: ".".into(),
+        profile: arguments.build_profile.clone(),
+        slowdown: arguments.slow_head.is_some(),
+    };
+    let (base, head) = arguments.revisions(&recipe)?;
+    let of_the_change = |commit: &str| {
+        let before = base.as_ref().map(|base| base.revision.commit.as_str());
+        let before = before.or(baseline.as_ref().map(|one| one.revision.commit.as_str()));
+        recipe.is_ancestor(commit, &head.revision.commit)
+            && !before.is_some_and(|base| recipe.is_ancestor(commit, base))
+    };
+    let waivers = Waivers {
+        all: waivers
+            .all
+            .into_iter()
+            .filter(|waiver| of_the_change(&waiver.commit) || waiver.has_expired(today()))
+            .collect(),
+    };
+    let gate = Gate {
+        base,
+        head,
+        head_environment: arguments
+            .slow_head
+            .iter()
+            .map(|slow| format!("{SLOWDOWN}={slow}"))
+            .collect(),
+        baseline,
+        scenarios: chosen,
+        size: Size {
+            quick: arguments.quick,
+            blocks: arguments.blocks,
+            rows: arguments.rows,
+        },
+        rules: Rules {
+            limits: Limits::of(&arguments.limit),
+            waivers,
+            lenient: arguments.baseline_lenient,
+        },
+        confirms: !arguments.no_confirmation,
+        explains: !arguments.no_explanation,
+        options: arguments.options()?,
+    };
+    if let Some(file) = &arguments.save_baseline {
+        return store(gate, file).await;
+    }
+    match Box::pin(gate.run()).await {
+        Ok(gated) => arguments.ended(&gated),
+        Err(error) => refused(error),
+    }
+}
+
+async fn store(gate: Gate, file: &Path) -> Result<u8> {
+    match Box::pin(gate.store()).await {
+        Ok(baseline) => {
+            baseline.write(file)?;
+            say(format_args!("Baseline: {}", file.display()));
+            Ok(0)
+        }
+        Err(error) => refused(error),
+    }
+}
+
+fn refused(error: anyhow::Error) -> Result<u8> {
+    if error.is::<Incomparable>() {
+        eprintln!(
+            "error: {error:#} (stored, then here); store a baseline here with --save-baseline, or hold two \
+             revisions against each other with --base"
+        );
+        return Ok(INCOMPARABLE);
+    }
+    if error.is::<NothingTaken>() {
+        eprintln!("{error:#}");
+        return Ok(INTERRUPTED);
+    }
+    Err(error)
+}
+
+fn today() -> chrono::NaiveDate {
+    Utc::now().date_naive()
+}
+
+impl GateArgs {
+    fn waivers(&self) -> Result<Waivers> {
+        let waivers = match &self.waivers {
+            Some(file) => Waivers::read(file)?,
+            None if Path::new(WAIVERS_FILE).exists() => Waivers::read(Path::new(WAIVERS_FILE))?,
+            None => Waivers::default(),
+        };
+        // Before minutes of measuring: whoever is there can mend it meanwhile.
+        for waiver in waivers.expired(today()) {
+            eprintln!("error: the waiver of {waiver} is past its last day: remove it, or renew it");
+        }
+        Ok(waivers)
+    }
+
+    fn stored(&self) -> Result<Option<Baseline>> {
+        let baseline = self.baseline.as_deref().map(Baseline::read).transpose()?;
+        let wanted = |name: &String| {
+            let mut parts = self.scenario.iter();
+            match self.exact {
+                true => parts.any(|part| name == part),
+                false => parts.any(|part| name.contains(part.as_str())),
+            }
+        };
+        Ok(baseline.map(|mut baseline| {
+            let scenarios = &mut baseline.record.scenarios;
+            scenarios.retain(|one| self.scenario.is_empty() || wanted(&one.plan.name));
+            baseline
+        }))
+    }
+
+    /// Base and head, built.
+    fn revisions(&self, recipe: &Recipe) -> Result<(Option<BuiltRevision>, BuiltRevision)> {
+        let head = match &self.head {
+            Some(named) => recipe.commit(named)?,
+            None => recipe.working_tree()?,
+        };
+        let base = self.base.as_deref().map(|named| recipe.commit(named));
+        let base = base.transpose()?;
+        let built = |revision| match &self.programs {
+            Some(folder) => BuiltRevision::found(folder, revision),
+            None => recipe.build(revision),
+        };
+        let base = base.as_ref().map(built).transpose()?;
+        Ok((base, built(&head)?))
+    }
+
+    fn options(&self) -> Result<RunOptions> {
+        let calibration = self.calibration.clone();
+        Ok(RunOptions {
+            command: command_line(std::env::args()),
+            program: std::env::current_exe().context("this program's own path is not known")?,
+            revisions: BTreeMap::new(),
+            build: None,
+            only_at: None,
+            experiments: Vec::new(),
+            scenarios: Vec::new(),
+            scale: if self.quick {
+                Scale::Quick
+            } else {
+                Scale::Default
+            },
+            confirms: false,
+            postgres: self.server.options_on(PgStorage::Tmpfs),
+            seed: self
+                .seed
+                .unwrap_or_else(|| u64::from(rand::random::<u16>())),
+            out: self.out.clone(),
+            calibration: Some(calibration.unwrap_or_else(|| calibration::FILE.into())),
+            expect_seed: None,
+            tampering: None,
+            profiling: None,
+            samples: true,
+            into: None,
+        })
+    }
+
+    /// Prints and writes what was found; returns the exit code.
+    fn ended(&self, gated: &Gated) -> Result<u8> {
+        let Gated {
+            folder,
+            results,
+            ended_by,
+        } = gated;
+        match ended_by {
+            Some(EndedBy::Error(error)) => eprintln!("error: {error:#}"),
+            Some(EndedBy::Interrupt) => eprintln!("interrupted: what was measured is judged"),
+            None => {}
+        }
+        say(serde_json::to_string_pretty(results)?);
+        eprintln!("Gate: {}", folder.display());
+        Ok(match ended_by {
+            Some(EndedBy::Interrupt) => INTERRUPTED,
+            _ => self.code(results),
+        })
+    }
+
+    fn code(&self, results: &GateResults) -> u8 {
+        match results.outcome {
+            GateOutcome::WrongData => WRONG_DATA,
+            GateOutcome::Regressed => REGRESSED,
+            GateOutcome::Missing => INCOMPARABLE,
+            GateOutcome::Failed => FAILED,
+            GateOutcome::ExpiredWaiver => super::WRONG_USAGE,
+            GateOutcome::Inconclusive if self.fail_on_inconclusive => INCONCLUSIVE,
+            GateOutcome::Inconclusive | GateOutcome::Passed => 0,
+        }
+    }
+}

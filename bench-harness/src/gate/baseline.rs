@@ -1,0 +1,140 @@
+//! Results that were stored to be held against later ones.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::counts::Count;
+use super::results::GatedRevision;
+use crate::environment::fingerprint::Fingerprint;
+use crate::experiment::{LoadPlan, ScenarioPlan};
+use crate::measurement::{Outcome, Sample, Samples};
+use crate::run_record::{RunRecord, Scenario};
+use crate::{schema_version, whole_file};
+
+const SCHEMA_VERSION: u32 = 1;
+
+/// What a revision measured, raw, with all that must be equal for it to count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    schema_version: u32,
+    /// What was measured.
+    pub revision: GatedRevision,
+    /// Where, and what had to land.
+    pub record: RunRecord,
+    /// Every sample, without the engine's own reports.
+    pub samples: Vec<Sample>,
+    /// The counts.
+    pub counts: Vec<Count>,
+}
+
+impl Baseline {
+    /// A baseline of what was measured of `revision`.
+    #[must_use]
+    pub fn new(
+        revision: GatedRevision,
+        record: RunRecord,
+        mut samples: Samples,
+        counts: Vec<Count>,
+    ) -> Self {
+        for sample in &mut samples.samples {
+            if let Outcome::Measured(figures) = &mut sample.outcome {
+                figures.extra = serde_json::Value::Null;
+            }
+        }
+        Self {
+            schema_version: SCHEMA_VERSION,
+            revision,
+            record,
+            samples: samples.samples,
+            counts,
+        }
+    }
+
+    /// Reads a stored baseline.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is of another version.
+    pub fn read(path: &Path) -> Result<Self> {
+        let read = || -> Result<Self> {
+            let text = std::fs::read_to_string(path)?;
+            let found = schema_version::of(&text)?;
+            ensure!(
+                found == SCHEMA_VERSION,
+                "it is of version {found}; store it anew with --save-baseline"
+            );
+            Ok(serde_json::from_str(&text)?)
+        };
+        read().with_context(|| format!("in the baseline {}", path.display()))
+    }
+
+    /// Writes it to `path`, over one that is there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut text = serde_json::to_string(self).context("cannot serialise the baseline")?;
+        text.push('\n');
+        whole_file::write(path, &text)
+    }
+
+    /// Where it was measured.
+    ///
+    /// # Errors
+    /// When that is told by another program.
+    pub fn fingerprint(&self) -> Result<Fingerprint> {
+        serde_json::from_value(self.record.fingerprint.clone())
+            .context("the baseline's fingerprint is not one of this program")
+    }
+
+    /// Where what `plans` would run is not what was stored, as `field: stored, here`.
+    #[must_use]
+    pub fn plans_differ(&self, plans: &[ScenarioPlan]) -> Vec<String> {
+        let both = plans.iter().filter_map(|here| {
+            let stored = self.scenario(&here.name)?;
+            Some((&here.name, what(&stored.plan), what(here)))
+        });
+        both.filter(|(_, was, is)| was != is)
+            .map(|(name, was, is)| format!("what {name} runs: {was}, {is}"))
+            .collect()
+    }
+
+    /// Where what the scenarios of `record` had to load is not what was stored, likewise.
+    #[must_use]
+    pub fn data_differs(&self, record: &RunRecord) -> Vec<String> {
+        let both = record.scenarios.iter().filter_map(|here| {
+            let stored = self.scenario(&here.plan.name)?;
+            let (was, is) = (stored.verification.first()?, here.verification.first()?);
+            Some((&here.plan.name, was, is))
+        });
+        both.filter(|(_, was, is)| was != is)
+            .map(|(name, was, is)| {
+                format!(
+                    "what {name} loads: {} rows with checksum {}, {} rows with checksum {}",
+                    was.rows, was.checksum, is.rows, is.checksum
+                )
+            })
+            .collect()
+    }
+
+    fn scenario(&self, name: &str) -> Option<&Scenario> {
+        self.record
+            .scenarios
+            .iter()
+            .find(|one| one.plan.name == name)
+    }
+}
+
+/// What a scenario runs, in words that differ where it does.
+fn what(plan: &ScenarioPlan) -> String {
+    let arm = plan.baseline();
+    let load = match &arm.load {
+        LoadPlan::Engine { preset, knobs, .. } => format!("{preset} {}", knobs.join(" ")),
+        LoadPlan::PsqlCopy => "psql".to_owned(),
+    };
+    let sql = plan.sql.as_deref().unwrap_or("all columns");
+    let (rows, workload) = (arm.rows, &plan.workload);
+    format!("{rows} rows of {workload} on {}, {sql}", load.trim())
+}

@@ -1,0 +1,64 @@
+//! Why a scenario grew worse, from profiles of both revisions. Pure.
+
+use std::path::Path;
+
+use super::results::{Explanation, Growth};
+use crate::profile::delta::Delta;
+use crate::profile::record::PROFILES_FOLDER;
+use crate::profile::results::{ArmProfile, ProfileResults};
+use crate::report::profile::{DIFFERENCE_FILE, PAGE_FILE};
+
+/// Functions that are named: with those that call them, more would only repeat.
+const FUNCTIONS: usize = 5;
+
+/// Growth below this share of the whole is not named: a load's processor time varies by as much.
+const LEAST_SHARE: f64 = 0.01;
+
+impl Explanation {
+    /// What the profiles of a scenario say, whose files are in `folder`.
+    #[must_use]
+    pub fn of(profile: &ProfileResults, folder: &Path) -> Self {
+        let own = format!("{PROFILES_FOLDER}/{}", profile.folder);
+        let difference = format!("{own}/{DIFFERENCE_FILE}");
+        Self {
+            page: format!("{PROFILES_FOLDER}/{PAGE_FILE}"),
+            difference: folder.join(&difference).exists().then_some(difference),
+            stage: stage(&profile.arms),
+            functions: functions(profile),
+        }
+    }
+}
+
+/// The stage whose processor time by row grew most, as its clock tells.
+fn stage([base, head]: &[ArmProfile; 2]) -> Option<Growth> {
+    let (base, head) = (base.attribution.as_ref()?, head.attribution.as_ref()?);
+    let stages = head.stages.iter().filter_map(|of_head| {
+        let mut of_base = base.stages.iter();
+        let of_base = of_base.find(|one| one.stage == of_head.stage)?;
+        Some(Growth {
+            name: of_head.stage.clone(),
+            base: of_base.clocked,
+            head: of_head.clocked,
+        })
+    });
+    let whole: f64 = base.stages.iter().map(|one| one.clocked).sum();
+    stages
+        .filter(|one| one.head - one.base > LEAST_SHARE * whole)
+        .max_by(|a, b| (a.head - a.base).total_cmp(&(b.head - b.base)))
+}
+
+/// The functions that grew beyond doubt, the most first.
+fn functions(profile: &ProfileResults) -> Vec<Growth> {
+    let grew = |delta: &&Delta| delta.difference > 0.0 && !delta.is_noise();
+    profile
+        .functions
+        .iter()
+        .filter(grew)
+        .take(FUNCTIONS)
+        .map(|delta| Growth {
+            name: delta.name.clone(),
+            base: delta.baseline,
+            head: delta.candidate,
+        })
+        .collect()
+}

@@ -1,0 +1,440 @@
+//! From samples and counts to verdicts. Pure.
+
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+
+use super::counts::Count;
+use super::metric::{GateMetric, Tier};
+use super::policy::{Limits, Waiver, share, threshold};
+use super::results::{Change, Check, GateOutcome, GatedScenario, ScenarioOutcome};
+use super::scenario::{BASE, HEAD};
+use crate::experiment::ScenarioPlan;
+use crate::measurement::{Measurements, Outcome, Sample, Samples};
+use crate::results::{Blocks, blocks};
+use crate::run_record::{RunRecord, Scenario};
+use crate::stats::{
+    Comparison, Interval, Threshold, Unpaired, Verdict, judge_family, judge_unpaired, sample,
+    verdict,
+};
+
+/// What was measured of a revision.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// What was to be run, and where.
+    pub record: &'a RunRecord,
+    /// The samples of both arms, if both were run together.
+    pub samples: &'a Samples,
+    /// The counts, likewise.
+    pub counts: &'a [Count],
+}
+
+/// What is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy<'a> {
+    /// By how much quantities may be worse.
+    pub limits: &'a Limits,
+    /// Accepted regressions whose commits are of the change.
+    pub waivers: &'a [Waiver],
+    /// The day on which waivers must count.
+    pub today: NaiveDate,
+    /// Whether a scenario without figures is let pass.
+    pub lenient: bool,
+}
+
+/// Judges every scenario that was to be run. Head and base stand block by block in `head`; in
+/// `stored`, if there is such, the base was measured before.
+#[must_use]
+pub fn judge(
+    head: Evidence<'_>,
+    stored: Option<Evidence<'_>>,
+    policy: Policy<'_>,
+) -> Vec<GatedScenario> {
+    let sides = Sides { head, stored };
+    let all = || head.record.scenarios.iter();
+    let first: Vec<&Scenario> = all().filter(|one| one.plan.confirms.is_none()).collect();
+    let again: Vec<&Scenario> = all().filter(|one| one.plan.confirms.is_some()).collect();
+    let judged = sides.timed(&first, policy.limits);
+    let repeated = sides.timed(&again, policy.limits);
+    first
+        .iter()
+        .zip(judged)
+        .map(|(scenario, timed)| {
+            let confirmation = again
+                .iter()
+                .zip(&repeated)
+                .find(|(one, _)| one.plan.confirms.as_ref() == Some(&scenario.plan.name))
+                .map(|(_, checks)| checks.as_slice());
+            sides.scenario(scenario, timed, confirmation, policy)
+        })
+        .collect()
+}
+
+/// What the scenarios come to together.
+#[must_use]
+pub fn outcome(scenarios: &[GatedScenario]) -> GateOutcome {
+    let of_one = |scenario: &GatedScenario| match &scenario.outcome {
+        ScenarioOutcome::Passed | ScenarioOutcome::Waived { .. } => GateOutcome::Passed,
+        ScenarioOutcome::Inconclusive => GateOutcome::Inconclusive,
+        ScenarioOutcome::Regressed => GateOutcome::Regressed,
+        ScenarioOutcome::Missing { lenient, .. } => match lenient {
+            true => GateOutcome::Passed,
+            false => GateOutcome::Missing,
+        },
+        ScenarioOutcome::WrongData { .. } => GateOutcome::WrongData,
+    };
+    let worst = scenarios.iter().map(of_one).min();
+    worst.unwrap_or(GateOutcome::Missing)
+}
+
+/// The scenarios of which a time is worse and was not measured again yet.
+#[must_use]
+pub fn to_confirm(scenarios: &[GatedScenario]) -> Vec<String> {
+    scenarios
+        .iter()
+        .filter(|one| {
+            one.regressed()
+                .any(|check| check.metric.tier() != Tier::Counter)
+        })
+        .map(|one| one.name.clone())
+        .collect()
+}
+
+struct Sides<'a> {
+    head: Evidence<'a>,
+    stored: Option<Evidence<'a>>,
+}
+
+impl<'a> Sides<'a> {
+    fn base(&self) -> Evidence<'a> {
+        self.stored.unwrap_or(self.head)
+    }
+
+    fn of_base(&self, plan: &ScenarioPlan) -> Blocks<'a> {
+        let name = match self.stored {
+            // What was stored is held against whatever repeats it.
+            Some(_) => plan.confirms.as_ref().unwrap_or(&plan.name),
+            None => &plan.name,
+        };
+        let arm = if self.stored.is_some() { HEAD } else { BASE };
+        blocks_of(self.base().samples, name, arm)
+    }
+
+    fn of_head(&self, plan: &ScenarioPlan) -> Blocks<'a> {
+        blocks_of(self.head.samples, &plan.name, HEAD)
+    }
+
+    /// The times of `scenarios`, each metric judged as a family.
+    fn timed(&self, scenarios: &[&Scenario], limits: &Limits) -> Vec<Vec<Check>> {
+        let mut checks: Vec<Vec<Check>> = vec![Vec::new(); scenarios.len()];
+        for metric in GateMetric::ALL {
+            let Some(cost) = metric.timed() else { continue };
+            let thresholds: Vec<Threshold> = scenarios
+                .iter()
+                .map(|scenario| {
+                    let limit = threshold(metric, limits.share(metric));
+                    let learned = scenario.thresholds.iter().find(|one| one.metric == cost);
+                    match learned {
+                        Some(learned) if !limits.is_stated(metric) => limit.max(learned.threshold),
+                        _ => limit,
+                    }
+                })
+                .collect();
+            let values = |blocks: &Blocks<'_>| -> Vec<f64> {
+                blocks.values().filter_map(|one| cost.of(one)).collect()
+            };
+            let of_both: Vec<(Blocks<'_>, Blocks<'_>)> = scenarios
+                .iter()
+                .map(|one| (self.of_base(&one.plan), self.of_head(&one.plan)))
+                .collect();
+            let told: Vec<Option<Told>> = if self.stored.is_some() {
+                let members: Vec<Unpaired> = of_both
+                    .iter()
+                    .zip(&thresholds)
+                    .map(|((base, head), threshold)| Unpaired {
+                        candidate: values(head),
+                        baseline: values(base),
+                        threshold: *threshold,
+                    })
+                    .collect();
+                let (judged, _) = judge_unpaired(&members, self.head.record.confidence_level);
+                judged
+                    .into_iter()
+                    .map(|one| one.map(|one| Told(one.comparison, one.adjusted_p, one.verdict)))
+                    .collect()
+            } else {
+                let log_ratios: Vec<Vec<f64>> = of_both
+                    .iter()
+                    .map(|(base, head)| crate::results::log_ratios(head, base, cost))
+                    .collect();
+                let confidence = self.head.record.confidence_level;
+                let (judged, _) = judge_family(&log_ratios, &thresholds, confidence);
+                judged
+                    .into_iter()
+                    .map(|one| one.map(|one| Told(one.comparison, one.adjusted_p, one.verdict)))
+                    .collect()
+            };
+            for (((checks, told), (base, head)), threshold) in
+                checks.iter_mut().zip(told).zip(&of_both).zip(thresholds)
+            {
+                let (base, head) = (median(metric, base), median(metric, head));
+                // A server by URL does not tell what it spends.
+                if base.is_none() && head.is_none() {
+                    continue;
+                }
+                checks.push(Check {
+                    metric,
+                    base,
+                    head,
+                    change: told.as_ref().map(|told| told.change(metric)),
+                    limit: share(metric, threshold),
+                    is_hard: true,
+                    verdict: told.map_or(Verdict::Inconclusive, |told| told.2),
+                    is_unconfirmed: false,
+                });
+            }
+        }
+        checks
+    }
+
+    fn scenario(
+        &self,
+        scenario: &Scenario,
+        mut timed: Vec<Check>,
+        confirmation: Option<&[Check]>,
+        policy: Policy<'_>,
+    ) -> GatedScenario {
+        let plan = &scenario.plan;
+        for check in &mut timed {
+            let again = confirmation.and_then(|checks| {
+                let verdict = |one: &&Check| one.metric == check.metric;
+                checks.iter().find(verdict).map(|one| one.verdict)
+            });
+            if check.verdict == Verdict::Regressed && again.is_some_and(|one| one != check.verdict)
+            {
+                check.verdict = Verdict::Inconclusive;
+                check.is_unconfirmed = true;
+            }
+        }
+        let mut checks = self.counted(plan, policy.limits);
+        checks.extend(timed);
+        GatedScenario {
+            name: plan.name.clone(),
+            workload: plan.workload.clone(),
+            rows: plan.baseline().rows,
+            outcome: self.outcome(scenario, &checks, policy),
+            checks,
+            explanation: None,
+        }
+    }
+
+    fn counted(&self, plan: &ScenarioPlan, limits: &Limits) -> Vec<Check> {
+        let (base, head) = (self.of_base(plan), self.of_head(plan));
+        GateMetric::ALL
+            .into_iter()
+            .filter(|metric| metric.tier() == Tier::Counter)
+            .filter_map(|metric| {
+                let (base, head) = match of_sample(metric, &base).zip(of_sample(metric, &head)) {
+                    Some(both) => both,
+                    None => (
+                        count(self.base(), self.stored.is_some(), plan, metric)?,
+                        count(self.head, true, plan, metric)?,
+                    ),
+                };
+                Some(counter(metric, base, head, limits.share(metric)))
+            })
+            .collect()
+    }
+
+    fn outcome(
+        &self,
+        scenario: &Scenario,
+        checks: &[Check],
+        policy: Policy<'_>,
+    ) -> ScenarioOutcome {
+        let plan = &scenario.plan;
+        let of_scenario = |one: &&Sample| {
+            one.scenario == plan.name || plan_confirmed(self.head, one) == Some(&plan.name)
+        };
+        let mut samples = self.head.samples.samples.iter().filter(of_scenario);
+        let wrong = samples.find_map(|one| match &one.outcome {
+            Outcome::WrongData { reason } => Some(reason.clone()),
+            _ => None,
+        });
+        if let Some(reason) = wrong {
+            return ScenarioOutcome::WrongData { reason };
+        }
+        if let Some(reason) = self.missing(scenario) {
+            return ScenarioOutcome::Missing {
+                reason,
+                lenient: policy.lenient,
+            };
+        }
+        let mut waived = None;
+        for check in checks.iter().filter(|check| check.is_hard) {
+            if check.verdict != Verdict::Regressed {
+                continue;
+            }
+            let mut waivers = policy.waivers.iter();
+            match waivers.find(|one| one.covers(&plan.name, check.metric, policy.today)) {
+                Some(waiver) => waived = Some(waiver),
+                None => return ScenarioOutcome::Regressed,
+            }
+        }
+        let is_open = |check: &&Check| check.is_hard && check.verdict == Verdict::Inconclusive;
+        match waived {
+            Some(waiver) => ScenarioOutcome::Waived {
+                reason: waiver.reason.clone(),
+                expires: waiver.expires.to_string(),
+            },
+            None if checks.iter().any(|check| is_open(&check)) => ScenarioOutcome::Inconclusive,
+            None => ScenarioOutcome::Passed,
+        }
+    }
+
+    /// Why a side has no figures.
+    fn missing(&self, scenario: &Scenario) -> Option<String> {
+        let plan = &scenario.plan;
+        let sides = [(BASE, self.of_base(plan)), (HEAD, self.of_head(plan))];
+        let (side, _) = sides.iter().find(|(_, blocks)| blocks.is_empty())?;
+        let failed = |one: &&Sample| one.scenario == plan.name && one.arm == *side;
+        let mut samples = self.head.samples.samples.iter().filter(failed);
+        let reason = samples.find_map(|one| match &one.outcome {
+            Outcome::Failed { reason } | Outcome::Void { reason } => Some(reason.clone()),
+            Outcome::Measured(_) | Outcome::WrongData { .. } => None,
+        });
+        let reason = reason.or_else(|| scenario.unprepared.clone());
+        Some(match reason {
+            Some(reason) => format!("the {side} has no figures: {reason}"),
+            None if self.stored.is_some() && *side == BASE => {
+                "it is not in the baseline".to_owned()
+            }
+            None => format!("the {side} was not measured"),
+        })
+    }
+}
+
+fn plan_confirmed<'a>(evidence: Evidence<'a>, sample: &Sample) -> Option<&'a String> {
+    let mut scenarios = evidence.record.scenarios.iter();
+    let of_sample = scenarios.find(|one| one.plan.name == sample.scenario)?;
+    of_sample.plan.confirms.as_ref()
+}
+
+/// A comparison, its p adjusted to the family, and its verdict.
+struct Told(Comparison, f64, Verdict);
+
+impl Told {
+    fn change(&self, metric: GateMetric) -> Change {
+        let Self(of_cost, p_value, _) = self;
+        let own = if metric.more_is_better() {
+            of_cost.inverted()
+        } else {
+            *of_cost
+        };
+        Change {
+            estimate: own.ratio - 1.0,
+            low: own.interval.low - 1.0,
+            high: own.interval.high - 1.0,
+            p_value: Some(*p_value),
+            blocks: Some(own.blocks),
+        }
+    }
+}
+
+fn blocks_of<'a>(samples: &'a Samples, scenario: &str, arm: &str) -> Blocks<'a> {
+    let of_scenario = |one: &&Sample| one.scenario == scenario;
+    let samples: Vec<&Sample> = samples.samples.iter().filter(of_scenario).collect();
+    blocks(&samples, arm)
+}
+
+/// The median of a time, in the unit of `metric`.
+fn median(metric: GateMetric, blocks: &Blocks<'_>) -> Option<f64> {
+    let per_million = |seconds: f64, rows: u64| seconds * 1e6 / rows as f64;
+    let value = |one: &Measurements| match metric {
+        GateMetric::ClientCpuSecondsPerMillionRows => {
+            Some(per_million(one.client_cpu_seconds, one.rows))
+        }
+        GateMetric::ServerCpuSecondsPerMillionRows => {
+            Some(per_million(one.server_cpu_seconds?, one.rows))
+        }
+        GateMetric::RowsPerSecond => Some(one.rows as f64 / one.wall_seconds),
+        _ => None,
+    };
+    let values: Option<Vec<f64>> = blocks.values().map(|one| value(one)).collect();
+    sample::median(&values?)
+}
+
+/// A count, and whether it is the same in every run.
+type Counted = (f64, bool);
+
+/// A counter that samples carry: its median. It is the same in every run if it is in all of these.
+fn of_sample(metric: GateMetric, blocks: &Blocks<'_>) -> Option<Counted> {
+    let value = |one: &Measurements| match metric {
+        GateMetric::Statements => Some(one.statements),
+        GateMetric::BytesToServer => Some(one.bytes_to_server),
+        GateMetric::BytesFromApi => Some(one.bytes_from_api),
+        _ => None,
+    };
+    let values: Vec<u64> = blocks
+        .values()
+        .map(|one| value(one))
+        .collect::<Option<_>>()?;
+    let distinct: BTreeSet<u64> = values.iter().copied().collect();
+    let values: Vec<f64> = values.into_iter().map(|value| value as f64).collect();
+    Some((sample::median(&values)?, distinct.len() == 1))
+}
+
+/// A counter of a run of its own.
+fn count(
+    evidence: Evidence<'_>,
+    is_head: bool,
+    plan: &ScenarioPlan,
+    metric: GateMetric,
+) -> Option<Counted> {
+    let arm = if is_head { HEAD } else { BASE };
+    let mut counts = evidence.counts.iter();
+    let found =
+        counts.find(|one| one.scenario == plan.name && one.arm == arm && one.metric == metric)?;
+    Some((found.value, found.is_hard))
+}
+
+/// Judges two counts by the one function that judges all, as a comparison without doubt.
+fn counter(
+    metric: GateMetric,
+    (base, is_base_hard): Counted,
+    (head, is_head_hard): Counted,
+    limit: f64,
+) -> Check {
+    let ratio = match (base, head) {
+        (0.0, 0.0) => 1.0,
+        _ => head / base,
+    };
+    let comparison = Comparison {
+        ratio,
+        interval: Interval {
+            low: ratio,
+            high: ratio,
+        },
+        confidence: 1.0,
+        asked_confidence: 1.0,
+        p_value: 0.0,
+        blocks: 1,
+    };
+    Check {
+        metric,
+        base: Some(base),
+        head: Some(head),
+        // Of nothing, more is no share.
+        change: ratio.is_finite().then_some(Change {
+            estimate: ratio - 1.0,
+            low: ratio - 1.0,
+            high: ratio - 1.0,
+            p_value: None,
+            blocks: None,
+        }),
+        limit,
+        is_hard: is_base_hard && is_head_hard,
+        verdict: verdict(&comparison, true, threshold(metric, limit)),
+        is_unconfirmed: false,
+    }
+}

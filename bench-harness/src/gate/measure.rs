@@ -1,0 +1,291 @@
+//! A gate from its first sample to its findings.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use chrono::Utc;
+
+use super::baseline::Baseline;
+use super::counts;
+use super::judge::{Evidence, Policy, judge, outcome, to_confirm};
+use super::policy::{Limits, Waiver, Waivers};
+use super::results::{Explanation, GateOutcome, GateResults, SCHEMA_VERSION};
+use super::revision::BuiltRevision;
+use super::scenario::{BASE, GateScenario, HEAD, Size};
+use crate::experiment::{Revision, ScenarioPlan};
+use crate::measurement::Samples;
+use crate::profile::record::SamplerKind;
+use crate::report::units::Count;
+use crate::runner::output::RunFolder;
+use crate::runner::profiling::Profiling;
+use crate::runner::session::{self, EndedBy, Incomparable, RunOptions};
+
+/// Rounds of the profiles that explain: the fewest whose intervals reach 95%.
+const ROUNDS: usize = 6;
+
+/// Loads are profiled with so many times the rows: a sample is taken a hundred times a second.
+const PROFILED_ROWS_TIMES: u64 = 3;
+
+/// Scenarios that are explained; each takes half a minute and more.
+const EXPLAINED: usize = 3;
+
+/// The server setting without which it does not tell how long its reads and writes take.
+const TIMING: (&str, &str) = ("track_io_timing", "on");
+
+/// What is held against what.
+pub struct Gate {
+    /// What is judged.
+    pub head: BuiltRevision,
+    /// What it is held against; absent where that was measured before, or nothing is judged.
+    pub base: Option<BuiltRevision>,
+    /// Set in the head's environment, as `NAME=value`.
+    pub head_environment: Vec<String>,
+    /// What was measured before.
+    pub baseline: Option<Baseline>,
+    /// What is loaded.
+    pub scenarios: Vec<GateScenario>,
+    /// How large that is.
+    pub size: Size,
+    /// How it is judged.
+    pub rules: Rules,
+    /// Whether what is worse is measured once more, on a server started anew.
+    pub confirms: bool,
+    /// Whether what is worse is profiled.
+    pub explains: bool,
+    /// Programs, server, seed and folder. Scenarios and revisions are filled in.
+    pub options: RunOptions,
+}
+
+/// How a gate is judged.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// By how much quantities may be worse.
+    pub limits: Limits,
+    /// What is accepted; those only whose commits are of the change.
+    pub waivers: Waivers,
+    /// Whether a scenario without figures is let pass.
+    pub lenient: bool,
+}
+
+/// How far a gate came.
+pub struct Gated {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What it found.
+    pub results: GateResults,
+    /// What ended it early.
+    pub ended_by: Option<EndedBy>,
+}
+
+impl Gate {
+    /// Measures head and base, and judges.
+    ///
+    /// # Errors
+    /// [`Incomparable`], where the stored results are of another place or of other data; and when
+    /// nothing could be measured.
+    pub async fn run(mut self) -> Result<Gated> {
+        let plans = self.plans();
+        if let Some(baseline) = &self.baseline {
+            let differing = baseline.plans_differ(&plans);
+            Incomparable::unless_none(differing)?;
+            self.options.only_at = Some(baseline.fingerprint()?);
+        }
+        let (folder, mut ended_by) = self.measure(plans).await?;
+        let mut found = self.judge(&folder)?;
+        if let Some(baseline) = &self.baseline {
+            Incomparable::unless_none(baseline.data_differs(&folder.record()?))?;
+        }
+        let again = to_confirm(&found.scenarios);
+        if ended_by.is_none() && self.confirms && !again.is_empty() {
+            ended_by = self.confirm(&folder, &again).await?;
+            found = self.judge(&folder)?;
+        }
+        if ended_by.is_none() && self.explains && found.outcome == GateOutcome::Regressed {
+            ended_by = self.explain(&folder, &mut found).await?;
+        }
+        if ended_by.is_some() {
+            found.outcome = found.outcome.min(GateOutcome::Failed);
+        }
+        Ok(Gated {
+            folder: folder.path().to_owned(),
+            results: found,
+            ended_by,
+        })
+    }
+
+    /// Measures the head alone, for later.
+    ///
+    /// # Errors
+    /// When a load fails, or is not as it must be.
+    pub async fn store(mut self) -> Result<Baseline> {
+        let (folder, ended_by) = self.measure(self.plans()).await?;
+        match ended_by {
+            Some(EndedBy::Error(error)) => return Err(error),
+            Some(EndedBy::Interrupt) => return Err(session::NothingTaken.into()),
+            None => {}
+        }
+        let samples = folder.samples()?;
+        if let Some(reason) = samples.first_failure() {
+            bail!("nothing is stored, because a load failed: {reason}");
+        }
+        Ok(Baseline::new(
+            self.head.revision.clone(),
+            folder.record()?,
+            samples,
+            counts::read(folder.path())?,
+        ))
+    }
+
+    fn plans(&self) -> Vec<ScenarioPlan> {
+        let revision = |built: &BuiltRevision, environment: &[String]| Revision {
+            commit: built.revision.commit.clone(),
+            environment: environment.to_vec(),
+        };
+        let mut revisions = Vec::new();
+        if let Some(base) = &self.base {
+            revisions.push((BASE, revision(base, &[])));
+        }
+        revisions.push((HEAD, revision(&self.head, &self.head_environment)));
+        let scenarios = self.scenarios.iter();
+        scenarios
+            .map(|one| one.plan(self.size, &revisions))
+            .collect()
+    }
+
+    async fn measure(&mut self, plans: Vec<ScenarioPlan>) -> Result<(RunFolder, Option<EndedBy>)> {
+        let built = self.base.iter().map(|base| (BASE, base));
+        let built = built.chain([(HEAD, &self.head)]);
+        self.options.revisions = built
+            .map(|(arm, built)| (arm.to_owned(), built.program.clone()))
+            .collect::<BTreeMap<_, _>>();
+        self.options.build = Some(self.head.build.clone());
+        self.options.scenarios = plans;
+        let finished = Box::pin(session::run(self.options.clone())).await?;
+        Ok((RunFolder::existing(finished.folder), finished.ended_by))
+    }
+
+    /// Measures `scenarios` once more, on a server started anew.
+    async fn confirm(&self, folder: &RunFolder, scenarios: &[String]) -> Result<Option<EndedBy>> {
+        eprintln!(
+            "{} to measure once more, on a server started anew",
+            Count::of(scenarios.len(), "scenario")
+        );
+        let mut record = folder.record()?;
+        let first = record.scenarios.clone();
+        let flagged = first
+            .iter()
+            .filter(|one| scenarios.contains(&one.plan.name));
+        let again = flagged.map(|one| one.repeated(one.plan.repeated("again")));
+        record.scenarios.extend(again);
+        folder.write_record(&record)?;
+        let path = folder.path().to_owned();
+        let finished = Box::pin(session::resume(self.options.clone(), path)).await?;
+        Ok(finished.ended_by)
+    }
+
+    /// Profiles what is worse of both revisions.
+    async fn explain(
+        &self,
+        folder: &RunFolder,
+        found: &mut GateResults,
+    ) -> Result<Option<EndedBy>> {
+        if self.base.is_none() {
+            eprintln!("stored results have no program to profile: name a revision with --base");
+            return Ok(None);
+        }
+        let worse: Vec<String> = found
+            .scenarios
+            .iter()
+            .filter(|one| one.regressed().next().is_some())
+            .map(|one| one.name.clone())
+            .take(EXPLAINED)
+            .collect();
+        let mut options = self.options.clone();
+        options.scenarios.retain(|plan| worse.contains(&plan.name));
+        for arm in options.scenarios.iter_mut().flat_map(|plan| &mut plan.arms) {
+            arm.rows *= PROFILED_ROWS_TIMES;
+        }
+        options.into = Some(folder.path().to_owned());
+        options.samples = false;
+        options.profiling = Some(Profiling {
+            rounds: ROUNDS,
+            sampler: SamplerKind::Pprof,
+            heap_rows: None,
+        });
+        let (name, value) = TIMING;
+        let timing = (name.to_owned(), value.to_owned());
+        options.postgres.extra_settings.push(timing);
+        let finished = Box::pin(session::run(options)).await?;
+        for profile in finished.profiles.iter().flat_map(|all| &all.results) {
+            let of_scenario = |name: &str| name == profile.subject.scenario;
+            let mut scenarios = found.scenarios.iter_mut();
+            if let Some(scenario) = scenarios.find(|one| of_scenario(&one.name)) {
+                scenario.explanation = Some(Explanation::of(profile, folder.path()));
+            }
+        }
+        if let Some(EndedBy::Error(error)) = &finished.ended_by {
+            // The verdict stands without it.
+            eprintln!("warning: not everything is explained: {error:#}");
+            return Ok(None);
+        }
+        Ok(finished.ended_by)
+    }
+
+    fn judge(&self, folder: &RunFolder) -> Result<GateResults> {
+        let (record, samples) = (folder.record()?, folder.samples()?);
+        let counts = counts::read(folder.path())?;
+        let today = Utc::now().date_naive();
+        let stored = self.baseline.as_ref().map(|stored| {
+            let samples = Samples {
+                samples: stored.samples.clone(),
+                cut_line: None,
+            };
+            (stored, samples)
+        });
+        let base = stored.as_ref().map(|(stored, samples)| Evidence {
+            record: &stored.record,
+            samples,
+            counts: &stored.counts,
+        });
+        let head = Evidence {
+            record: &record,
+            samples: &samples,
+            counts: &counts,
+        };
+        let policy = Policy {
+            limits: &self.rules.limits,
+            waivers: &self.rules.waivers.all,
+            today,
+            lenient: self.rules.lenient,
+        };
+        let scenarios = judge(head, base, policy);
+        let base = match (&self.base, &self.baseline) {
+            (Some(base), _) => &base.revision,
+            (None, Some(stored)) => &stored.revision,
+            (None, None) => &self.head.revision,
+        };
+        let expired = self.rules.waivers.expired(today);
+        let expired_waivers: Vec<String> = expired.map(Waiver::to_string).collect();
+        let outcome = match outcome(&scenarios) {
+            better if better > GateOutcome::ExpiredWaiver && !expired_waivers.is_empty() => {
+                GateOutcome::ExpiredWaiver
+            }
+            outcome => outcome,
+        };
+        Ok(GateResults {
+            schema_version: SCHEMA_VERSION,
+            started_at: record.started_at,
+            command: record.command,
+            seed: record.seed,
+            confidence_level: record.confidence_level,
+            base: base.clone(),
+            head: self.head.revision.clone(),
+            is_stored: self.baseline.is_some(),
+            outcome,
+            expired_waivers,
+            scenarios,
+            fingerprint: record.fingerprint,
+        })
+    }
+}

@@ -1,0 +1,396 @@
+//! Programs of revisions: each is built in a worktree of its own, apart from the checkout, and kept by
+//! its commit.
+//!
+//! All revisions are built at the same path, one after the other. Paths are part of what the compiler
+//! names functions after, by which it orders them, and another order alone may cost per cents.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
+
+use super::results::GatedRevision;
+use crate::environment::fingerprint::Build;
+
+/// Programs that a revision is built for.
+const PROGRAMS: [&str; 2] = ["apitap-bench", "apitap-bench-heap"];
+
+/// Revisions that are kept; a pair of programs takes some 300 MB.
+const KEPT: usize = 8;
+
+/// What is built of a revision.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The repository, or a folder in it.
+    pub repository: PathBuf,
+    /// Cargo profile.
+    pub profile: String,
+    /// Whether its stages can be slowed down.
+    pub slowdown: bool,
+}
+
+/// A revision whose programs are there.
+#[derive(Debug, Clone)]
+pub struct BuiltRevision {
+    /// Which.
+    pub revision: GatedRevision,
+    /// Its `apitap-bench`.
+    pub program: PathBuf,
+    /// How it was built.
+    pub build: Build,
+}
+
+impl BuiltRevision {
+    /// Programs in `folder` that stand for `revision`.
+    ///
+    /// # Errors
+    /// When one is not there.
+    pub fn found(folder: &Path, revision: &GatedRevision) -> Result<Self> {
+        let program = folder.join(PROGRAMS[0]);
+        ensure!(program.exists(), "{} is not there", program.display());
+        Ok(Self {
+            revision: revision.clone(),
+            program,
+            build: Build {
+                git_commit: revision.commit.clone(),
+                git_dirty: None,
+                ..Build::this()
+            },
+        })
+    }
+}
+
+impl Recipe {
+    /// The commit that `named` means.
+    ///
+    /// # Errors
+    /// When it means none.
+    pub fn commit(&self, named: &str) -> Result<GatedRevision> {
+        let commit = format!("{named}^{{commit}}");
+        let commit = self.git(["rev-parse", "--verify", "--quiet", &commit]);
+        let commit =
+            commit.with_context(|| format!("{named:?} is no revision of this repository"))?;
+        Ok(GatedRevision {
+            named: named.to_owned(),
+            commit,
+        })
+    }
+
+    /// The working tree: its commit, or, with changes to tracked files, one made of them that no
+    /// branch has.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn working_tree(&self) -> Result<GatedRevision> {
+        let stash = self.git(["stash", "create"])?;
+        if stash.is_empty() {
+            return self.commit("HEAD");
+        }
+        Ok(GatedRevision {
+            named: "the working tree".to_owned(),
+            commit: stash,
+        })
+    }
+
+    /// Whether `commit` is part of the history of `of`.
+    #[must_use]
+    pub fn is_ancestor(&self, commit: &str, of: &str) -> bool {
+        self.git(["merge-base", "--is-ancestor", commit, of])
+            .is_ok()
+    }
+
+    /// The programs of `revision`, built unless they are kept from before.
+    ///
+    /// # Errors
+    /// When it cannot be checked out or does not build.
+    pub fn build(&self, revision: &GatedRevision) -> Result<BuiltRevision> {
+        let cache = cache_folder()?;
+        fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+        let lock = File::create(cache.join("lock")).context("cannot make the lock")?;
+        lock.lock().context("cannot take the lock")?;
+        let kept = cache.join("programs").join(self.key(revision)?);
+        if PROGRAMS.iter().all(|program| kept.join(program).exists()) {
+            // The newest are kept.
+            File::open(&kept)?.set_modified(SystemTime::now())?;
+        } else {
+            eprintln!("building {} ({})", revision.named, revision.commit);
+            self.build_into(&kept, &cache, revision)?;
+            prune(&cache.join("programs"))?;
+        }
+        Ok(BuiltRevision {
+            program: kept.join(PROGRAMS[0]),
+            build: Build {
+                rustc: fs::read_to_string(kept.join("rustc"))
+                    .with_context(|| format!("{} is not whole: remove it", kept.display()))?,
+                profile: self.profile.clone(),
+                git_commit: revision.commit.clone(),
+                git_dirty: Some(false),
+                harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            revision: revision.clone(),
+        })
+    }
+
+    /// What must be the same for a program to be the same: its commit in full, for people to see, and
+    /// a digest of the rest.
+    fn key(&self, revision: &GatedRevision) -> Result<String> {
+        let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+        let of_commit = format!("{}:rust-toolchain.toml", revision.commit);
+        let toolchain = self.git(["show", &of_commit]).unwrap_or_default();
+        let rest = format!("{}\n{}\n{flags}\n{toolchain}", self.profile, self.slowdown);
+        let digest = Sha256::digest(rest.as_bytes());
+        let digest: String = digest[..4]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(format!("{}-{digest}", revision.commit))
+    }
+
+    fn build_into(&self, kept: &Path, cache: &Path, revision: &GatedRevision) -> Result<()> {
+        let worktree = Worktree::check_out(self, cache.join("worktree"), &revision.commit)?;
+        // Dependencies are shared with the checkout's own builds; its programs are left as they are.
+        let intermediate = target_folder(&self.repository)?;
+        let out = cache.join("out");
+        let mut cargo = Command::new("cargo");
+        cargo
+            .current_dir(&worktree.path)
+            .args([
+                "build",
+                "--locked",
+                "--workspace",
+                "--profile",
+                &self.profile,
+            ])
+            .env("CARGO_TARGET_DIR", &out)
+            .env("CARGO_BUILD_BUILD_DIR", intermediate)
+            .stdin(Stdio::null())
+            // Standard output is for results.
+            .stdout(std::io::stderr());
+        let folder = if self.profile == "dev" {
+            // As the tests are built: without theirs, the dependencies have other features.
+            cargo.arg("--all-targets");
+            "debug"
+        } else {
+            cargo.arg("--bins");
+            self.profile.as_str()
+        };
+        if self.slowdown {
+            cargo.args(["--features", "apitap-core/slowdown"]);
+        }
+        let status = cargo.status().context("cannot start cargo")?;
+        ensure!(
+            status.success(),
+            "{} does not build: see cargo's messages above",
+            revision.named
+        );
+        let rustc = output(
+            Command::new("rustc")
+                .current_dir(&worktree.path)
+                .arg("--version"),
+        )?;
+        fs::create_dir_all(kept).with_context(|| format!("cannot make {}", kept.display()))?;
+        fs::write(kept.join("rustc"), rustc)?;
+        for program in PROGRAMS {
+            let built = out.join(folder).join(program);
+            fs::copy(&built, kept.join(program))
+                .with_context(|| format!("cannot keep {}", built.display()))?;
+        }
+        Ok(())
+    }
+
+    fn git<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
+        output(
+            Command::new("git")
+                .current_dir(&self.repository)
+                .args(arguments),
+        )
+    }
+}
+
+/// A checkout that goes when it is dropped.
+struct Worktree<'a> {
+    recipe: &'a Recipe,
+    path: PathBuf,
+}
+
+impl<'a> Worktree<'a> {
+    fn check_out(recipe: &'a Recipe, path: PathBuf, commit: &str) -> Result<Self> {
+        let this = Self { recipe, path };
+        // What a killed process left behind.
+        this.remove();
+        let path = this.path.to_str().context("a path is not UTF-8")?;
+        let added = recipe.git(["worktree", "add", "--force", "--detach", path, commit]);
+        added.with_context(|| format!("cannot check out {commit}"))?;
+        Ok(this)
+    }
+
+    fn remove(&self) {
+        if let Some(path) = self.path.to_str() {
+            let _ = self.recipe.git(["worktree", "remove", "--force", path]);
+        }
+        let _ = fs::remove_dir_all(&self.path);
+        let _ = self.recipe.git(["worktree", "prune"]);
+    }
+}
+
+impl Drop for Worktree<'_> {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// `APITAP_GATE_CACHE`, or a folder of the user's cache.
+fn cache_folder() -> Result<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(stated) = variable("APITAP_GATE_CACHE") {
+        return Ok(stated.into());
+    }
+    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")));
+    let cache = cache.context("there is no HOME: name a folder in APITAP_GATE_CACHE")?;
+    Ok(cache.join("apitap").join("gate"))
+}
+
+/// Where the checkout's own builds are.
+fn target_folder(repository: &Path) -> Result<PathBuf> {
+    if let Some(stated) = std::env::var_os("CARGO_TARGET_DIR") {
+        return std::path::absolute(stated).context("CARGO_TARGET_DIR is no path");
+    }
+    let mut git = Command::new("git");
+    let top = output(
+        git.current_dir(repository)
+            .args(["rev-parse", "--show-toplevel"]),
+    )?;
+    Ok(Path::new(&top).join("target"))
+}
+
+/// Removes all but the newest of the kept programs.
+fn prune(programs: &Path) -> Result<()> {
+    let mut kept: Vec<(SystemTime, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(programs)? {
+        let entry = entry?;
+        kept.push((entry.metadata()?.modified()?, entry.path()));
+    }
+    kept.sort();
+    let old = kept.len().saturating_sub(KEPT);
+    for (_, folder) in &kept[..old] {
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// What a command prints.
+fn output(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_owned();
+    let program = program.to_string_lossy();
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {program}"))?;
+    if !output.status.success() {
+        let arguments: Vec<&OsStr> = command.get_args().collect();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{program} {arguments:?} failed: {}", stderr.trim());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(folder: &Path, arguments: &[&str]) -> String {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        let mut git = Command::new("git");
+        output(git.current_dir(folder).args(identity).args(arguments)).unwrap()
+    }
+
+    fn repository() -> (tempfile::TempDir, Recipe) {
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path(), &["init", "--quiet"]);
+        for text in ["one", "two"] {
+            fs::write(folder.path().join("file"), text).unwrap();
+            run(folder.path(), &["add", "file"]);
+            run(folder.path(), &["commit", "--quiet", "-m", text]);
+        }
+        let recipe = Recipe {
+            repository: folder.path().to_owned(),
+            profile: "dev".to_owned(),
+            slowdown: false,
+        };
+        (folder, recipe)
+    }
+
+    #[test]
+    fn revisions_are_told_by_their_commits() {
+        let (folder, recipe) = repository();
+        let (head, before) = (
+            recipe.commit("HEAD").unwrap(),
+            recipe.commit("HEAD~1").unwrap(),
+        );
+        assert_eq!(head.commit.len(), 40);
+        assert_ne!(head.commit, before.commit);
+        assert!(recipe.is_ancestor(&before.commit, &head.commit));
+        assert!(!recipe.is_ancestor(&head.commit, &before.commit));
+        let error = recipe.commit("nothing").unwrap_err().to_string();
+        assert_eq!(error, "\"nothing\" is no revision of this repository");
+        drop(folder);
+    }
+
+    #[test]
+    fn changes_that_are_not_committed_are_a_revision_and_stay_where_they_are() {
+        let (folder, recipe) = repository();
+        let head = recipe.commit("HEAD").unwrap();
+        assert_eq!(recipe.working_tree().unwrap(), head);
+        // `stash create` makes a commit, for which git wants to know of whom.
+        run(folder.path(), &["config", "user.name", "t"]);
+        run(folder.path(), &["config", "user.email", "t@example.org"]);
+        let file = folder.path().join("file");
+        fs::write(&file, "three").unwrap();
+        let changed = recipe.working_tree().unwrap();
+        assert_ne!(changed.commit, head.commit);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "three");
+        let checkout = folder.path().join("elsewhere");
+        let worktree = Worktree::check_out(&recipe, checkout.clone(), &changed.commit).unwrap();
+        let there = fs::read_to_string(checkout.join("file")).unwrap();
+        assert_eq!(there, "three");
+        drop(worktree);
+        assert!(!checkout.exists());
+    }
+
+    #[test]
+    fn programs_are_kept_by_commit_and_by_how_they_are_built() {
+        let (_folder, recipe) = repository();
+        let head = recipe.commit("HEAD").unwrap();
+        let slow = Recipe {
+            slowdown: true,
+            ..recipe.clone()
+        };
+        let key = recipe.key(&head).unwrap();
+        assert!(key.starts_with(&head.commit));
+        assert_eq!(key, recipe.key(&head).unwrap());
+        assert_ne!(key, slow.key(&head).unwrap());
+        assert_ne!(key, recipe.key(&recipe.commit("HEAD~1").unwrap()).unwrap());
+    }
+
+    #[test]
+    fn the_oldest_programs_go() {
+        let folder = tempfile::tempdir().unwrap();
+        for nth in 0..KEPT + 2 {
+            let one = folder.path().join(nth.to_string());
+            fs::create_dir(&one).unwrap();
+            let age = std::time::Duration::from_secs(1_000 - nth as u64);
+            File::open(&one)
+                .unwrap()
+                .set_modified(SystemTime::now() - age)
+                .unwrap();
+        }
+        prune(folder.path()).unwrap();
+        assert!(!folder.path().join("1").exists());
+        assert!(folder.path().join("2").exists());
+    }
+}

@@ -1,0 +1,232 @@
+//! What a gate loads: `fixtures/gate.toml`.
+
+use std::collections::HashSet;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::experiment::{ArmPlan, LoadPlan, Revision, ScenarioPlan, configured};
+use crate::workload::Workload;
+
+/// The arm that the head is held against.
+pub const BASE: &str = "base";
+
+/// The arm that is judged.
+pub const HEAD: &str = "head";
+
+/// The id that scenarios of a gate have in place of an experiment's.
+pub const GATE: &str = "gate";
+
+/// The file within the repository.
+const FILE: &str = "fixtures/gate.toml";
+
+/// Blocks of a scenario. The noise of a block's processor time is 2% to 3% on the machine of the
+/// published samples, so that of the estimate under 1%.
+const BLOCKS: usize = 12;
+
+/// Blocks of a quick gate: the fewest whose interval reaches 95%.
+const QUICK_BLOCKS: usize = 6;
+
+/// A quick gate loads so many times fewer rows.
+const QUICK_PART: u64 = 2;
+
+/// The file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenarios {
+    #[serde(rename = "scenario")]
+    all: Vec<GateScenario>,
+}
+
+/// A load that is measured of both revisions.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateScenario {
+    /// Name, unique.
+    pub name: String,
+    /// What it stands for, in a line.
+    pub about: String,
+    /// Workload by name.
+    pub workload: String,
+    /// Preset by name.
+    pub preset: String,
+    /// Changes to it, as `stage.knob=value`.
+    #[serde(default)]
+    pub knobs: Vec<String>,
+    /// The query; all columns and rows if absent.
+    pub sql: Option<String>,
+    /// Rows of a load.
+    pub rows: NonZero<u64>,
+}
+
+/// How large scenarios are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Whether minutes count for more than certainty.
+    pub quick: bool,
+    /// Blocks, other than those that go with it.
+    pub blocks: Option<NonZero<usize>>,
+    /// Rows of every load, other than those of the file.
+    pub rows: Option<NonZero<u64>>,
+}
+
+impl Scenarios {
+    /// Reads `named`, or the repository's own file: below the current folder, or where this program
+    /// was built.
+    ///
+    /// # Errors
+    /// When there is none, or it is of another form, or names what there is not.
+    pub fn read(named: Option<PathBuf>) -> Result<Self> {
+        let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FILE);
+        let places = named.map_or_else(|| vec![FILE.into(), built_from], |named| vec![named]);
+        let Some(path) = places.iter().find(|place| place.is_file()) else {
+            bail!(
+                "there is no file {}: name that of the gate's scenarios with --scenarios",
+                places[0].display()
+            );
+        };
+        let read = || Self::parse(&std::fs::read_to_string(path)?);
+        read().with_context(|| format!("in the scenarios {}", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let scenarios: Self = toml::from_str(text)?;
+        ensure!(!scenarios.all.is_empty(), "there is no scenario");
+        let mut names = HashSet::new();
+        for one in &scenarios.all {
+            ensure!(
+                names.insert(&one.name),
+                "two scenarios are named {:?}",
+                one.name
+            );
+            let check = || -> Result<()> {
+                Workload::named(&one.workload)?;
+                configured(&one.preset, &one.knobs)?;
+                Ok(())
+            };
+            check().with_context(|| format!("scenario {:?}", one.name))?;
+        }
+        Ok(scenarios)
+    }
+
+    /// All of them, in the order of the file.
+    #[must_use]
+    pub fn all(&self) -> &[GateScenario] {
+        &self.all
+    }
+
+    /// Those whose names hold a `part`, or are one of the parts where they must be `exact`; all if
+    /// no part is given.
+    #[must_use]
+    pub fn chosen(&self, parts: &[String], exact: bool) -> Vec<&GateScenario> {
+        let is_wanted = |name: &String| {
+            parts.iter().any(|part| match exact {
+                true => name == part,
+                false => name.contains(part.as_str()),
+            })
+        };
+        self.all
+            .iter()
+            .filter(|one| parts.is_empty() || is_wanted(&one.name))
+            .collect()
+    }
+}
+
+impl GateScenario {
+    /// The plan of it, with an arm for each of `revisions` by name.
+    #[must_use]
+    pub fn plan(&self, size: Size, revisions: &[(&str, Revision)]) -> ScenarioPlan {
+        let part = if size.quick { QUICK_PART } else { 1 };
+        let rows = size
+            .rows
+            .map_or_else(|| self.rows.get().div_ceil(part), NonZero::get);
+        let blocks = if size.quick { QUICK_BLOCKS } else { BLOCKS };
+        let arm = |(name, revision): &(&str, Revision)| ArmPlan {
+            name: (*name).to_owned(),
+            rows,
+            load: LoadPlan::Engine {
+                preset: self.preset.clone(),
+                knobs: self.knobs.clone(),
+                attach: Vec::new(),
+            },
+            revision: Some(revision.clone()),
+        };
+        ScenarioPlan {
+            name: self.name.clone(),
+            experiment: GATE.to_owned(),
+            on: None,
+            cell: Vec::new(),
+            workload: self.workload.clone(),
+            sql: self.sql.clone(),
+            postgres_round_trip_ms: None,
+            api_round_trip_ms: None,
+            blocks: size.blocks.map_or(blocks, NonZero::get),
+            arms: revisions.iter().map(arm).collect(),
+            confirms: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revision(commit: &str) -> Revision {
+        Revision {
+            commit: commit.to_owned(),
+            environment: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_files_scenarios_are_valid_and_run_both_revisions() {
+        let scenarios = Scenarios::read(None).unwrap();
+        let revisions = [(BASE, revision("aa")), (HEAD, revision("bb"))];
+        for scenario in scenarios.all() {
+            let plan = scenario.plan(Size::default(), &revisions);
+            let arms: Vec<&str> = plan.arms.iter().map(|arm| arm.name.as_str()).collect();
+            assert_eq!(arms, [BASE, HEAD]);
+            assert_eq!(plan.arms[0].load, plan.arms[1].load);
+            assert_eq!(plan.arms[1].revision, Some(revision("bb")));
+            let quick = scenario.plan(
+                Size {
+                    quick: true,
+                    ..Size::default()
+                },
+                &revisions,
+            );
+            assert!(quick.blocks < plan.blocks && quick.arms[0].rows < plan.arms[0].rows);
+        }
+    }
+
+    #[test]
+    fn scenarios_are_chosen_by_part_or_by_name() {
+        let scenarios = Scenarios::read(None).unwrap();
+        let names = |parts: &[&str], exact| -> Vec<String> {
+            let parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+            let chosen = scenarios.chosen(&parts, exact);
+            chosen.iter().map(|one| one.name.clone()).collect()
+        };
+        assert_eq!(names(&[], false).len(), scenarios.all().len());
+        assert_eq!(names(&["tuned"], true), ["tuned"]);
+        assert!(names(&["t"], false).len() > 1);
+        assert!(names(&["nothing"], false).is_empty());
+    }
+
+    #[test]
+    fn what_there_is_not_is_refused_with_the_scenarios_name() {
+        let scenario = |preset: &str| {
+            format!(
+                "[[scenario]]\nname = \"x\"\nabout = \"\"\nworkload = \"orders\"\npreset = \"{preset}\"\nrows = 1\n"
+            )
+        };
+        Scenarios::parse(&scenario("tuned")).unwrap();
+        let error = Scenarios::parse(&scenario("fast")).unwrap_err();
+        assert!(format!("{error:#}").contains("scenario \"x\""), "{error:#}");
+        let twice = scenario("tuned").repeat(2);
+        let error = Scenarios::parse(&twice).unwrap_err().to_string();
+        assert_eq!(error, "two scenarios are named \"x\"");
+    }
+}
