@@ -4,6 +4,7 @@ mod calibrate;
 mod compare;
 mod flamegraph;
 mod gate;
+mod gate_selftest;
 mod profile;
 mod run;
 mod server;
@@ -30,6 +31,7 @@ use crate::workload::Workload;
 use calibrate::CalibrateArgs;
 use flamegraph::FlamegraphArgs;
 use gate::GateArgs;
+use gate_selftest::SelftestArgs;
 use profile::ProfileArgs;
 use run::RunArgs;
 use server::ServerArgs;
@@ -106,6 +108,9 @@ enum Command {
     /// more, and profiled. Writes gate.json, junit.xml, summary.md and more into a folder of its own.
     #[command(after_help = gate::EXAMPLES)]
     Gate(Box<GateArgs>),
+    /// Tell how often the gate is wrong: many gates of a head that is as its base, and of slowed ones
+    #[command(after_help = gate_selftest::EXAMPLES)]
+    GateSelftest(SelftestArgs),
     /// Render the report of a run again, from its stored samples
     Report {
         /// Folder of the run, such as reports/runs/20260101T000000Z-0123abcd
@@ -174,6 +179,7 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Run(arguments) => return Box::pin(run::run(*arguments)).await,
         Command::Profile(arguments) => return Box::pin(profile::run(*arguments)).await,
         Command::Gate(arguments) => return Box::pin(gate::run(*arguments)).await,
+        Command::GateSelftest(arguments) => return gate_selftest::run(&arguments),
         Command::Calibrate(arguments) => return Box::pin(calibrate::run(*arguments)).await,
         Command::Report { run_dir } => {
             let folder = RunFolder::existing(run_dir);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use chrono::Utc;
 
+use super::gate_selftest::NO_SLOWDOWN;
 use super::run::command_line;
 use super::server::ServerArgs;
 use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, say, wrong_usage};
@@ -18,11 +19,11 @@ use crate::gate::measure::{Gate, Gated, Rules};
 use crate::gate::policy::{Limit, Limits, Waivers};
 use crate::gate::revision::{BuiltRevision, Recipe};
 use crate::gate::scenario::{Scenarios, Size};
-use crate::gate::{GateOutcome, GateResults};
+use crate::gate::{GateOutcome, GateResults, GatedRevision};
 use crate::runner::session::{EndedBy, Incomparable, NothingTaken, RunOptions};
 
 /// Something is worse by more than its limit.
-const REGRESSED: u8 = 3;
+pub(super) const REGRESSED: u8 = 3;
 
 /// Nothing is worse, and of something it cannot be told.
 const INCONCLUSIVE: u8 = 4;
@@ -31,7 +32,7 @@ const INCONCLUSIVE: u8 = 4;
 const WAIVERS_FILE: &str = "fixtures/gate-waivers.toml";
 
 /// The variable by which a build slows down a stage.
-const SLOWDOWN: &str = "APITAP_SLOWDOWN";
+pub(super) const SLOWDOWN: &str = "APITAP_SLOWDOWN";
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -124,7 +125,8 @@ pub(super) struct GateArgs {
     /// Folder in which the gate's own folder is made
     #[arg(long, value_name = "DIR", default_value = "reports/gates")]
     out: PathBuf,
-    /// Slow a stage of the head down by a share of all it does, such as decode=10%: a test of the gate
+    /// Slow a stage of the head down by a share of all that it does, such as decode=10%, or `none`: a test
+    /// of the gate
     #[arg(long, value_name = "STAGE=SHARE%")]
     slow_head: Option<String>,
     /// Folder of programs that stand for both revisions instead of being built, likewise
@@ -175,6 +177,7 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
         head_environment: arguments
             .slow_head
             .iter()
+            .filter(|slow| *slow != NO_SLOWDOWN)
             .map(|slow| format!("{SLOWDOWN}={slow}"))
             .collect(),
         baseline,
@@ -228,6 +231,12 @@ fn refused(error: anyhow::Error) -> Result<u8> {
     Err(error)
 }
 
+/// The revision; ends the process where there is none.
+fn revision(recipe: &Recipe, named: &str) -> GatedRevision {
+    let revision = recipe.commit(named);
+    revision.unwrap_or_else(|error| wrong_usage(format!("{error}")))
+}
+
 fn today() -> chrono::NaiveDate {
     Utc::now().date_naive()
 }
@@ -265,11 +274,10 @@ impl GateArgs {
     /// Base and head, built.
     fn revisions(&self, recipe: &Recipe) -> Result<(Option<BuiltRevision>, BuiltRevision)> {
         let head = match &self.head {
-            Some(named) => recipe.commit(named)?,
+            Some(named) => revision(recipe, named),
             None => recipe.working_tree()?,
         };
-        let base = self.base.as_deref().map(|named| recipe.commit(named));
-        let base = base.transpose()?;
+        let base = self.base.as_deref().map(|named| revision(recipe, named));
         let built = |revision| match &self.programs {
             Some(folder) => BuiltRevision::found(folder, revision),
             None => recipe.build(revision),

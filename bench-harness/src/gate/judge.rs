@@ -56,7 +56,7 @@ pub fn judge(
     let again: Vec<&Scenario> = all().filter(|one| one.plan.confirms.is_some()).collect();
     let judged = sides.timed(&first, policy.limits);
     let repeated = sides.timed(&again, policy.limits);
-    first
+    let mut scenarios: Vec<GatedScenario> = first
         .iter()
         .zip(judged)
         .map(|(scenario, timed)| {
@@ -67,7 +67,9 @@ pub fn judge(
                 .map(|(_, checks)| checks.as_slice());
             sides.scenario(scenario, timed, confirmation, policy)
         })
-        .collect()
+        .collect();
+    scenarios.extend(sides.gone(policy.lenient));
+    scenarios
 }
 
 /// What the scenarios come to together.
@@ -292,6 +294,30 @@ impl<'a> Sides<'a> {
         }
     }
 
+    /// The stored scenarios that were not measured again.
+    fn gone(&self, lenient: bool) -> Vec<GatedScenario> {
+        let here = |name: &String| {
+            let mut scenarios = self.head.record.scenarios.iter();
+            scenarios.any(|one| one.plan.name == *name)
+        };
+        let stored = self.stored.iter().flat_map(|one| &one.record.scenarios);
+        stored
+            .map(|scenario| &scenario.plan)
+            .filter(|plan| plan.confirms.is_none() && !here(&plan.name))
+            .map(|plan| GatedScenario {
+                name: plan.name.clone(),
+                workload: plan.workload.clone(),
+                rows: plan.baseline().rows,
+                outcome: ScenarioOutcome::Missing {
+                    reason: "it is in the baseline and no more in the gate".to_owned(),
+                    lenient,
+                },
+                checks: Vec::new(),
+                explanation: None,
+            })
+            .collect()
+    }
+
     /// Why a side has no figures.
     fn missing(&self, scenario: &Scenario) -> Option<String> {
         let plan = &scenario.plan;
@@ -438,3 +464,6 @@ fn counter(
         is_unconfirmed: false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ pub mod policy;
 pub mod results;
 pub mod revision;
 pub mod scenario;
+pub mod selftest;
 
 pub use judge::{Evidence, Policy, judge};
 pub use metric::{GateMetric, Tier};

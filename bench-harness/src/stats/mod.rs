@@ -8,6 +8,7 @@
 //! | [`noise`] | how large a difference must be to matter on this machine |
 //! | [`power`] | how small an effect so many blocks can find |
 //! | [`unpaired`] | how two arms differ that did not run block by block |
+//! | [`mod@proportion`] | how often something happens, such as a false alarm |
 //!
 //! Nothing here reads a clock, a file or a random number that a fixed seed does not give, so every
 //! result can be checked against published tables. Everything is non-parametric: run times on
@@ -20,6 +21,7 @@ pub mod family;
 pub mod holm;
 pub mod noise;
 pub mod power;
+pub mod proportion;
 pub mod sample;
 pub mod unpaired;
 pub mod verdict;
@@ -32,6 +34,7 @@ pub use compare::{Comparison, Interval, Location, blocks_needed, compare, locati
 pub use family::{Correction, Judged, judge_family};
 pub use noise::{learned_threshold, threshold};
 pub use power::{blocks_for, scale, smallest_detectable};
+pub use proportion::{Proportion, proportion};
 pub use sample::Summary;
 pub use unpaired::{Unpaired, UnpairedJudged, compare_unpaired, judge_unpaired};
 pub use verdict::{FLOOR, Threshold, UNCALIBRATED, Verdict, is_beyond, verdict};

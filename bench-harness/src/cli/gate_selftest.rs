@@ -1,0 +1,220 @@
+//! `apitap-bench gate-selftest`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::gate::{REGRESSED, SLOWDOWN};
+use super::say;
+use crate::gate::GateResults;
+use crate::gate::selftest::{Judge, Said, Series, Trial, append, read, table, tally};
+use crate::report::units::Count;
+use crate::runner::session::CONFIDENCE_LEVEL;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  apitap-bench gate-selftest --series none*100 --series decode=5%*100 --series decode=10%*100
+  apitap-bench gate-selftest --series none*20 --minutes 10 -- --scenario before --blocks 10
+  apitap-bench gate-selftest --judge criterion --program BENCH --bench decode/tape/orders --series none*50
+
+Prints how often the head was called slower, as a Markdown table. The journal keeps every trial: the same command
+goes on where it was.";
+
+/// Which trials, and where they are kept.
+#[derive(Debug, clap::Args)]
+pub(super) struct SelftestArgs {
+    /// What slows the head down and how often, as decode=5%*100; none*100 for a head that is as its base.
+    /// May be given more than once; trials of all series alternate
+    #[arg(long, value_name = "SLOWDOWN*TIMES", required = true)]
+    series: Vec<Series>,
+    /// Revision that is both base and head
+    #[arg(long, value_name = "REV", default_value = "HEAD")]
+    revision: String,
+    /// File of the trials
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "reports/gates/selftest.ndjson"
+    )]
+    journal: PathBuf,
+    /// Begin no trial after so many minutes
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// Who judges
+    #[arg(long, value_enum, default_value_t)]
+    judge: JudgeArg,
+    /// Program of criterion benchmarks that was built with the feature `slowdown`, for its judgement
+    #[arg(long, value_name = "PROGRAM", required_if_eq("judge", "criterion"))]
+    program: Option<PathBuf>,
+    /// Benchmark of that program, by its whole name
+    #[arg(long, value_name = "ID", required_if_eq("judge", "criterion"))]
+    bench: Option<String>,
+    /// Arguments for `apitap-bench gate`, or for criterion
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum JudgeArg {
+    /// `apitap-bench gate`
+    #[default]
+    Gate,
+    /// Criterion's comparison with a saved baseline
+    Criterion,
+}
+
+/// Runs the trials that are missing, and prints how often each series was called slower.
+pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
+    if let Some(folder) = arguments.journal.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let begun = Instant::now();
+    let limit = arguments
+        .minutes
+        .map(|minutes| Duration::from_secs(60 * minutes));
+    loop {
+        let trials = read(&arguments.journal)?;
+        let is_over = limit.is_some_and(|limit| begun.elapsed() >= limit);
+        let Some(series) = arguments.next(&trials).filter(|_| !is_over) else {
+            say(table(&tally(&trials, CONFIDENCE_LEVEL)).trim_end());
+            return Ok(0);
+        };
+        let trial = arguments.trial(series)?;
+        let done = trials.len() + 1;
+        eprintln!(
+            "{}: {} said {:?} of {} in {:.1} s",
+            Count::of(done, "trial"),
+            trial.judge,
+            trial.said,
+            trial.slowdown,
+            trial.seconds
+        );
+        append(&arguments.journal, &trial)?;
+    }
+}
+
+impl SelftestArgs {
+    fn judge(&self) -> Judge {
+        match self.judge {
+            JudgeArg::Gate => Judge::Gate,
+            JudgeArg::Criterion => Judge::Criterion,
+        }
+    }
+
+    /// The series of which the smallest share is done; none where all are.
+    fn next(&self, trials: &[Trial]) -> Option<&Series> {
+        let done = |series: &Series| {
+            let own = trials
+                .iter()
+                .filter(|one| one.judge == self.judge() && one.slowdown == series.slowdown);
+            own.count() as f64 / series.trials as f64
+        };
+        let open = self.series.iter().filter(|series| done(series) < 1.0);
+        open.min_by(|a, b| done(a).total_cmp(&done(b)))
+    }
+
+    fn trial(&self, series: &Series) -> Result<Trial> {
+        let begun = Instant::now();
+        let said = match self.judge {
+            JudgeArg::Gate => self.gate(&series.slowdown)?,
+            JudgeArg::Criterion => self.criterion(&series.slowdown)?,
+        };
+        Ok(Trial {
+            judge: self.judge(),
+            slowdown: series.slowdown.clone(),
+            said,
+            seconds: begun.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn gate(&self, slowdown: &str) -> Result<Said> {
+        let out = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let program = std::env::current_exe().context("this program's own path is not known")?;
+        let mut gate = Command::new(program);
+        gate.args(["gate", "--json", "--no-explanation"])
+            .args(["--base", &self.revision, "--head", &self.revision])
+            .args(["--slow-head", slowdown, "--out"])
+            .arg(out.path())
+            .args(&self.arguments);
+        let output = gate.output().context("cannot start a gate")?;
+        let code = output.status.code();
+        if code == Some(i32::from(REGRESSED)) {
+            return Ok(Said::Slower);
+        }
+        if code != Some(0) {
+            complain(&output);
+            return Ok(Said::Nothing);
+        }
+        let results: GateResults =
+            serde_json::from_slice(&output.stdout).context("a gate did not print its results")?;
+        let is_faster = results.scenarios.iter().any(|one| one.has_improved());
+        Ok(if is_faster {
+            Said::Faster
+        } else {
+            Said::Neither
+        })
+    }
+
+    /// A baseline is saved and compared with anew in every trial, as the gate measures both anew.
+    fn criterion(&self, slowdown: &str) -> Result<Said> {
+        let home = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let save = self.benchmark(home.path(), "--save-baseline", None)?;
+        if !save.status.success() {
+            complain(&save);
+            return Ok(Said::Nothing);
+        }
+        let slowdown = Some(slowdown).filter(|slowdown| *slowdown != NO_SLOWDOWN);
+        let compared = self.benchmark(home.path(), "--baseline", slowdown)?;
+        if !compared.status.success() {
+            complain(&compared);
+            return Ok(Said::Nothing);
+        }
+        let text = String::from_utf8_lossy(&compared.stdout);
+        let verdicts = [
+            ("Performance has regressed", Said::Slower),
+            ("Performance has improved", Said::Faster),
+            ("Change within noise threshold", Said::Neither),
+            ("No change in performance detected", Said::Neither),
+        ];
+        let said = verdicts.into_iter().find(|(words, _)| text.contains(words));
+        let (_, said) = said.with_context(|| format!("criterion gave no verdict: {text}"))?;
+        Ok(said)
+    }
+
+    fn benchmark(&self, home: &Path, baseline: &str, slowdown: Option<&str>) -> Result<Output> {
+        let program = self.program.as_ref().context("--program is missing")?;
+        let bench = self.bench.as_deref().context("--bench is missing")?;
+        let mut command = Command::new(program);
+        command
+            .args(["--bench", bench, "--exact", "--noplot", baseline, "trial"])
+            .args(&self.arguments)
+            .env("CRITERION_HOME", home)
+            .env_remove(SLOWDOWN);
+        if let Some(slowdown) = slowdown {
+            command.env(SLOWDOWN, slowdown);
+        }
+        let output = command.output();
+        let output = output.with_context(|| format!("cannot start {}", program.display()))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        ensure!(
+            !output.status.success() || text.contains(bench),
+            "{} has no benchmark {bench}",
+            program.display()
+        );
+        Ok(output)
+    }
+}
+
+/// A head that is as its base, in the build whose stages can be slowed down.
+pub(super) const NO_SLOWDOWN: &str = "none";
+
+fn complain(output: &Output) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = stderr.trim().lines().rev().take(5).collect();
+    for line in last.iter().rev() {
+        eprintln!("  {line}");
+    }
+}

@@ -1,0 +1,256 @@
+//! How often a gate is wrong: many gates of a head that is as its base, and of heads that were slowed
+//! down by a known share.
+//!
+//! Each is a process of its own with an exit code, as in CI. The journal keeps what was run, so that
+//! an interrupted series goes on where it was.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::report::units::Percent;
+use crate::stats::sample::median;
+use crate::stats::{Proportion, proportion};
+
+/// What is asked how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    /// What slows the head down, as `decode=5%`; `none` for a head that is as its base.
+    pub slowdown: String,
+    /// Times.
+    pub trials: usize,
+}
+
+impl FromStr for Series {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (slowdown, trials) = text
+            .rsplit_once('*')
+            .context("expected SLOWDOWN*TIMES, such as decode=5%*100 or none*100")?;
+        Ok(Self {
+            slowdown: slowdown.to_owned(),
+            trials: trials.parse().context("TIMES is no number")?,
+        })
+    }
+}
+
+/// Who judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judge {
+    /// The gate.
+    Gate,
+    /// Criterion's comparison with a saved baseline.
+    Criterion,
+}
+
+/// What a trial came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Said {
+    /// Slower.
+    Slower,
+    /// Faster.
+    Faster,
+    /// Neither.
+    Neither,
+    /// Nothing: it failed.
+    Nothing,
+}
+
+/// One trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// Who judged.
+    pub judge: Judge,
+    /// What slowed the head down.
+    pub slowdown: String,
+    /// What it came to.
+    pub said: Said,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Appends a trial to a journal.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn append(journal: &Path, trial: &Trial) -> Result<()> {
+    let mut line = serde_json::to_string(trial).context("cannot serialise a trial")?;
+    line.push('\n');
+    let file = OpenOptions::new().append(true).create(true).open(journal);
+    file.and_then(|mut file| file.write_all(line.as_bytes()))
+        .with_context(|| format!("cannot write to {}", journal.display()))
+}
+
+/// The trials of a journal; none where there is none.
+///
+/// # Errors
+/// When a line is no trial.
+pub fn read(journal: &Path) -> Result<Vec<Trial>> {
+    if !journal.exists() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(journal)?;
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| {
+            serde_json::from_str(line)
+                .with_context(|| format!("line {} of {} is no trial", index + 1, journal.display()))
+        })
+        .collect()
+}
+
+/// A series by one judge, counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tally {
+    /// Who judged.
+    pub judge: Judge,
+    /// What slowed the head down.
+    pub slowdown: String,
+    /// How often it was called slower.
+    pub slower: Proportion,
+    /// How often it was called faster.
+    pub faster: usize,
+    /// Trials that failed; they are in no share.
+    pub failed: usize,
+    /// How long a trial took.
+    pub median_seconds: f64,
+}
+
+/// The series of `trials`, in the order in which they first appear.
+#[must_use]
+pub fn tally(trials: &[Trial], confidence: f64) -> Vec<Tally> {
+    let mut series: Vec<(Judge, &str)> = Vec::new();
+    for trial in trials {
+        let of_trial = (trial.judge, trial.slowdown.as_str());
+        if !series.contains(&of_trial) {
+            series.push(of_trial);
+        }
+    }
+    let count = |(judge, slowdown): (Judge, &str)| {
+        let own: Vec<&Trial> = trials
+            .iter()
+            .filter(|one| one.judge == judge && one.slowdown == slowdown)
+            .collect();
+        let said = |said| own.iter().filter(|one| one.said == said).count();
+        let failed = said(Said::Nothing);
+        let seconds: Vec<f64> = own.iter().map(|one| one.seconds).collect();
+        Some(Tally {
+            judge,
+            slowdown: slowdown.to_owned(),
+            slower: proportion(said(Said::Slower), own.len() - failed, confidence)?,
+            faster: said(Said::Faster),
+            failed,
+            median_seconds: median(&seconds)?,
+        })
+    };
+    series.into_iter().filter_map(count).collect()
+}
+
+/// The tallies as a Markdown table.
+#[must_use]
+pub fn table(tallies: &[Tally]) -> String {
+    let mut text = String::from(
+        "| judged by | head | trials | called slower | share (95% interval) | called faster | failed | seconds a verdict |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|\n",
+    );
+    for one in tallies {
+        let Proportion {
+            events,
+            trials,
+            interval,
+        } = one.slower;
+        text += &format!(
+            "| {} | {} | {trials} | {events} | {} ({} to {}) | {} | {} | {:.1} |\n",
+            one.judge,
+            one.head(),
+            Percent(events as f64 / trials as f64),
+            Percent(interval.low),
+            Percent(interval.high),
+            one.faster,
+            one.failed,
+            one.median_seconds,
+        );
+    }
+    text
+}
+
+impl Tally {
+    fn head(&self) -> String {
+        match self.slowdown.split_once('=') {
+            Some((stage, share)) => format!("{share} slower, in {stage}"),
+            None => "the same as its base".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gate => "gate",
+            Self::Criterion => "criterion",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(slowdown: &str, said: Said) -> Trial {
+        Trial {
+            judge: Judge::Gate,
+            slowdown: slowdown.to_owned(),
+            said,
+            seconds: 10.0,
+        }
+    }
+
+    #[test]
+    fn series_are_written_with_their_times() {
+        let series: Series = "decode=5%*100".parse().unwrap();
+        assert_eq!(
+            (series.slowdown.as_str(), series.trials),
+            ("decode=5%", 100)
+        );
+        "decode=5%".parse::<Series>().unwrap_err();
+        "none*x".parse::<Series>().unwrap_err();
+    }
+
+    #[test]
+    fn trials_are_counted_by_series_and_failures_are_in_no_share() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("trials.ndjson");
+        assert!(read(&journal).unwrap().is_empty());
+        for (slowdown, said) in [
+            ("none", Said::Neither),
+            ("decode=5%", Said::Slower),
+            ("none", Said::Faster),
+            ("decode=5%", Said::Slower),
+            ("decode=5%", Said::Nothing),
+        ] {
+            append(&journal, &trial(slowdown, said)).unwrap();
+        }
+        let tallies = tally(&read(&journal).unwrap(), 0.95);
+        let counts = |one: &Tally| (one.slower.events, one.slower.trials, one.faster, one.failed);
+        assert_eq!(counts(&tallies[0]), (0, 2, 1, 0));
+        assert_eq!(counts(&tallies[1]), (2, 2, 0, 1));
+        let text = table(&tallies);
+        assert!(
+            text.contains("| gate | the same as its base | 2 | 0 | 0"),
+            "{text}"
+        );
+        assert!(
+            text.contains("| 5% slower, in decode | 2 | 2 | 100"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! `apitap-bench gate` as its users run it, but for the builds: both revisions are these programs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use bench_harness::gate::{GateMetric, GateResults, ScenarioOutcome};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_apitap-bench");
+
+/// Limits that no noise of a busy machine reaches.
+const WIDE: [&str; 3] = [
+    "--limit=client_cpu_seconds_per_million_rows=100%",
+    "--limit=server_cpu_seconds_per_million_rows=100%",
+    "--limit=rows_per_second=-50%",
+];
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn gate(&self, arguments: &[&str]) -> Output {
+        Command::new(PROGRAM)
+            .args(["gate", "--postgres=local", "--blocks=6", "--rows=2000"])
+            .args(["--scenario=tuned", "--exact", "--head=HEAD", "--programs"])
+            .arg(Path::new(PROGRAM).parent().unwrap())
+            .arg("--out")
+            .arg(self.path("gates"))
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    /// The folder of the gate that ran.
+    fn gated(&self) -> PathBuf {
+        let gates = std::fs::read_dir(self.path("gates")).unwrap();
+        let mut folders: Vec<PathBuf> = gates.map(|entry| entry.unwrap().path()).collect();
+        folders.sort();
+        folders.pop().unwrap()
+    }
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_slow_head_on_postgres_fails_and_is_explained() {
+    let place = Place::new();
+    let output = place.gate(&["--base=HEAD", "--slow-head=decode=80%"]);
+    assert_eq!(code(&output), 3, "{}", told(&output));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        printed.contains("tuned") && printed.contains("decode"),
+        "{printed}"
+    );
+    let folder = place.gated();
+    let text = std::fs::read_to_string(folder.join("gate.json")).unwrap();
+    let results: GateResults = serde_json::from_str(&text).unwrap();
+    let scenario = &results.scenarios[0];
+    assert_eq!(scenario.outcome, ScenarioOutcome::Regressed);
+    let cpu = scenario
+        .regressed()
+        .find(|one| one.metric == GateMetric::ClientCpuSecondsPerMillionRows);
+    assert!(cpu.unwrap().change.unwrap().estimate > 0.3);
+    let explanation = scenario.explanation.as_ref().unwrap();
+    let stage = explanation.stage.as_ref().unwrap();
+    assert_eq!(stage.name, "decode");
+    assert!(stage.head > stage.base * 1.5, "{stage:?}");
+    assert!(folder.join(&explanation.page).exists());
+    let difference = explanation.difference.as_ref().unwrap();
+    assert!(folder.join(difference).exists());
+    for file in [
+        "junit.xml",
+        "summary.md",
+        "bmf.json",
+        "benchmark.txt",
+        "github-action-benchmark-smaller.json",
+        "github-action-benchmark-bigger.json",
+    ] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        assert!(text.contains("tuned"), "{file}: {text}");
+    }
+    let summary = std::fs::read_to_string(folder.join("summary.md")).unwrap();
+    assert!(
+        summary.contains(difference) && summary.contains("decode"),
+        "{summary}"
+    );
+}
+
+#[test]
+fn the_same_program_on_postgres_passes_and_an_expired_waiver_does_not() {
+    let place = Place::new();
+    let waivers = place.path("waivers.toml");
+    let waiver = "[[waiver]]\nscenario = \"before\"\ncommit = \"HEAD\"\nreason = \"was to be mended\"\n\
+                  expires = \"2020-01-31\"\n";
+    std::fs::write(&waivers, waiver).unwrap();
+    let mut arguments = vec!["--base=HEAD"];
+    arguments.extend(WIDE);
+    let output = place.gate(&arguments);
+    assert_eq!(code(&output), 0, "{}", told(&output));
+
+    let waivers = format!("--waivers={}", waivers.display());
+    arguments.push(&waivers);
+    let output = place.gate(&arguments);
+    assert_eq!(code(&output), 2, "{}", told(&output));
+    let expected = "the waiver of before: was to be mended (until 2020-01-31) is past its last day";
+    assert!(told(&output).contains(expected), "{}", told(&output));
+    let summary = std::fs::read_to_string(place.gated().join("summary.md")).unwrap();
+    assert!(summary.contains("was to be mended"), "{summary}");
+}
+
+#[test]
+fn stored_results_of_postgres_count_here_alone_and_for_the_same_scenarios() {
+    let place = Place::new();
+    let file = place.path("baseline.json");
+    let stored = format!("--save-baseline={}", file.display());
+    let output = place.gate(&[&stored]);
+    assert_eq!(code(&output), 0, "{}", told(&output));
+    let baseline = format!("--baseline={}", file.display());
+    let mut arguments = vec![baseline.as_str()];
+    arguments.extend(WIDE);
+    let output = place.gate(&arguments);
+    assert_eq!(code(&output), 0, "{}", told(&output));
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut elsewhere: Value = serde_json::from_str(&text).unwrap();
+    let machine = &mut elsewhere["record"]["fingerprint"]["machine"];
+    machine["cpu_model"] = "Another 9000".into();
+    std::fs::write(&file, elsewhere.to_string()).unwrap();
+    let output = place.gate(&arguments);
+    assert_eq!(code(&output), 5, "{}", told(&output));
+    assert!(
+        told(&output).contains("cpu model: Another 9000, "),
+        "{}",
+        told(&output)
+    );
+
+    let mut renamed: Value = serde_json::from_str(&text).unwrap();
+    renamed["record"]["scenarios"][0]["plan"]["name"] = "tuned-once".into();
+    std::fs::write(&file, renamed.to_string()).unwrap();
+    let output = place.gate(&arguments);
+    assert_eq!(code(&output), 5, "{}", told(&output));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("not in the baseline"), "{printed}");
+    arguments.push("--baseline-lenient");
+    let output = place.gate(&arguments);
+    assert_eq!(code(&output), 0, "{}", told(&output));
+
+    let mut smaller: Value = serde_json::from_str(&text).unwrap();
+    smaller["record"]["scenarios"][0]["plan"]["arms"][0]["rows"] = 1_000.into();
+    std::fs::write(&file, smaller.to_string()).unwrap();
+    let output = place.gate(&arguments);
+    assert_eq!(code(&output), 5, "{}", told(&output));
+    assert!(
+        told(&output).contains("what tuned runs: 1000 rows of orders"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn wrong_usage_is_told_before_anything_runs() {
+    let place = Place::new();
+    for (arguments, expected) in [
+        (vec![], "--base <REV>"),
+        (vec!["--base=nothing-of-this-name"], "is no revision"),
+        (vec!["--base=HEAD", "--limit=rows=1%"], "there is no metric"),
+        (vec!["--base=HEAD", "--baseline=x"], "cannot be used with"),
+    ] {
+        let output = place.gate(&arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}: {}", told(&output));
+        assert!(told(&output).contains(expected), "{}", told(&output));
+    }
+}
