@@ -4,8 +4,12 @@
 //! processor time by row, wall time. Whether a difference is one, [`crate::stats`] decides, as in
 //! every report; what follows from it is decided here.
 
+pub mod export;
 mod metric;
 mod results;
+
+#[cfg(test)]
+pub(crate) mod example;
 
 pub use metric::{GateMetric, Tier};
 pub use results::{
