@@ -11,7 +11,7 @@ mod server;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,6 +24,7 @@ use crate::environment::doctor::{self, Outcome};
 use crate::environment::mock_api::{self, MockApiOptions};
 use crate::environment::with_postgres;
 use crate::experiment::{Experiment, Scale};
+use crate::report::terminal::Colour;
 use crate::report::units::{Count, Promise};
 use crate::runner::output::RunFolder;
 use crate::worker;
@@ -233,6 +234,15 @@ fn say(line: impl Display) {
         && error.kind() != ErrorKind::BrokenPipe
     {
         eprintln!("error: cannot write to standard output: {error}");
+    }
+}
+
+/// Colours where standard output is a terminal.
+fn colour() -> Colour {
+    if std::io::stdout().is_terminal() {
+        Colour::Always
+    } else {
+        Colour::Never
     }
 }
 

@@ -10,11 +10,12 @@ use chrono::Utc;
 use super::gate_selftest::NO_SLOWDOWN;
 use super::run::command_line;
 use super::server::ServerArgs;
-use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, say, wrong_usage};
+use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, WRONG_USAGE, colour, say, wrong_usage};
 use crate::calibration;
 use crate::environment::postgres::PgStorage;
 use crate::experiment::Scale;
 use crate::gate::baseline::Baseline;
+use crate::gate::export::{render, write_all};
 use crate::gate::measure::{Gate, Gated, Rules};
 use crate::gate::policy::{Limit, Limits, Waivers};
 use crate::gate::revision::{BuiltRevision, Recipe};
@@ -328,8 +329,14 @@ impl GateArgs {
             Some(EndedBy::Interrupt) => eprintln!("interrupted: what was measured is judged"),
             None => {}
         }
-        say(serde_json::to_string_pretty(results)?);
-        eprintln!("Gate: {}", folder.display());
+        write_all(results, folder)?;
+        if self.json {
+            say(serde_json::to_string_pretty(results)?);
+            eprintln!("Gate: {}", folder.display());
+        } else {
+            say(render(results, colour()).trim_end());
+            say(format_args!("Gate: {}", folder.display()));
+        }
         Ok(match ended_by {
             Some(EndedBy::Interrupt) => INTERRUPTED,
             _ => self.code(results),
@@ -342,7 +349,7 @@ impl GateArgs {
             GateOutcome::Regressed => REGRESSED,
             GateOutcome::Missing => INCOMPARABLE,
             GateOutcome::Failed => FAILED,
-            GateOutcome::ExpiredWaiver => super::WRONG_USAGE,
+            GateOutcome::ExpiredWaiver => WRONG_USAGE,
             GateOutcome::Inconclusive if self.fail_on_inconclusive => INCONCLUSIVE,
             GateOutcome::Inconclusive | GateOutcome::Passed => 0,
         }

@@ -1,7 +1,6 @@
 //! `apitap-bench run`.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -9,12 +8,12 @@ use anyhow::{Context, Result};
 
 use super::profile::{self, ProfilingArgs};
 use super::server::ServerArgs;
-use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, say, wrong_usage};
+use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, colour, say, wrong_usage};
 use crate::calibration;
 use crate::environment::postgres::{PostgresOptions, without_password};
 use crate::experiment::{Experiment, IDENTICAL, Scale, ScenarioPlan};
 use crate::report::profile::in_short;
-use crate::report::terminal::{self, Colour};
+use crate::report::terminal;
 use crate::report::units::Count;
 use crate::runner::load::Tampering;
 use crate::runner::output::{Profiles, Report};
@@ -288,12 +287,7 @@ pub(super) fn ended(finished: &Finished, next: impl Fn(&Path) -> String) -> u8 {
 
 /// Prints the tables, and where the whole report is.
 pub(super) fn show(report: &Report) {
-    let colour = if std::io::stdout().is_terminal() {
-        Colour::Always
-    } else {
-        Colour::Never
-    };
-    say(terminal::render(&report.results, colour));
+    say(terminal::render(&report.results, colour()));
     say(format_args!("Report: {}", report.page.display()));
 }
 

@@ -104,8 +104,12 @@ impl Gate {
         if ended_by.is_none() && self.explains && found.outcome == GateOutcome::Regressed {
             ended_by = self.explain(&folder, &mut found).await?;
         }
-        if ended_by.is_some() {
+        if let Some(ended_by) = &ended_by {
             found.outcome = found.outcome.min(GateOutcome::Failed);
+            found.failure = Some(match ended_by {
+                EndedBy::Error(error) => format!("{error:#}"),
+                EndedBy::Interrupt => "it was interrupted".to_owned(),
+            });
         }
         Ok(Gated {
             folder: folder.path().to_owned(),
@@ -283,6 +287,7 @@ impl Gate {
             head: self.head.revision.clone(),
             is_stored: self.baseline.is_some(),
             outcome,
+            failure: None,
             expired_waivers,
             scenarios,
             fingerprint: record.fingerprint,

@@ -12,10 +12,15 @@
 //! | [`counts`], [`baseline`] | counters that need a run of their own; results stored for later |
 //! | [`mod@judge`], [`explain`], [`results`] | from samples to verdicts; why it grew; what was found |
 //! | [`measure`] | a gate from its first sample to its findings |
+//! | [`export`] | the findings as files, and on a terminal |
+//! | [`selftest`] | how often the gate is wrong |
 
 pub mod baseline;
 pub mod counts;
+#[cfg(test)]
+pub(crate) mod example;
 pub mod explain;
+pub mod export;
 pub mod judge;
 pub mod measure;
 pub mod metric;

@@ -32,6 +32,8 @@ pub struct GateResults {
     pub is_stored: bool,
     /// What it all comes to.
     pub outcome: GateOutcome,
+    /// Why the harness failed; absent where it did not.
+    pub failure: Option<String>,
     /// Waivers past their last day, each in a line.
     pub expired_waivers: Vec<String>,
     /// In the order in which they ran.
@@ -186,7 +188,7 @@ pub struct Growth {
 }
 
 impl GateResults {
-    /// Those that let the gate fail or may, the worst first, then the rest in order.
+    /// Those that are to be read, and those that are not, both in order.
     #[must_use]
     pub fn significant(&self) -> (Vec<&GatedScenario>, Vec<&GatedScenario>) {
         self.scenarios

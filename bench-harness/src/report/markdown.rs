@@ -158,7 +158,7 @@ fn sign(tone: Tone) -> &'static str {
 
 /// `text` on one line with the characters of Markdown and HTML made harmless. Code spans are left
 /// to work.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let text = one_line(text);
     let parts: Vec<&str> = text.split('`').collect();
     // Backticks come in pairs, or are no code.

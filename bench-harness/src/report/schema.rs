@@ -1,6 +1,7 @@
 //! The layout of `run.json` and `results.json` as JSON Schemas, for programs that read them.
 //!
-//! Both are committed in `reports/schema`; a test keeps them up to date.
+//! Both are committed in `reports/schema`; a test keeps them up to date. That of `gate.json` is there
+//! too, and comes from `gate::export`.
 
 use schemars::Schema;
 use serde_json::Value;
@@ -14,6 +15,7 @@ pub fn results_schema() -> Value {
     titled(
         schemars::schema_for!(Results),
         "Results of an ApiTap benchmark run",
+        SCHEMA_VERSION,
     )
 }
 
@@ -23,17 +25,19 @@ pub fn run_record_schema() -> Value {
     titled(
         schemars::schema_for!(RunRecord),
         "Record of an ApiTap benchmark run",
+        SCHEMA_VERSION,
     )
 }
 
-fn titled(mut schema: Schema, title: &str) -> Value {
-    let title = format!("{title}, version {SCHEMA_VERSION}");
+/// `schema` under a title that names the version of the layout.
+pub(crate) fn titled(mut schema: Schema, title: &str, version: u32) -> Value {
+    let title = format!("{title}, version {version}");
     schema.insert("title".to_owned(), title.into());
     schema.to_value()
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
 
     use jsonschema::Validator;
@@ -45,7 +49,8 @@ mod tests {
     /// Set to write the schemas anew.
     const UPDATE: &str = "UPDATE_SCHEMAS";
 
-    fn committed(file: &str, schema: &Value) {
+    /// Fails where `reports/schema` holds another schema under the name `file`.
+    pub(crate) fn committed(file: &str, schema: &Value) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../reports/schema")
             .join(file);
@@ -64,7 +69,7 @@ mod tests {
         );
     }
 
-    fn validator(schema: &Value) -> Validator {
+    pub(crate) fn validator(schema: &Value) -> Validator {
         jsonschema::validator_for(schema).unwrap()
     }
 
@@ -72,7 +77,7 @@ mod tests {
         serde_json::from_str(&json::render(&example::results()).unwrap()).unwrap()
     }
 
-    fn errors(validator: &Validator, instance: &Value) -> Vec<String> {
+    pub(crate) fn errors(validator: &Validator, instance: &Value) -> Vec<String> {
         let errors = validator.iter_errors(instance);
         errors.map(|error| error.to_string()).collect()
     }

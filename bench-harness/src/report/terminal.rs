@@ -140,7 +140,8 @@ impl Colour {
         }
     }
 
-    fn painted(self, code: &str, text: &str) -> String {
+    /// `text` between the escape of this code and the one that ends it, if there are colours.
+    pub(crate) fn painted(self, code: &str, text: &str) -> String {
         match self {
             Self::Never => text.to_owned(),
             Self::Always => format!("\x1b[{code}m{text}\x1b[0m"),
@@ -210,12 +211,12 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 /// Columns that `text` takes. Names and figures here hold no wide or combining characters.
-fn columns_of(text: &str) -> usize {
+pub(crate) fn columns_of(text: &str) -> usize {
     text.chars().count()
 }
 
 /// `text` in lines of at most the limit, indented by two; `bullet` stands before the first.
-fn wrapped(bullet: &str, text: &str) -> Vec<String> {
+pub(crate) fn wrapped(bullet: &str, text: &str) -> Vec<String> {
     let indent = " ".repeat(2 + columns_of(bullet));
     let mut lines = Vec::new();
     let mut line = format!("  {bullet}");

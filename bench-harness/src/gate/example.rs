@@ -1,0 +1,273 @@
+//! A constructed gate with a scenario of every kind. Names and reasons hold the characters that
+//! the formats of its outputs would stumble over.
+
+use chrono::DateTime;
+use serde_json::json;
+
+use super::{
+    Change, Check, Explanation, GateMetric, GateOutcome, GateResults, GatedRevision, GatedScenario,
+    Growth, SCHEMA_VERSION, ScenarioOutcome, Tier,
+};
+use crate::stats::Verdict;
+
+/// Half of the width of every interval.
+const HALF_WIDTH: f64 = 0.02;
+
+/// A check of something measured, its change following from the two values.
+pub(crate) fn timed(metric: GateMetric, base: f64, head: f64, verdict: Verdict) -> Check {
+    let estimate = head / base - 1.0;
+    let change = Change {
+        estimate,
+        low: estimate - HALF_WIDTH,
+        high: estimate + HALF_WIDTH,
+        p_value: Some(0.004),
+        blocks: Some(12),
+    };
+    Check {
+        change: Some(change),
+        ..counted(metric, base, head, verdict)
+    }
+}
+
+/// A check of something counted.
+pub(crate) fn counted(metric: GateMetric, base: f64, head: f64, verdict: Verdict) -> Check {
+    let estimate = head / base - 1.0;
+    Check {
+        metric,
+        base: Some(base),
+        head: Some(head),
+        change: Some(Change {
+            estimate,
+            low: estimate,
+            high: estimate,
+            p_value: None,
+            blocks: None,
+        }),
+        limit: if metric.tier() == Tier::Counter {
+            0.01
+        } else {
+            0.05
+        },
+        is_hard: true,
+        verdict,
+        is_unconfirmed: false,
+    }
+}
+
+fn scenario(name: &str, outcome: ScenarioOutcome, checks: Vec<Check>) -> GatedScenario {
+    GatedScenario {
+        name: name.to_owned(),
+        workload: "events".to_owned(),
+        rows: 200_000,
+        outcome,
+        checks,
+        explanation: None,
+    }
+}
+
+fn passed() -> GatedScenario {
+    let mut soft = timed(
+        GateMetric::ServerCpuSecondsPerMillionRows,
+        2.0,
+        2.4,
+        Verdict::Regressed,
+    );
+    soft.is_hard = false;
+    scenario(
+        "tuned",
+        ScenarioOutcome::Passed,
+        vec![
+            counted(GateMetric::Statements, 12.0, 12.0, Verdict::Equivalent),
+            counted(
+                GateMetric::BytesToServer,
+                61.4e6,
+                61.4e6,
+                Verdict::Equivalent,
+            ),
+            soft,
+            timed(
+                GateMetric::RowsPerSecond,
+                328_000.0,
+                329_000.0,
+                Verdict::Equivalent,
+            ),
+        ],
+    )
+}
+
+fn improved() -> GatedScenario {
+    scenario(
+        "copy-vs-insert on tuned",
+        ScenarioOutcome::Passed,
+        vec![
+            counted(GateMetric::RoundTrips, 2_000.0, 40.0, Verdict::Improved),
+            timed(
+                GateMetric::RowsPerSecond,
+                10_500.0,
+                328_000.0,
+                Verdict::Improved,
+            ),
+        ],
+    )
+}
+
+fn regressed() -> GatedScenario {
+    let growth = |name: &str, base, head| Growth {
+        name: name.to_owned(),
+        base,
+        head,
+    };
+    GatedScenario {
+        explanation: Some(Explanation {
+            page: "profiles/copy-binary/index.html".to_owned(),
+            difference: Some("profiles/copy-binary/difference.svg".to_owned()),
+            stage: Some(growth("encode", 120.0, 240.0)),
+            functions: vec![
+                growth("<apitap_core::encode::Numeric as Column>::put", 31.0, 96.0),
+                growth("alloc::fmt::format", 0.0, 44.0),
+            ],
+        }),
+        ..scenario(
+            "copy-binary",
+            ScenarioOutcome::Regressed,
+            vec![
+                counted(GateMetric::Statements, 12.0, 12.0, Verdict::Equivalent),
+                counted(GateMetric::AllocationsPerRow, 3.0, 5.5, Verdict::Regressed),
+                timed(
+                    GateMetric::ClientCpuSecondsPerMillionRows,
+                    2.1,
+                    2.6,
+                    Verdict::Regressed,
+                ),
+                timed(
+                    GateMetric::RowsPerSecond,
+                    328_000.0,
+                    288_000.0,
+                    Verdict::Regressed,
+                ),
+            ],
+        )
+    }
+}
+
+fn waived() -> GatedScenario {
+    let outcome = ScenarioOutcome::Waived {
+        reason: "checks | of <every> \"page\" & 'row'\n]]> cost *that*, see [1](x) and `a|b`"
+            .to_owned(),
+        expires: "2026-12-31".to_owned(),
+    };
+    scenario(
+        "pages | of 50 <&> \"rows\"",
+        outcome,
+        vec![
+            counted(GateMetric::Statements, 12.0, 14.0, Verdict::Regressed),
+            timed(
+                GateMetric::RowsPerSecond,
+                328_000.0,
+                327_000.0,
+                Verdict::Equivalent,
+            ),
+        ],
+    )
+}
+
+fn inconclusive() -> GatedScenario {
+    let mut unconfirmed = timed(
+        GateMetric::ClientCpuSecondsPerMillionRows,
+        2.1,
+        2.2,
+        Verdict::Inconclusive,
+    );
+    unconfirmed.is_unconfirmed = true;
+    let mut untold = timed(
+        GateMetric::ServerCpuSecondsPerMillionRows,
+        1.0,
+        1.0,
+        Verdict::Inconclusive,
+    );
+    untold.change = None;
+    untold.base = None;
+    scenario(
+        "merge",
+        ScenarioOutcome::Inconclusive,
+        vec![
+            unconfirmed,
+            untold,
+            timed(
+                GateMetric::RowsPerSecond,
+                100_000.0,
+                99_000.0,
+                Verdict::Inconclusive,
+            ),
+        ],
+    )
+}
+
+fn missing() -> GatedScenario {
+    let reason = "the base does not know `write.method = \"unnest\"`".to_owned();
+    let outcome = ScenarioOutcome::Missing {
+        reason,
+        lenient: false,
+    };
+    scenario("unnest", outcome, Vec::new())
+}
+
+fn wrong_data() -> GatedScenario {
+    let outcome = ScenarioOutcome::WrongData {
+        reason: "the table should hold 200,000 rows and holds 199,999".to_owned(),
+    };
+    let check = timed(
+        GateMetric::RowsPerSecond,
+        328_000.0,
+        400_000.0,
+        Verdict::Improved,
+    );
+    scenario("replace", outcome, vec![check])
+}
+
+/// One of each: passed, improved, regressed with its explanation, waived, inconclusive, missing,
+/// and with wrong data.
+pub(crate) fn results() -> GateResults {
+    of(
+        GateOutcome::WrongData,
+        vec![
+            passed(),
+            improved(),
+            regressed(),
+            waived(),
+            inconclusive(),
+            missing(),
+            wrong_data(),
+        ],
+    )
+}
+
+/// A gate with nothing to say.
+pub(crate) fn results_that_passed() -> GateResults {
+    of(GateOutcome::Passed, vec![passed()])
+}
+
+fn of(outcome: GateOutcome, scenarios: Vec<GatedScenario>) -> GateResults {
+    let revision = |named: &str, commit: &str| GatedRevision {
+        named: named.to_owned(),
+        commit: commit.repeat(5),
+    };
+    let time = DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default();
+    GateResults {
+        schema_version: SCHEMA_VERSION,
+        started_at: time.into(),
+        failure: None,
+        expired_waivers: Vec::new(),
+        command: ["apitap-bench", "gate", "--base", "main"]
+            .map(str::to_owned)
+            .to_vec(),
+        seed: 7,
+        confidence_level: 0.95,
+        base: revision("main", "89abcdef"),
+        head: revision("fix/<b>|\"é\"", "01234567"),
+        is_stored: false,
+        outcome,
+        scenarios,
+        fingerprint: json!({"machine": {"cores": 2, "cpu_model": "Example"}}),
+    }
+}
