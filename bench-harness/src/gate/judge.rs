@@ -113,13 +113,16 @@ impl<'a> Sides<'a> {
     }
 
     fn of_base(&self, plan: &ScenarioPlan) -> Blocks<'a> {
-        let name = match self.stored {
-            // What was stored is held against whatever repeats it.
-            Some(_) => plan.confirms.as_ref().unwrap_or(&plan.name),
-            None => &plan.name,
+        let Some(stored) = self.stored else {
+            return blocks_of(self.head.samples, &plan.name, BASE);
         };
-        let arm = if self.stored.is_some() { HEAD } else { BASE };
-        blocks_of(self.base().samples, name, arm)
+        // What was stored is held against whatever repeats it.
+        let name = plan.confirms.as_ref().unwrap_or(&plan.name);
+        let mut scenarios = stored.record.scenarios.iter();
+        match scenarios.any(|one| one.plan.name == *name) {
+            true => blocks_of(stored.samples, name, HEAD),
+            false => Blocks::new(),
+        }
     }
 
     fn of_head(&self, plan: &ScenarioPlan) -> Blocks<'a> {
