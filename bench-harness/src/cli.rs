@@ -3,6 +3,7 @@
 mod calibrate;
 mod compare;
 mod flamegraph;
+mod history;
 mod profile;
 mod run;
 mod server;
@@ -28,6 +29,7 @@ use crate::worker;
 use crate::workload::Workload;
 use calibrate::CalibrateArgs;
 use flamegraph::FlamegraphArgs;
+use history::HistoryArgs;
 use profile::ProfileArgs;
 use run::RunArgs;
 use server::ServerArgs;
@@ -56,6 +58,8 @@ Examples:
   apitap-bench calibrate                           learn the noise of this machine
   apitap-bench report reports/runs/RUN             the report of stored samples again
   apitap-bench compare RUN_A RUN_B                 two stored runs side by side
+  apitap-bench history add reports/runs/RUN        keep its results beside those of other runs
+  apitap-bench history show                        all of them over time, and where they changed
 
 Exit codes:
   0    all is well
@@ -108,6 +112,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Keep the results of runs in one file, and find when they changed
+    #[command(after_help = history::EXAMPLES)]
+    History(HistoryArgs),
     /// Check whether this machine can measure, and say what to mend
     Doctor {
         /// Print JSON
@@ -170,6 +177,7 @@ async fn dispatch(command: Command) -> Result<u8> {
             }
         }
         Command::Compare { run_a, run_b, json } => return compare::run(run_a, run_b, json),
+        Command::History(arguments) => history::run(arguments)?,
         Command::Doctor { json } => {
             let checks = doctor::checks().await;
             if json {
