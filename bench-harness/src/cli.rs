@@ -5,6 +5,7 @@ mod compare;
 mod flamegraph;
 mod gate;
 mod gate_selftest;
+mod history;
 mod profile;
 mod run;
 mod server;
@@ -33,6 +34,7 @@ use calibrate::CalibrateArgs;
 use flamegraph::FlamegraphArgs;
 use gate::GateArgs;
 use gate_selftest::SelftestArgs;
+use history::HistoryArgs;
 use profile::ProfileArgs;
 use run::RunArgs;
 use server::ServerArgs;
@@ -65,6 +67,8 @@ Examples:
   apitap-bench gate --base main                    whether the working tree is slower than main
   apitap-bench report reports/runs/RUN             the report of stored samples again
   apitap-bench compare RUN_A RUN_B                 two stored runs side by side
+  apitap-bench history add reports/runs/RUN        keep its results beside those of other runs
+  apitap-bench history show                        all of them over time, and where they changed
 
 Exit codes:
   0    all is well
@@ -129,6 +133,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Keep the results of runs in one file, and find when they changed
+    #[command(after_help = history::EXAMPLES)]
+    History(HistoryArgs),
     /// Check whether this machine can measure, and say what to mend
     Doctor {
         /// Print JSON
@@ -193,6 +200,7 @@ async fn dispatch(command: Command) -> Result<u8> {
             }
         }
         Command::Compare { run_a, run_b, json } => return compare::run(run_a, run_b, json),
+        Command::History(arguments) => history::run(arguments)?,
         Command::Doctor { json } => {
             let checks = doctor::checks().await;
             if json {

@@ -14,6 +14,7 @@
 //! | [`profile`] | where time and memory went, and why one arm is faster |
 //! | [`stats`], [`results`], [`report`] | pure: samples in, verdicts and text out |
 //! | [`across`] | two stored runs side by side, or why they do not compare |
+//! | [`history`] | results over time, and where they changed |
 //! | [`calibration`] | the noise of a machine, and the thresholds that follow |
 //! | [`cli`], [`worker`] | the `apitap-bench` command, and the process that a sample runs in |
 
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod environment;
 pub mod experiment;
 pub mod gate;
+pub mod history;
 pub mod measurement;
 pub mod profile;
 pub mod report;

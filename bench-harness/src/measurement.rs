@@ -330,8 +330,8 @@ impl Samples {
     }
 }
 
-/// The part of a journal up to and with its last line feed.
-fn complete_lines(bytes: &[u8]) -> &[u8] {
+/// The part of a file of lines up to and with its last line feed.
+pub(crate) fn complete_lines(bytes: &[u8]) -> &[u8] {
     let end = bytes
         .iter()
         .rposition(|byte| *byte == b'\n')

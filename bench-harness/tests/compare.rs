@@ -34,7 +34,7 @@ fn fingerprint() -> Fingerprint {
     }
 }
 
-fn record() -> RunRecord {
+pub(crate) fn record() -> RunRecord {
     let experiments = Experiment::all(&Experiment::folder(None).unwrap()).unwrap();
     let experiment = experiments
         .iter()
@@ -71,7 +71,7 @@ fn record() -> RunRecord {
 
 /// Writes a run of `record` into `parent`; its arms take a second and some noise, times `factor` of
 /// scenario and arm.
-fn written(parent: &Path, record: &RunRecord, factor: fn(&str, &str) -> f64) -> PathBuf {
+pub(crate) fn written(parent: &Path, record: &RunRecord, factor: fn(&str, &str) -> f64) -> PathBuf {
     let now = chrono::Utc::now();
     let folder = RunFolder::create(parent, now, "0123456789abcdef").unwrap();
     folder.write_record(record).unwrap();
@@ -127,11 +127,11 @@ fn compare(a: &Path, b: &Path, more: &[&str]) -> Output {
         .unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compare;
+mod history;
 mod list;
 mod mock_api;
 mod postgres_budget;

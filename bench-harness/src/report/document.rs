@@ -148,6 +148,47 @@ pub(super) enum Plot {
         top: String,
         lines: Vec<CourseLine>,
     },
+    /// A quantity over runs, which stand at equal distances: points with their quartiles, a line for
+    /// each place, the levels between changes, and the changes as vertical lines.
+    History {
+        unit: String,
+        /// The day of each run, in order.
+        runs: Vec<String>,
+        lines: Vec<HistoryLine>,
+        changes: Vec<HistoryChange>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct HistoryLine {
+    pub(super) name: String,
+    pub(super) points: Vec<HistoryPoint>,
+    pub(super) levels: Vec<HistoryLevel>,
+}
+
+/// A value of the run of that index.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct HistoryPoint {
+    pub(super) run: usize,
+    pub(super) value: f64,
+    pub(super) lower_quartile: f64,
+    pub(super) upper_quartile: f64,
+}
+
+/// A median from one run to another, both included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct HistoryLevel {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) value: f64,
+}
+
+/// A change before the run of that index.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct HistoryChange {
+    pub(super) run: usize,
+    pub(super) label: String,
+    pub(super) tone: Tone,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -97,7 +97,10 @@ impl Page {
     fn chart(&mut self, chart: &Chart) {
         match chart.plot {
             // Of the samples themselves a table would say less than their medians do.
-            Plot::Gains { .. } | Plot::Strips { .. } | Plot::Course { .. } => {
+            Plot::Gains { .. }
+            | Plot::Strips { .. }
+            | Plot::Course { .. }
+            | Plot::History { .. } => {
                 self.details(&chart.data.caption, |page| page.table(&chart.data));
             }
             Plot::Waterfall { .. }

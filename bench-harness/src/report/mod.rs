@@ -2,10 +2,11 @@
 //! [`Results`](crate::results::Results) in, text out.
 //!
 //! `outline` says what a report contains, once, as a `document`; [`markdown`] and [`html`] only lay
-//! it out. [`profile`] has a page of its own. [`terminal`] is the short form, [`schema`] the layout of the JSON files. [`units`] is the
+//! it out. [`profile`] and [`history`] have pages of their own. [`terminal`] is the short form, [`schema`] the layout of the JSON files. [`units`] is the
 //! one place that formats figures.
 
 mod document;
+pub mod history;
 pub mod html;
 pub mod json;
 pub mod markdown;

@@ -1,11 +1,12 @@
-//! The layout of `run.json` and `results.json` as JSON Schemas, for programs that read them.
+//! The layout of `run.json`, `results.json` and a history as JSON Schemas, for programs that read them.
 //!
-//! Both are committed in `reports/schema`; a test keeps them up to date. That of `gate.json` is there
+//! They are committed in `reports/schema`; a test keeps them up to date. That of `gate.json` is there
 //! too, and comes from `gate::export`.
 
 use schemars::Schema;
 use serde_json::Value;
 
+use crate::history::entry::{self, Entry};
 use crate::results::Results;
 use crate::run_record::{RunRecord, SCHEMA_VERSION};
 
@@ -26,6 +27,16 @@ pub fn run_record_schema() -> Value {
         schemars::schema_for!(RunRecord),
         "Record of an ApiTap benchmark run",
         SCHEMA_VERSION,
+    )
+}
+
+/// The schema of a line of a history.
+#[must_use]
+pub fn history_entry_schema() -> Value {
+    titled(
+        schemars::schema_for!(Entry),
+        "Line of a history of ApiTap benchmark results",
+        entry::SCHEMA_VERSION,
     )
 }
 
@@ -86,6 +97,7 @@ pub(crate) mod tests {
     fn the_committed_schemas_are_up_to_date() {
         committed("results.schema.json", &results_schema());
         committed("run.schema.json", &run_record_schema());
+        committed("history-entry.schema.json", &history_entry_schema());
     }
 
     #[test]
@@ -96,6 +108,17 @@ pub(crate) mod tests {
         assert_eq!(errors(&validator(&run_record_schema()), &record), none);
         let empty = serde_json::to_value(example::results_without_samples()).unwrap();
         assert_eq!(errors(&validator(&results_schema()), &empty), none);
+    }
+
+    #[test]
+    fn every_line_of_a_history_fits_its_schema() {
+        let validator = validator(&history_entry_schema());
+        for entry in crate::history::example::entries(1, 9, 1.0) {
+            let mut entry = serde_json::to_value(entry).unwrap();
+            assert_eq!(errors(&validator, &entry), [""; 0]);
+            entry["value"] = "much".into();
+            assert!(!errors(&validator, &entry).is_empty());
+        }
     }
 
     #[test]

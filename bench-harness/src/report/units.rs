@@ -76,6 +76,40 @@ impl fmt::Display for Percent {
     }
 }
 
+/// A relative change, with its sign: `+12.5%`, `-3.1%`.
+#[derive(Debug, Clone, Copy)]
+pub struct Change(pub f64);
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let share = Percent(self.0);
+        match share.to_string().as_str() {
+            "0%" | "-0%" => f.write_str("0%"),
+            text if text.starts_with('-') => f.write_str(text),
+            text => write!(f, "+{text}"),
+        }
+    }
+}
+
+/// A value in a unit that is known by name only: `612 ms` of seconds, `61.4 MB` of bytes, and else
+/// the number before its unit, `328,000 rows/s`.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured<'a>(pub f64, pub &'a str);
+
+impl fmt::Display for Measured<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            "s" => Seconds(self.0).fmt(f),
+            "B" => Bytes(self.0).fmt(f),
+            // A count of few has no fraction to round.
+            unit if self.0.fract() == 0.0 && (0.0..1e3).contains(&self.0) => {
+                write!(f, "{} {unit}", self.0)
+            }
+            unit => write!(f, "{} {unit}", Number(self.0)),
+        }
+    }
+}
+
 /// A number of things: `1 sample`, `12 samples`.
 #[derive(Debug, Clone, Copy)]
 pub struct Count {
@@ -276,6 +310,12 @@ mod tests {
             "1 block | 1,200 rows"
         );
         assert_eq!(grouped("-1234"), "-1,234");
+    }
+
+    #[test]
+    fn changes_and_values_in_units() {
+        insta::assert_snapshot!(all([0.125, -0.0312, 1.0, 0.0001, -0.0001].map(Change)), @"+12.5% | -3.1% | +100% | 0% | 0%");
+        insta::assert_snapshot!(all([Measured(0.6125, "s"), Measured(61.4e6, "B"), Measured(328_412.0, "rows/s"), Measured(4.0, "statements")]), @"612 ms | 61.4 MB | 328,000 rows/s | 4 statements");
     }
 
     #[test]

@@ -9,12 +9,14 @@
 //! | [`power`] | how small an effect so many blocks can find |
 //! | [`unpaired`] | how two arms differ that did not run block by block |
 //! | [`mod@proportion`] | how often something happens, such as a false alarm |
+//! | [`change_point`] | where a series of results changes its level |
 //!
 //! Nothing here reads a clock, a file or a random number that a fixed seed does not give, so every
 //! result can be checked against published tables. Everything is non-parametric: run times on
 //! shared machines have heavy right tails, and a method that trusts a mean or a normal distribution
 //! reports differences between identical programs.
 
+pub mod change_point;
 pub mod claim;
 pub mod compare;
 pub mod family;
@@ -29,6 +31,7 @@ pub mod verdict;
 #[cfg(test)]
 mod simulation;
 
+pub use change_point::{ChangePoint, MIN_SEGMENT, SIGNIFICANCE, change_points};
 pub use claim::{ClaimVerdict, Expected, claim_verdict};
 pub use compare::{Comparison, Interval, Location, blocks_needed, compare, location, log_ratio};
 pub use family::{Correction, Judged, judge_family};

@@ -12,6 +12,7 @@ mod experiments;
 mod findings;
 mod first;
 mod grid;
+mod history;
 mod method;
 mod places;
 mod profile;
@@ -22,6 +23,7 @@ mod waterfall;
 mod words;
 
 pub(super) use claims::tables as claims;
+pub(super) use history::document as history;
 pub(super) use profile::{document as profiles, in_short as profiles_in_short};
 pub(super) use repeat::command as repeat;
 

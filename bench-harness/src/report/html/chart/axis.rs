@@ -21,6 +21,13 @@ const TICKS: std::ops::RangeInclusive<usize> = 3..=6;
 /// Steps that an axis of seconds has at most: with medians printed, few say enough.
 const MOST_TICKS_OF_SECONDS: f64 = 4.0;
 
+/// Steps that an axis of values has at most.
+const MOST_TICKS_OF_VALUES: f64 = 5.0;
+
+/// What an axis of values holds on both sides of their middle: as with gains, noise must not look
+/// like a mountain.
+const LEAST_SHARE: f64 = 0.1;
+
 /// Steps between ticks of a decade, from coarse to fine.
 const LOGARITHMIC_STEPS: [&[f64]; 4] = [
     &[1.0],
@@ -181,6 +188,57 @@ impl SecondsScale {
     }
 }
 
+/// A linear axis of values above zero, which need not begin at 0.
+pub(super) struct ValueScale {
+    low: f64,
+    high: f64,
+}
+
+impl ValueScale {
+    /// An axis that holds `values`, and [`LEAST_SHARE`] around their middle.
+    pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let drawn = values.into_iter().filter(|value| is_drawable(*value));
+        let bounds = drawn.fold(None, |bounds: Option<(f64, f64)>, value| {
+            let (low, high) = bounds.unwrap_or((value, value));
+            Some((low.min(value), high.max(value)))
+        });
+        let (low, high) = bounds.unwrap_or((1.0, 1.0));
+        let middle = low / 2.0 + high / 2.0;
+        let half = (high - middle).max(middle * LEAST_SHARE) * (1.0 + 2.0 * MARGIN_SHARE);
+        Self {
+            low: middle - half,
+            high: middle + half,
+        }
+    }
+
+    /// Where `value` lies, from 0 to 1; what lies beyond is drawn at the edge.
+    pub(super) fn at(&self, value: f64) -> f64 {
+        let share = (value - self.low) / (self.high - self.low);
+        if share.is_nan() {
+            return 0.0;
+        }
+        share.clamp(0.0, 1.0)
+    }
+
+    /// Round values along the axis, each with its label.
+    pub(super) fn ticks(&self, unit: &str) -> Vec<(f64, String)> {
+        let step = round_step((self.high - self.low) / MOST_TICKS_OF_VALUES);
+        let (scale, unit) = match unit {
+            "s" if self.high < 1e-3 => (1e6, " µs"),
+            "s" if self.high < 1.0 => (1e3, " ms"),
+            "s" => (1.0, " s"),
+            "B" if self.high >= 1e9 => (1e-9, " GB"),
+            "B" if self.high >= 1e6 => (1e-6, " MB"),
+            "B" if self.high >= 1e3 => (1e-3, " kB"),
+            // What stands in the chart's title needs no place beside every tick.
+            _ => (1.0, ""),
+        };
+        let ticks = multiples(step, self.low, self.high);
+        let label = |tick: f64| format!("{}{unit}", plain(rounded(tick * scale)));
+        ticks.into_iter().map(|tick| (tick, label(tick))).collect()
+    }
+}
+
 /// The smallest of 1, 2, 5, 10 … that is at least `least`.
 fn round_step(least: f64) -> f64 {
     let decade = 10_f64.powf(least.log10().floor());
@@ -234,6 +292,25 @@ mod tests {
         insta::assert_snapshot!(ticks(&[40.0]), @"1× 3× 10× 30×");
         insta::assert_snapshot!(ticks(&[0.1, 1e6]), @"1× 100× 10,000× 1,000,000×");
         insta::assert_snapshot!(ticks(&[f64::NAN, f64::INFINITY, -1.0, 0.0]), @"0.8× 0.9× 1× 1.1× 1.2×");
+    }
+
+    #[test]
+    fn an_axis_of_values_is_around_them_and_its_ticks_are_round() {
+        let labels = |values: &[f64], unit: &str| {
+            let scale = ValueScale::of(values.iter().copied());
+            let ticks = scale.ticks(unit).into_iter().map(|(_, label)| label);
+            ticks.collect::<Vec<_>>().join(" ")
+        };
+        insta::assert_snapshot!(labels(&[1.0], "s"), @"0.9 s 0.95 s 1 s 1.05 s 1.1 s");
+        insta::assert_snapshot!(labels(&[0.61, 0.64], "s"), @"600 ms 650 ms");
+        insta::assert_snapshot!(labels(&[48.1e6, 61.2e6], "B"), @"50 MB 55 MB 60 MB");
+        insta::assert_snapshot!(labels(&[120_000.0, 340_000.0], "rows/s"), @"150,000 200,000 250,000 300,000");
+        insta::assert_snapshot!(labels(&[], "s"), @"0.9 s 0.95 s 1 s 1.05 s 1.1 s");
+        let scale = ValueScale::of([f64::NAN, 0.0, f64::INFINITY, 2.0]);
+        assert_eq!(scale.at(f64::NAN), 0.0);
+        assert!((scale.at(2.0) - 0.5).abs() < 1e-9);
+        assert_eq!((scale.at(0.0), scale.at(f64::INFINITY)), (0.0, 1.0));
+        assert!(ValueScale::of([1e300, 1e-300]).ticks("s").len() < 10);
     }
 
     #[test]

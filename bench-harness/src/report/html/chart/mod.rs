@@ -9,6 +9,7 @@ mod budget;
 mod course;
 mod gains;
 mod heat_map;
+mod history;
 mod label;
 mod line;
 mod strips;
@@ -41,6 +42,12 @@ pub(super) fn draw(chart: &Chart) -> String {
         } => line::draw(across, points, *claimed, *crossover),
         Plot::Budget { parts, bars } => budget::draw(parts, bars),
         Plot::Course { top, lines } => course::draw(top, lines),
+        Plot::History {
+            unit,
+            runs,
+            lines,
+            changes,
+        } => history::draw(unit, runs, lines, changes),
     };
     drawing.finish(&chart.title)
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::report::document::{
-    ClaimedRange, GainBar, GainRow, HeatCell, LinePoint, StepKind, Strip, StripGroup, Table,
-    WaterfallStep,
+    ClaimedRange, GainBar, GainRow, HeatCell, HistoryChange, HistoryLevel, HistoryLine,
+    HistoryPoint, LinePoint, StepKind, Strip, StripGroup, Table, WaterfallStep,
 };
 
 fn chart(plot: Plot) -> String {
@@ -124,6 +124,49 @@ fn line(gain: f64) -> Plot {
     }
 }
 
+fn history(value: f64) -> Plot {
+    let point = |run, value: f64| HistoryPoint {
+        run,
+        value,
+        lower_quartile: value * 0.98,
+        upper_quartile: value * 1.01,
+    };
+    let level = |from, to, value| HistoryLevel { from, to, value };
+    let line = |name: &str, points, levels| HistoryLine {
+        name: name.to_owned(),
+        points,
+        levels,
+    };
+    let first: Vec<HistoryPoint> = (0..4)
+        .map(|run| point(run, if run < 2 { 1.0 } else { value }))
+        .collect();
+    Plot::History {
+        unit: "s".to_owned(),
+        runs: (1..=6).map(|day| format!("2026-01-0{day}")).collect(),
+        lines: vec![
+            line("here", first, vec![level(0, 1, 1.0), level(2, 3, value)]),
+            line("there", vec![point(5, 1.1)], vec![level(5, 5, 1.1)]),
+        ],
+        changes: vec![
+            HistoryChange {
+                run: 2,
+                label: "▼ +40%".to_owned(),
+                tone: Tone::Worse,
+            },
+            HistoryChange {
+                run: 3,
+                label: "? 0%".to_owned(),
+                tone: Tone::Open,
+            },
+        ],
+    }
+}
+
+#[test]
+fn a_history_of_two_places_with_changes() {
+    insta::assert_snapshot!(lines(history(1.4)));
+}
+
 #[test]
 fn a_waterfall() {
     insta::assert_snapshot!(lines(waterfall(4.0)));
@@ -168,6 +211,12 @@ fn charts_without_data_are_empty_frames() {
             claimed: None,
             crossover: Some(1.0),
         },
+        Plot::History {
+            unit: String::new(),
+            runs: Vec::new(),
+            lines: Vec::new(),
+            changes: Vec::new(),
+        },
     ] {
         let drawn = chart(plot);
         assert!(drawn.starts_with("<svg"), "{drawn}");
@@ -192,6 +241,7 @@ fn figures_that_are_none_leave_no_trace_in_coordinates() {
             strips(figure),
             heat_map(figure),
             line(figure),
+            history(figure),
         ] {
             let drawn = chart(plot);
             for wrong in ["NaN%", "inf%", "\"NaN", "\"inf", "NaN h", "m NaN"] {

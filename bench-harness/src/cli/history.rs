@@ -1,0 +1,170 @@
+//! `apitap-bench history`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::{say, wrong_usage};
+use crate::history::entry::Entry;
+use crate::history::file::{Added, FILE, Stored, add};
+use crate::history::series::History;
+use crate::history::text;
+use crate::report::history::{EXTENSION, json, page};
+use crate::report::units::Count;
+use crate::runner::output::RunFolder;
+use crate::stats::SIGNIFICANCE;
+use crate::whole_file;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  apitap-bench history add reports/runs/RUN            keep the results of a run, once
+  apitap-bench history add reports/runs/*              of all, those that are there already too
+  apitap-bench history show                            every series, what became worse first
+  apitap-bench history show tuned COPY rows_per_second only series that hold all of these
+  apitap-bench history show --significance 0.001       where there are many series
+  apitap-bench history show --json | jq '.series[] | select(.changes != [])'";
+
+/// What to do with a history.
+#[derive(Debug, clap::Args)]
+pub(super) struct HistoryArgs {
+    #[command(subcommand)]
+    command: HistoryCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum HistoryCommand {
+    /// Append the results of stored runs; what is there already is left as it is
+    Add {
+        /// Folders of runs or gates, such as reports/runs/20260101T000000Z-0123abcd
+        #[arg(required = true, value_name = "RUN_DIR")]
+        run_dirs: Vec<PathBuf>,
+        #[command(flatten)]
+        file: FileArgs,
+    },
+    /// Show every series with its change points, and write a page with charts
+    ///
+    /// It is no gate: it succeeds also where something became worse.
+    Show {
+        /// Only series that hold every one of these in scenario, arm, metric or digest of the place
+        #[arg(value_name = "FILTER")]
+        filters: Vec<String>,
+        #[command(flatten)]
+        file: FileArgs,
+        /// The share of unchanging series in which a change is found by chance
+        #[arg(long, value_name = "SHARE", default_value_t = SIGNIFICANCE, value_parser = significance)]
+        significance: f64,
+        /// File of the page [default: beside the history, with extension html]
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct FileArgs {
+    /// File of the history, one JSON object a line
+    #[arg(long, value_name = "FILE", default_value = FILE)]
+    file: PathBuf,
+}
+
+/// The smallest level asks for 99,999 permutations, which takes minutes where there are many series.
+const SMALLEST_SIGNIFICANCE: f64 = 0.0001;
+const LARGEST_SIGNIFICANCE: f64 = 0.2;
+
+fn significance(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (SMALLEST_SIGNIFICANCE..=LARGEST_SIGNIFICANCE).contains(&share) {
+        Ok(share)
+    } else {
+        Err(format!(
+            "must lie between {SMALLEST_SIGNIFICANCE} and {LARGEST_SIGNIFICANCE}"
+        ))
+    }
+}
+
+/// Adds runs, or shows what there is.
+pub(super) fn run(arguments: HistoryArgs) -> Result<()> {
+    match arguments.command {
+        HistoryCommand::Add { run_dirs, file } => {
+            for run_dir in run_dirs {
+                keep(&run_dir, &file.file)
+                    .with_context(|| format!("cannot add {}", run_dir.display()))?;
+            }
+            Ok(())
+        }
+        HistoryCommand::Show {
+            filters,
+            file,
+            significance,
+            html,
+            json,
+        } => {
+            let history = History::of(&read(&file.file)?, &filters, significance);
+            if history.series.is_empty() && !filters.is_empty() {
+                wrong_usage(format!(
+                    "no series holds {}; `apitap-bench history show` names all",
+                    filters.join(" and ")
+                ));
+            }
+            let html = html.unwrap_or_else(|| file.file.with_extension(EXTENSION));
+            show(&history, &html, json)
+        }
+    }
+}
+
+fn keep(run_dir: &Path, file: &Path) -> Result<()> {
+    let folder = RunFolder::existing(run_dir.to_owned());
+    let entries = Entry::all(&folder.record()?, &folder.samples()?)?;
+    let Added { added, known } = add(file, &entries)?;
+    let (run, history) = (run_dir.display(), file.display());
+    match (added, known) {
+        (0, _) => say(format_args!("{run} is in {history} already: nothing added")),
+        (_, 0) => say(format_args!(
+            "{run}: {} added to {history}",
+            Count::of(added, "result")
+        )),
+        _ => say(format_args!(
+            "{run}: {} added to {history}, {known} were there already",
+            Count::of(added, "result")
+        )),
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Vec<Entry>> {
+    let stored = Stored::read(file)?;
+    if let Some(line) = stored.cut_line {
+        eprintln!(
+            "line {line} of {} is cut short and does not count: add its run again",
+            file.display()
+        );
+    }
+    Ok(stored.entries)
+}
+
+fn show(history: &History, html: &Path, as_json: bool) -> Result<()> {
+    whole_file::write(html, &page(history)?)?;
+    if as_json {
+        say(json(history)?);
+        eprintln!("{}", html.display());
+    } else {
+        say(text::render(history).trim_end());
+        say(html.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_significance_is_a_small_share() {
+        assert_eq!(significance("0.05"), Ok(0.05));
+        for wrong in ["0", "1", "-0.01", "NaN", "small"] {
+            assert!(significance(wrong).is_err(), "{wrong}");
+        }
+    }
+}

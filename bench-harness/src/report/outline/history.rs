@@ -1,0 +1,231 @@
+//! Results over time: what changed, and a chart of each quantity.
+
+mod chart;
+
+use std::collections::BTreeMap;
+
+use self::chart::chart;
+use super::paragraph;
+use super::words::capitalised;
+use crate::history::series::{Change, Direction, History, Series};
+use crate::history::text::{caution, day, short, word, words};
+use crate::report::document::{Block, Cell, Document, Section, Table, Tone};
+use crate::report::units::{Change as Share, Count, Measured, Number, Whole, one_line};
+
+/// Charts of a page at most, those of what changed first: more make it too large to open.
+const MOST_CHARTS: usize = 150;
+
+const ABOUT: &str = "A point is the median of a run's blocks, with its quartiles; runs stand at equal distances. \
+    Vertical lines are changes, found by E-divisive with a permutation test; horizontal lines are the medians \
+    between them. What changed lies between the commit of the last run before a line and that of the first one \
+    after it, if it is not the machine. A change was looked for where it is largest, so that its size is rather \
+    too large than too small. Results of other machines, servers, builds or loads are other series.";
+
+/// Series of one quantity of one arm, which share a chart.
+struct Shared<'a> {
+    /// Of the chart, unique.
+    id: String,
+    /// Never empty.
+    series: Vec<&'a Series>,
+}
+
+impl Shared<'_> {
+    fn first(&self) -> &Series {
+        self.series[0]
+    }
+}
+
+/// The page of `history`.
+pub(in crate::report) fn document(history: &History) -> Document {
+    let shared = in_groups(&history.series, |one| {
+        (&one.scenario, &one.arm, &one.metric, &one.unit)
+    });
+    let shared: Vec<Shared<'_>> = shared
+        .into_iter()
+        .enumerate()
+        .map(|(nth, series)| Shared {
+            id: format!("chart-{}", nth + 1),
+            series,
+        })
+        .collect();
+    let drawn = &shared[..shared.len().min(MOST_CHARTS)];
+    let mut first = changed(history, drawn);
+    if drawn.len() < shared.len() {
+        first.push(paragraph(format!(
+            "The page has the first {} of {}: name some with a filter to see the others.",
+            drawn.len(),
+            Count::of(shared.len(), "chart")
+        )));
+    }
+    let by_scenario = in_groups(drawn, |one| &one.first().scenario);
+    let sections = by_scenario.iter().map(|charts| scenario(charts));
+    let mut about = Section::new("how-to-read", "How to read this");
+    about.push(paragraph(ABOUT));
+    about.push(paragraph(one_line(&caution(history))));
+    about.push(Block::Table(places(history)));
+    Document {
+        title: "Results over time".to_owned(),
+        subtitle: subtitle(history),
+        sections: std::iter::once(first)
+            .chain(sections)
+            .chain([about])
+            .collect(),
+    }
+}
+
+/// What has one key together, in the order of the first of each.
+fn in_groups<'a, T, K: Ord>(
+    all: impl IntoIterator<Item = &'a T>,
+    key: impl Fn(&'a T) -> K,
+) -> Vec<Vec<&'a T>> {
+    let mut places = BTreeMap::new();
+    let mut groups: Vec<Vec<&T>> = Vec::new();
+    for one in all {
+        let nth = *places.entry(key(one)).or_insert(groups.len());
+        match groups.get_mut(nth) {
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
+        }
+    }
+    groups
+}
+
+fn subtitle(history: &History) -> String {
+    let runs = history.runs();
+    match (runs.first(), runs.last()) {
+        (Some(first), Some(last)) => format!(
+            "{} from {} to {} · {} series",
+            Count::of(runs.len(), "run"),
+            day(*first),
+            day(*last),
+            Whole(history.series.len() as u64)
+        ),
+        _ => "no result".to_owned(),
+    }
+}
+
+fn scenario(charts: &[&Shared<'_>]) -> Section {
+    let (id, name) = (&charts[0].id, &charts[0].first().scenario);
+    let by_arm = in_groups(charts.iter().copied(), |one| &one.first().arm);
+    let part = |charts: &Vec<&Shared<'_>>| {
+        let (id, arm) = (&charts[0].id, &charts[0].first().arm);
+        Section {
+            blocks: charts.iter().map(|one| Block::Chart(chart(one))).collect(),
+            ..Section::new(format!("arm-of-{id}"), one_line(arm))
+        }
+    };
+    Section {
+        parts: by_arm.iter().map(part).collect(),
+        ..Section::new(format!("scenario-of-{id}"), one_line(name))
+    }
+}
+
+fn changed(history: &History, drawn: &[Shared<'_>]) -> Section {
+    let mut section = Section::new("changes", "What changed");
+    let mut table = Table::new(
+        "What changed, worse first",
+        &[
+            "What",
+            ">Change",
+            "Medians",
+            "Since",
+            "Commit before",
+            ">p",
+            "Place",
+        ],
+    );
+    for series in &history.series {
+        let chart = drawn
+            .iter()
+            .find(|shared| shared.series.iter().any(|one| std::ptr::eq(*one, series)));
+        let id = chart.map(|shared| shared.id.as_str());
+        let rows = series.changes.iter().map(|change| row(series, change, id));
+        table.rows.extend(rows);
+    }
+    if table.rows.is_empty() {
+        section.push(paragraph(format!(
+            "No series changed. {}",
+            one_line(&caution(history))
+        )));
+    } else {
+        section.push(Block::Table(table));
+    }
+    section
+}
+
+fn row(series: &Series, change: &Change, chart: Option<&str>) -> Vec<Cell> {
+    let relative = &change.relative;
+    let value = |value: f64| Measured(value, &series.unit);
+    let name = Cell::text(one_line(&format!(
+        "{} of {}, {}",
+        capitalised(&words(&series.metric)),
+        series.scenario,
+        series.arm
+    )));
+    vec![
+        match chart {
+            Some(id) => name.linked(id),
+            None => name,
+        },
+        Cell::figure(
+            format!(
+                "{} ({} to {})",
+                Share(relative.estimate),
+                Share(relative.low),
+                Share(relative.high)
+            ),
+            relative.estimate,
+        )
+        .toned(tone(change.direction)),
+        Cell::text(format!(
+            "{} → {}",
+            value(change.before),
+            value(change.after)
+        )),
+        Cell::text(format!(
+            "{}, {}",
+            short(&change.commit),
+            day(change.started_at)
+        )),
+        Cell::text(short(&change.commit_before)),
+        Cell::figure(Number(change.p_value).to_string(), change.p_value),
+        Cell::text(&series.place.digest),
+    ]
+}
+
+fn tone(direction: Direction) -> Tone {
+    match direction {
+        Direction::Worse => Tone::Worse,
+        Direction::Better => Tone::Better,
+        Direction::Unclear => Tone::Open,
+    }
+}
+
+fn places(history: &History) -> Table {
+    let mut table = Table::new("Places", &["Place", "Machine, server and build"]);
+    let places = history.places().into_iter();
+    table.rows = places
+        .map(|place| vec![Cell::text(&place.digest), Cell::text(one_line(&place.name))])
+        .collect();
+    table
+}
+
+/// A change as it is written at its line, such as `▼ +12.5%`.
+fn label(change: &Change) -> String {
+    let sign = match change.direction {
+        Direction::Worse => "▼",
+        Direction::Better => "▲",
+        Direction::Unclear => "?",
+    };
+    format!("{sign} {}", Share(change.relative.estimate))
+}
+
+/// The same in a table, and what it means.
+fn change_cell(change: &Change) -> Cell {
+    let share = Share(change.relative.estimate);
+    Cell::figure(
+        format!("{share}, {}", word(change.direction)),
+        change.relative.estimate,
+    )
+    .toned(tone(change.direction))
+}
