@@ -51,8 +51,8 @@ impl Limits {
     }
 }
 
-/// A third of allocations and of instructions is of dependencies, which move with any update: 1%
-/// lets that pass. What is counted on the wire does not move by itself.
+/// Allocations and instructions move a little with any update of compiler or dependencies: 1% lets
+/// that pass. What is counted on the wire does not move by itself.
 fn default_limit(metric: GateMetric) -> f64 {
     match metric {
         GateMetric::Statements
