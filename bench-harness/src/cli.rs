@@ -2,7 +2,9 @@
 
 mod calibrate;
 mod compare;
+mod counters;
 mod flamegraph;
+mod kernel;
 mod profile;
 mod run;
 mod server;
@@ -27,7 +29,9 @@ use crate::runner::output::RunFolder;
 use crate::worker;
 use crate::workload::Workload;
 use calibrate::CalibrateArgs;
+use counters::CountersArgs;
 use flamegraph::FlamegraphArgs;
+use kernel::KernelArgs;
 use profile::ProfileArgs;
 use run::RunArgs;
 use server::ServerArgs;
@@ -108,6 +112,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Take every counter again and again, and show by how much it varies
+    Counters(CountersArgs),
     /// Check whether this machine can measure, and say what to mend
     Doctor {
         /// Print JSON
@@ -129,12 +135,19 @@ enum Command {
     /// Run one job from standard input
     #[command(hide = true)]
     Worker,
+    /// Decode or encode rows in one thread, to be counted from outside
+    #[command(hide = true)]
+    Kernel(KernelArgs),
 }
 
 /// Parses the arguments, runs the command, and returns the process's exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Without log and runtime, whose threads would be counted too.
+    if let Command::Kernel(arguments) = cli.command {
+        return ended(kernel::run(&arguments));
+    }
     // The worker's job may ask for a trace beside the log.
     if !matches!(cli.command, Command::Worker) {
         tracing_subscriber::registry().with(worker::log()).init();
@@ -144,6 +157,10 @@ pub fn main() -> ExitCode {
         .build()
         .context("cannot start the runtime")
         .and_then(|runtime| runtime.block_on(dispatch(cli.command)));
+    ended(done)
+}
+
+fn ended(done: Result<u8>) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -180,6 +197,7 @@ async fn dispatch(command: Command) -> Result<u8> {
             let failed = checks.iter().any(|check| check.outcome == Outcome::Fail);
             return Ok(if failed { FAILED } else { 0 });
         }
+        Command::Counters(arguments) => return Box::pin(counters::run(arguments)).await,
         Command::MockApi(options) => mock_api::run(&options).await?,
         Command::WithPostgres { server, command } => {
             let mut options = server.options();
@@ -193,6 +211,7 @@ async fn dispatch(command: Command) -> Result<u8> {
             return Ok(u8::try_from(code).unwrap_or(FAILED));
         }
         Command::Worker => worker::run().await?,
+        Command::Kernel(arguments) => return kernel::run(&arguments),
     }
     Ok(0)
 }

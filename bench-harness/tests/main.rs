@@ -7,6 +7,7 @@ mod compare;
 mod list;
 mod mock_api;
 mod postgres_budget;
+mod postgres_counters;
 mod postgres_profile;
 mod postgres_run;
 mod report_html;
