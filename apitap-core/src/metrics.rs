@@ -153,8 +153,13 @@ pub struct SourceMetrics {
 pub struct WriteMetrics {
     /// Flushes: statements, or buffers handed to a COPY.
     pub flushes: AtomicU64,
-    /// Statements sent, transaction control and DDL included.
+    /// Statements that hold rows, and what a load takes to begin and end them: the preparation of a
+    /// statement, COPY, DDL and transaction control on the load's own connection. Look-ups, locks and
+    /// the swap of tables are not among them, nor is transaction control on further connections.
     pub statements: AtomicU64,
+    /// Questions to the server whose answer was awaited, of every kind; without those of connecting.
+    /// Of questions under way at once as many as were answered together count as one.
+    pub round_trips: AtomicU64,
     /// Bytes of rows sent, without protocol headers: exact for COPY; for statements the size of
     /// the values in Arrow.
     pub bytes: AtomicU64,

@@ -39,8 +39,14 @@ pub struct RunReport {
     pub http_latency: LatencyReport,
     /// From a flush to its acknowledgement; for COPY, until the connection took it.
     pub write_latency: LatencyReport,
-    /// Statements sent to PostgreSQL.
+    /// Statements sent to PostgreSQL; not those that only look something up or swap tables.
     pub statements: u64,
+    /// Times that something was sent to PostgreSQL and its answer read before going on, look-ups
+    /// included and connecting not. It repeats exactly where no statements are under way at once
+    /// (COPY, or `write.in_flight` of 1), on one connection. 0 in reports of versions that did not
+    /// count.
+    #[serde(default)]
+    pub round_trips: u64,
     /// Flushes to PostgreSQL.
     pub flushes: u64,
     /// Each stage.
@@ -131,6 +137,7 @@ impl RunReport {
             http_latency: metrics.source.latency.report(),
             write_latency: metrics.write.latency.report(),
             statements: metrics.write.statements.load(Relaxed),
+            round_trips: metrics.write.round_trips.load(Relaxed),
             flushes: metrics.write.flushes.load(Relaxed),
             stages: stages(metrics),
             channels: ChannelsReport {
@@ -171,6 +178,7 @@ mod tests {
         let start = Instant::now();
         let (empty, loaded) = (Metrics::default(), Metrics::default());
         loaded.write.handed_over();
+        loaded.write.round_trips.store(7, Relaxed);
         let report = |metrics| {
             let config = Config::default();
             RunReport {
@@ -191,9 +199,11 @@ mod tests {
             assert_eq!(serde_json::from_str::<RunReport>(&json).unwrap(), report);
             // As it was written before the field was there.
             let mut older: serde_json::Value = serde_json::from_str(&json).unwrap();
-            older.as_object_mut().unwrap().remove("first_row_seconds");
+            let fields = older.as_object_mut().unwrap();
+            fields.remove("first_row_seconds");
+            fields.remove("round_trips");
             let older: RunReport = serde_json::from_value(older).unwrap();
-            assert_eq!(older.first_row_seconds, None);
+            assert_eq!((older.first_row_seconds, older.round_trips), (None, 0));
         }
     }
 }

@@ -7,6 +7,7 @@ mod fixture;
 mod postgres_command;
 mod postgres_faults;
 mod postgres_knobs;
+mod postgres_round_trips;
 mod postgres_sql;
 mod postgres_tls;
 mod postgres_watched;

@@ -62,6 +62,7 @@ async fn postgres_is_spoken_to_as_sslmode_says() {
         .await
         .unwrap();
     let certificate = folder.path().join("server.crt");
+    let mut round_trips = Vec::new();
     for (sslmode, host, root, outcome) in [
         (SslMode::Disable, "127.0.0.1", None, Ok(false)),
         (SslMode::Prefer, "127.0.0.1", None, Ok(true)),
@@ -91,7 +92,7 @@ async fn postgres_is_spoken_to_as_sslmode_says() {
         let result = run(&job, Config::default()).await;
         match outcome {
             Ok(encrypted) => {
-                result.unwrap();
+                round_trips.push(result.unwrap().round_trips);
                 let row = client.query_one("SELECT tls FROM t", &[]).await.unwrap();
                 assert_eq!(row.get::<_, bool>(0), encrypted, "{sslmode:?}");
             }
@@ -102,6 +103,8 @@ async fn postgres_is_spoken_to_as_sslmode_says() {
             }
         }
     }
+    // They are counted above TLS.
+    assert!(round_trips[0] > 0 && round_trips.iter().all(|one| *one == round_trips[0]));
     // A server without TLS: `prefer` goes on without, `require` does not.
     for (sslmode, works) in [(SslMode::Prefer, true), (SslMode::Require, false)] {
         let mut job = fixture.job(&[("s", &uri)], "SELECT id FROM s", "t");

@@ -2,10 +2,12 @@
 
 mod calibrate;
 mod compare;
+mod counters;
 mod flamegraph;
 mod gate;
 mod gate_selftest;
 mod history;
+mod kernel;
 mod profile;
 mod run;
 mod server;
@@ -31,10 +33,12 @@ use crate::runner::output::RunFolder;
 use crate::worker;
 use crate::workload::Workload;
 use calibrate::CalibrateArgs;
+use counters::CountersArgs;
 use flamegraph::FlamegraphArgs;
 use gate::GateArgs;
 use gate_selftest::SelftestArgs;
 use history::HistoryArgs;
+use kernel::KernelArgs;
 use profile::ProfileArgs;
 use run::RunArgs;
 use server::ServerArgs;
@@ -136,6 +140,8 @@ enum Command {
     /// Keep the results of runs in one file, and find when they changed
     #[command(after_help = history::EXAMPLES)]
     History(HistoryArgs),
+    /// Take every counter again and again, and show by how much it varies
+    Counters(CountersArgs),
     /// Check whether this machine can measure, and say what to mend
     Doctor {
         /// Print JSON
@@ -157,12 +163,19 @@ enum Command {
     /// Run one job from standard input
     #[command(hide = true)]
     Worker,
+    /// Decode or encode rows in one thread, to be counted from outside
+    #[command(hide = true)]
+    Kernel(KernelArgs),
 }
 
 /// Parses the arguments, runs the command, and returns the process's exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Without log and runtime, whose threads would be counted too.
+    if let Command::Kernel(arguments) = cli.command {
+        return ended(kernel::run(&arguments));
+    }
     // The worker's job may ask for a trace beside the log.
     if !matches!(cli.command, Command::Worker) {
         tracing_subscriber::registry().with(worker::log()).init();
@@ -172,6 +185,10 @@ pub fn main() -> ExitCode {
         .build()
         .context("cannot start the runtime")
         .and_then(|runtime| runtime.block_on(dispatch(cli.command)));
+    ended(done)
+}
+
+fn ended(done: Result<u8>) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -211,6 +228,7 @@ async fn dispatch(command: Command) -> Result<u8> {
             let failed = checks.iter().any(|check| check.outcome == Outcome::Fail);
             return Ok(if failed { FAILED } else { 0 });
         }
+        Command::Counters(arguments) => return Box::pin(counters::run(arguments)).await,
         Command::MockApi(options) => mock_api::run(&options).await?,
         Command::WithPostgres { server, command } => {
             let mut options = server.options();
@@ -224,6 +242,7 @@ async fn dispatch(command: Command) -> Result<u8> {
             return Ok(u8::try_from(code).unwrap_or(FAILED));
         }
         Command::Worker => worker::run().await?,
+        Command::Kernel(arguments) => return kernel::run(&arguments),
     }
     Ok(0)
 }

@@ -11,6 +11,7 @@
 //! | [`workload`] | seeded rows, and the checksum of what must land |
 //! | [`runner`] | one fresh process per sample, in a seeded order, verified after each |
 //! | [`measurement`], [`run_record`] | what a run leaves behind: raw samples and their setting |
+//! | [`counters`] | what does not vary between runs of one program: round trips, allocations, instructions |
 //! | [`profile`] | where time and memory went, and why one arm is faster |
 //! | [`stats`], [`results`], [`report`] | pure: samples in, verdicts and text out |
 //! | [`across`] | two stored runs side by side, or why they do not compare |
@@ -21,6 +22,7 @@
 pub mod across;
 pub mod calibration;
 pub mod cli;
+pub mod counters;
 pub mod environment;
 pub mod experiment;
 pub mod gate;

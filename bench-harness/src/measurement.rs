@@ -144,12 +144,16 @@ pub struct Measurements {
     pub steal_share: f64,
     /// Times that the process was taken off a processor against its will.
     pub involuntary_switches: u64,
-    /// Body bytes received from the API, before decompression; 0 for an arm that does not use it.
+    /// Body bytes received from the API, after decompression; 0 for an arm that does not use it.
     pub bytes_from_api: u64,
     /// Bytes sent to the server.
     pub bytes_to_server: u64,
     /// SQL statements executed.
     pub statements: u64,
+    /// Times that something was sent to the server and its answer read before going on; absent for an
+    /// arm that does not tell, and in runs of versions that did not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trips: Option<u64>,
     /// The engine's own report, without the configuration; null for an arm that has none.
     pub extra: serde_json::Value,
 }
@@ -371,6 +375,7 @@ mod tests {
             bytes_from_api: 70_000_000,
             bytes_to_server: 50_000_000,
             statements: 3,
+            round_trips: None,
             // More digits than an f64 holds: the engine's report must come back as it was.
             extra: serde_json::from_str(
                 r#"{"p99_ms": 1.2345678901234567890123, "stages": [1, 2]}"#,

@@ -233,7 +233,7 @@ impl WorkerJob {
 
     /// Runs the engine beside its attachments.
     async fn load(&self, metrics: Arc<Metrics>) -> Result<RunReport> {
-        let engine = Engine::new(self.config()?);
+        let engine = Engine::new(config(&self.preset, &self.settings)?);
         let job = self.engine_job()?;
         let timeline = self
             .attaches(Attachment::Timeline)
@@ -279,14 +279,6 @@ impl WorkerJob {
 }
 
 impl WorkerJob {
-    fn config(&self) -> Result<Config> {
-        let preset = Config::preset(&self.preset);
-        self.settings
-            .iter()
-            .fold(preset, |config, setting| config?.with(setting))
-            .map_err(|error| told(&error))
-    }
-
     fn engine_job(&self) -> Result<Job> {
         let url = format!("{}{}", self.source_url, self.pages.path());
         let url = Url::parse(&url).with_context(|| format!("{url} is not a URL"))?;
@@ -308,8 +300,21 @@ impl WorkerJob {
     }
 }
 
+/// The engine's configuration: a preset, changed by settings of the form `stage.knob=value`.
+///
+/// # Errors
+/// When there is no such preset or knob, or the knob has no such value.
+pub(crate) fn config(preset: &str, settings: &[String]) -> Result<Config> {
+    settings
+        .iter()
+        .fold(Config::preset(preset), |config, setting| {
+            config?.with(setting)
+        })
+        .map_err(|error| told(&error))
+}
+
 /// The engine's error with its causes, and on a line of its own what to do.
-fn told(error: &apitap_core::Error) -> anyhow::Error {
+pub(crate) fn told(error: &apitap_core::Error) -> anyhow::Error {
     match error.next_step() {
         Some(hint) => anyhow!("{}\nhint: {hint}", error.chain()),
         None => anyhow!("{}", error.chain()),
@@ -356,9 +361,8 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_says_what_to_do() {
-        let mut job = job();
-        job.settings.push("write.methods=insert".into());
-        let message = job.config().unwrap_err().to_string();
+        let settings = ["write.methods=insert".to_owned()];
+        let message = config("tuned", &settings).unwrap_err().to_string();
         assert!(
             message.contains("write.methods") && message.contains("\nhint: "),
             "{message}"

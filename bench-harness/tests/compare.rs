@@ -110,6 +110,7 @@ fn measured(rows: u64, wall_seconds: f64) -> Outcome {
         bytes_from_api: 1,
         bytes_to_server: 1,
         statements: 1,
+        round_trips: None,
         extra: serde_json::Value::Null,
     })
 }

@@ -8,6 +8,7 @@ mod history;
 mod list;
 mod mock_api;
 mod postgres_budget;
+mod postgres_counters;
 mod postgres_gate;
 mod postgres_profile;
 mod postgres_run;

@@ -8,6 +8,8 @@ pub mod rows;
 mod tape;
 pub(crate) mod time;
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -18,6 +20,12 @@ pub use tape::TapeDecoder;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::json::JsonError;
+
+/// Places of columns by their names.
+///
+/// The hash has no random seed, so that the same rows cost the same instructions in every run. An API
+/// that makes names collide on purpose gains nothing: no table has more than 1,600 columns.
+pub(crate) type ByName = HashMap<String, usize, BuildHasherDefault<DefaultHasher>>;
 
 /// Where the first NUL character of a run was seen, for the error that it may lead to: by then
 /// the row is one of the result, and its page is gone.

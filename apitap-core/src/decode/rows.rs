@@ -4,14 +4,12 @@
 //! and [`RowsDecoder`] gathers what arrives into batches. The conversion of a value is the one
 //! of the tape path, so that both yield equal batches.
 
-use std::collections::HashMap;
-
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use serde_json::Value;
 
 use super::column::{ColumnBuilder, HasNul};
-use super::{Fault, NulSighting, finish_batch};
+use super::{ByName, Fault, NulSighting, finish_batch};
 use crate::config::UnknownFields;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::json::{RawNumber, RawStr, RawValue};
@@ -67,7 +65,7 @@ pub struct RowsDecoder {
     source: String,
     schema: SchemaRef,
     unknown: UnknownFields,
-    by_name: HashMap<String, usize>,
+    by_name: ByName,
     columns: Vec<ColumnBuilder>,
     rows: usize,
     nuls: NulSighting,

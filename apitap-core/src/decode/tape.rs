@@ -1,12 +1,10 @@
 //! The fast way: the bytes of a page straight into column builders, in one pass.
 
-use std::collections::HashMap;
-
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::column::{ColumnBuilder, HasNul};
-use super::{Fault, NulSighting, finish_batch};
+use super::{ByName, Fault, NulSighting, finish_batch};
 use crate::config::UnknownFields;
 use crate::error::Result;
 use crate::json::{self, RawStr, Scanner};
@@ -20,7 +18,7 @@ pub struct TapeDecoder {
     schema: SchemaRef,
     batch_rows: usize,
     unknown: UnknownFields,
-    by_name: HashMap<String, usize>,
+    by_name: ByName,
     /// The keys of the last row and their columns: rows of one source mostly agree in the
     /// order of their keys, so the next key is compared instead of hashed.
     expected: Vec<(String, Option<usize>)>,

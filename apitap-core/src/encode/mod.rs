@@ -101,6 +101,23 @@ impl RowEncoder {
         Ok(())
     }
 
+    /// Appends `rows` as a statement of `method` binds them, each value without its length: of
+    /// `unnest` an array for each column, of others cell by cell. What surrounds the values is
+    /// `tokio_postgres`'s.
+    ///
+    /// # Errors
+    /// A value that PostgreSQL cannot hold, with its row and column.
+    pub fn bind(&self, rows: &Rows, method: WriteMethod, out: &mut BytesMut) -> Result<()> {
+        let cells = self.cells(rows)?;
+        let types: Vec<_> = self.targets().map(PgType::parameter).collect();
+        params::bind(&cells, &types, rows.len(), method, out).map_err(|error| {
+            match error.downcast_ref::<params::CellFault>() {
+                Some(cell) => self.locate(cell.fault, rows, cell.row),
+                None => Error::new(ErrorKind::Internal, Stage::Encode, error.to_string()),
+            }
+        })
+    }
+
     pub(crate) fn cells<'a>(&self, rows: &'a Rows) -> Result<Vec<Cells<'a>>> {
         let columns = self.columns.iter().zip(self.schema.fields());
         columns

@@ -8,8 +8,11 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 
 use super::cell::{Cells, Reason};
 use super::copy_binary;
+use crate::config::WriteMethod;
 
-type Encoded = std::result::Result<IsNull, Box<dyn StdError + Sync + Send>>;
+type Refusal = Box<dyn StdError + Sync + Send>;
+
+type Encoded = std::result::Result<IsNull, Refusal>;
 
 /// One cell as a parameter.
 pub(crate) struct CellParameter<'a> {
@@ -41,13 +44,42 @@ impl fmt::Display for CellFault {
 
 impl StdError for CellFault {}
 
-fn boxed(column: usize, row: usize, (reason, hint): Reason) -> Box<dyn StdError + Sync + Send> {
+fn boxed(column: usize, row: usize, (reason, hint): Reason) -> Refusal {
     let fault = super::Fault {
         column,
         reason,
         hint,
     };
     Box::new(CellFault { row, fault })
+}
+
+/// Appends what statements of `method` have as parameters; `types` are those of a column's cells and
+/// of an array of them.
+pub(super) fn bind(
+    cells: &[Cells<'_>],
+    types: &[(Type, Type)],
+    rows: usize,
+    method: WriteMethod,
+    out: &mut BytesMut,
+) -> std::result::Result<(), Refusal> {
+    if method == WriteMethod::Unnest {
+        for ((column, cells), (element, array)) in cells.iter().enumerate().zip(types) {
+            let parameter = ArrayParameter {
+                cells,
+                rows: 0..rows,
+                column,
+                element: element.clone(),
+            };
+            parameter.to_sql(array, out)?;
+        }
+        return Ok(());
+    }
+    for row in 0..rows {
+        for ((column, cells), (element, _)) in cells.iter().enumerate().zip(types) {
+            CellParameter { cells, row, column }.to_sql(element, out)?;
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for CellParameter<'_> {

@@ -104,6 +104,11 @@ pub(super) const FAMILIES: &[Family] = &[
         read: Read::Counter(|metrics| one(&metrics.write.bytes)),
     },
     Family {
+        name: "apitap_round_trips_total",
+        help: "Times that something was sent to PostgreSQL and its answer read before going on.",
+        read: Read::Counter(|metrics| one(&metrics.write.round_trips)),
+    },
+    Family {
         name: "http_client_request_duration_seconds",
         help: "From a request to the end of its body, per attempt.",
         read: Read::Histogram(|metrics| &metrics.source.latency),

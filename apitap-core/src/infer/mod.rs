@@ -14,10 +14,8 @@ mod cache;
 
 pub use cache::{SchemaCache, fingerprint};
 
-use std::collections::HashMap;
-
 use crate::config::InferConfig;
-use crate::decode::{Fault, exact_f64, time};
+use crate::decode::{ByName, Fault, exact_f64, time};
 use crate::error::Result;
 use crate::json::{self, RawNumber, RawValue, Scanner};
 use crate::schema::ColumnType;
@@ -69,7 +67,7 @@ pub fn infer(
 struct Sample {
     names: Vec<String>,
     kinds: Vec<Kind>,
-    by_name: HashMap<String, usize>,
+    by_name: ByName,
     /// The row in which each column was last seen, counted over all pages.
     seen: Vec<u64>,
     row: u64,

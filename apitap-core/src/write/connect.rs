@@ -8,11 +8,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, NoTls, Socket};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::Instrument as _;
 
+use super::dial::{Socket, dial};
+use super::round_trips::{Counted, CountedTls};
 use crate::activity::Activity;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::Metrics;
@@ -27,25 +29,25 @@ pub(crate) async fn connect(target: &TargetSpec, metrics: Arc<Metrics>) -> Resul
     let _wait = metrics.wait(Activity::ServerWait);
     let mut config = tokio_postgres::Config::new();
     config
-        .host(&target.host)
-        .port(target.port)
         .dbname(&target.database)
         .user(&target.username)
         .password(target.password.expose())
-        .application_name("apitap")
-        .connect_timeout(std::time::Duration::from_secs(10));
+        .application_name("apitap");
+    let socket = dial(&target.host, target.port).await;
+    let socket = socket.map_err(|error| unreachable(target, error))?;
+    let socket = Counted::new(socket, metrics.clone());
     let client = match target.sslmode {
         SslMode::Disable => {
             config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-            open(&config, NoTls, metrics.clone()).await
+            open(&config, socket, NoTls, metrics.clone()).await
         }
         SslMode::Prefer => {
             config.ssl_mode(tokio_postgres::config::SslMode::Prefer);
-            open(&config, tls(target)?, metrics.clone()).await
+            open(&config, socket, tls(target)?, metrics.clone()).await
         }
         SslMode::Require | SslMode::VerifyFull => {
             config.ssl_mode(tokio_postgres::config::SslMode::Require);
-            open(&config, tls(target)?, metrics.clone()).await
+            open(&config, socket, tls(target)?, metrics.clone()).await
         }
     };
     client.map_err(|error| refused(target, error))
@@ -53,14 +55,16 @@ pub(crate) async fn connect(target: &TargetSpec, metrics: Arc<Metrics>) -> Resul
 
 async fn open<T>(
     config: &tokio_postgres::Config,
+    socket: Counted<Socket>,
     tls: T,
     metrics: Arc<Metrics>,
 ) -> std::result::Result<Client, tokio_postgres::Error>
 where
-    T: MakeTlsConnect<Socket>,
+    T: TlsConnect<Socket>,
     T::Stream: Send + 'static,
+    T::Future: Send + 'static,
 {
-    let (client, connection) = config.connect(tls).await?;
+    let (client, connection) = config.connect_raw(socket, CountedTls(tls)).await?;
     let drive = async move {
         let connection = stage::polled(Activity::Send, &metrics, connection);
         // The client's own calls report the same fault.
@@ -72,7 +76,9 @@ where
     Ok(client)
 }
 
-fn tls(target: &TargetSpec) -> Result<MakeRustlsConnect> {
+type Tls = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+
+fn tls(target: &TargetSpec) -> Result<Tls> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let fault = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(
@@ -93,7 +99,9 @@ fn tls(target: &TargetSpec) -> Result<MakeRustlsConnect> {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
     };
-    Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
+    let mut made = MakeRustlsConnect::new(config.with_no_client_auth());
+    MakeTlsConnect::<Socket>::make_tls_connect(&mut made, &target.host)
+        .map_err(|error| fault(error.into()))
 }
 
 fn roots(target: &TargetSpec) -> Result<RootCertStore> {
@@ -165,18 +173,29 @@ impl ServerCertVerifier for AnyServer {
     }
 }
 
-fn refused(target: &TargetSpec, error: tokio_postgres::Error) -> Error {
+fn cannot_connect(target: &TargetSpec) -> Error {
     let place = format!(
         "target {}: cannot connect to {}:{}/{} as {}",
         target.name, target.host, target.port, target.database, target.username
     );
+    Error::new(ErrorKind::Connect, Stage::Write, place)
+}
+
+/// What to check where no server answers, or not as one.
+const NO_SERVER: &str = "check that the server runs and that host, port and sslmode are right";
+
+fn unreachable(target: &TargetSpec, error: std::io::Error) -> Error {
+    cannot_connect(target).hint(NO_SERVER).caused_by(error)
+}
+
+fn refused(target: &TargetSpec, error: tokio_postgres::Error) -> Error {
     let hint = match error.code().map(tokio_postgres::error::SqlState::code) {
         Some("28P01" | "28000") => "check the target's auth, and pg_hba.conf on the server",
         Some("3D000") => "create the database, or correct the target's `database`",
         Some(_) => "see the server's log",
-        None => "check that the server runs and that host, port and sslmode are right",
+        None => NO_SERVER,
     };
-    let connect = Error::new(ErrorKind::Connect, Stage::Write, place).hint(hint);
+    let connect = cannot_connect(target).hint(hint);
     match error.as_db_error().map(ToString::to_string) {
         Some(message) => connect.caused_by(message),
         None => connect.caused_by(error),

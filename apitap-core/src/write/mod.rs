@@ -7,7 +7,9 @@
 
 pub(crate) mod connect;
 mod copy;
+mod dial;
 mod merge;
+mod round_trips;
 mod statements;
 pub(crate) mod table;
 

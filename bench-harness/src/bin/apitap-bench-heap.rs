@@ -1,8 +1,11 @@
-//! `apitap-bench-heap OUTPUT.json < JOB.json`: one job of [`bench_harness::worker`] under dhat.
+//! `apitap-bench-heap [--totals] OUTPUT.json < JOB.json`: one job of [`bench_harness::worker`] under
+//! dhat.
 //!
 //! Prints the engine's report as the worker does, and writes every allocation with its stack to
 //! OUTPUT.json, for [`bench_harness::profile::heap`] and
-//! [dh_view.html](https://nnethercote.github.io/dh_view/dh_view.html).
+//! [dh_view.html](https://nnethercote.github.io/dh_view/dh_view.html). With `--totals` it writes only
+//! how much was allocated, for [`bench_harness::counters::Allocations`], walks no stack but its
+//! innermost frames, and runs on one thread.
 //!
 //! A program of its own: dhat's allocator takes a lock and a backtrace for each allocation, which
 //! must not be in a program that is timed.
@@ -12,6 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use bench_harness::counters::Allocations;
 use bench_harness::worker;
 use clap::Parser;
 
@@ -22,8 +26,11 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 #[derive(Debug, Parser)]
 #[command(name = "apitap-bench-heap", version)]
 struct Cli {
-    /// Where dhat's file goes
+    /// Where dhat's file goes, or the totals
     output: PathBuf,
+    /// Write how much was allocated, and not where
+    #[arg(long)]
+    totals: bool,
 }
 
 fn main() -> ExitCode {
@@ -36,21 +43,39 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { output }: &Cli) -> Result<()> {
+fn run(Cli { output, totals }: &Cli) -> Result<()> {
     // dhat tells of a file that it cannot write on standard error alone, and at the end.
     File::create(output).with_context(|| format!("cannot write {}", output.display()))?;
-    let profiler = dhat::Profiler::builder()
-        .file_name(output)
+    let profiler = dhat::Profiler::builder().file_name(output);
+    let profiler = match totals {
+        // It raises 0 to the fewest frames that it takes.
+        true => profiler.testing().trim_backtraces(Some(0)),
         // The stage of an allocation is far out.
-        .trim_backtraces(None)
-        .build();
-    let ran = tokio::runtime::Builder::new_multi_thread()
+        false => profiler.trim_backtraces(None),
+    };
+    let profiler = profiler.build();
+    let mut runtime = match totals {
+        // How threads take turns changes what is allocated.
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let ran = runtime
         .enable_all()
         .build()
         .context("cannot start the runtime")
         .and_then(|runtime| runtime.block_on(worker::run()));
+    let allocated = dhat::HeapStats::get();
     drop(profiler);
     ran?;
+    if *totals {
+        let allocations = Allocations {
+            blocks: allocated.total_blocks,
+            bytes: allocated.total_bytes,
+        };
+        let text = serde_json::to_string(&allocations)?;
+        return std::fs::write(output, text)
+            .with_context(|| format!("cannot write {}", output.display()));
+    }
     let written = std::fs::metadata(output).context("dhat's file has gone")?;
     ensure!(
         written.len() > 0,

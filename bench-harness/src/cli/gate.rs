@@ -101,6 +101,9 @@ pub(super) struct GateArgs {
     /// Seed of the order of samples [default: drawn, and told in gate.json]
     #[arg(long)]
     seed: Option<u64>,
+    /// Leave out counters that need runs of their own: allocations and instructions
+    #[arg(long)]
+    no_counters: bool,
     /// Do not measure once more what is worse
     #[arg(long)]
     no_confirmation: bool,
@@ -193,6 +196,7 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
             waivers,
             lenient: arguments.baseline_lenient,
         },
+        counts: !arguments.no_counters,
         confirms: !arguments.no_confirmation,
         explains: !arguments.no_explanation,
         options: arguments.options()?,

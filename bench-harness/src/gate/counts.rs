@@ -1,11 +1,15 @@
 //! Counters that no sample carries: those that need a run of their own.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::metric::GateMetric;
+use crate::counters::{Counting, availability, is_hard};
+use crate::environment::postgres::{PostgresOptions, PostgresServer};
+use crate::experiment::{LoadPlan, ScenarioPlan, configured};
 use crate::whole_file;
 
 /// Name of their file in the folder of a gate.
@@ -25,6 +29,79 @@ pub struct Count {
     pub value: f64,
     /// Whether it is the same in every run of one program.
     pub is_hard: bool,
+}
+
+/// Rows of the smaller of two loads whose difference is counted. At as many, allocations vary by less
+/// than their limit.
+const ROWS: u64 = 5_000;
+
+/// Those that samples do not carry.
+const METRICS: [GateMetric; 4] = [
+    GateMetric::AllocationsPerRow,
+    GateMetric::AllocatedBytesPerRow,
+    GateMetric::DecodeInstructionsPerRow,
+    GateMetric::EncodeInstructionsPerRow,
+];
+
+/// Takes the counts of every arm of `plans` by the program of its name, on a server of their own.
+/// `api` serves the API. An arm whose program cannot be counted, because it is older than the counters,
+/// is left out with a warning.
+///
+/// # Errors
+/// When there is no server.
+pub async fn take(
+    postgres: &PostgresOptions,
+    api: &Path,
+    plans: &[ScenarioPlan],
+    programs: &BTreeMap<String, PathBuf>,
+) -> Result<Vec<Count>> {
+    if let Err(error) = availability() {
+        eprintln!("warning: instructions are not counted: {error:#}");
+    }
+    let server = PostgresServer::start(postgres).await?;
+    let database_url = server.create_database("apitap_bench_counts").await?;
+    let mut counts = Vec::new();
+    for plan in plans {
+        eprintln!("counting {}", plan.name);
+        for arm in &plan.arms {
+            let LoadPlan::Engine { preset, knobs, .. } = &arm.load else {
+                continue;
+            };
+            let program = programs.get(&arm.name);
+            let counting = Counting {
+                program: program.context("an arm has no program")?.clone(),
+                api: api.to_owned(),
+                workload: plan.workload.clone(),
+                sql: plan.sql.clone(),
+                rows: ROWS,
+                preset: preset.clone(),
+                settings: knobs.clone(),
+                runs: 1,
+            };
+            let config = configured(preset, knobs)?;
+            let counted = match counting.take(&database_url).await {
+                Ok(counted) => counted,
+                Err(error) => {
+                    eprintln!(
+                        "warning: {}, {}: not counted: {error:#}",
+                        plan.name, arm.name
+                    );
+                    continue;
+                }
+            };
+            let own = counted.iter().filter(|one| METRICS.contains(&one.metric));
+            counts.extend(own.filter_map(|one| {
+                Some(Count {
+                    scenario: plan.name.clone(),
+                    arm: arm.name.clone(),
+                    metric: one.metric,
+                    value: *one.values.first()?,
+                    is_hard: is_hard(one.metric, &config),
+                })
+            }));
+        }
+    }
+    Ok(counts)
 }
 
 /// Reads the counts in the folder of a gate; none where there is no file.

@@ -400,6 +400,7 @@ type Counted = (f64, bool);
 fn of_sample(metric: GateMetric, blocks: &Blocks<'_>) -> Option<Counted> {
     let value = |one: &Measurements| match metric {
         GateMetric::Statements => Some(one.statements),
+        GateMetric::RoundTrips => one.round_trips,
         GateMetric::BytesToServer => Some(one.bytes_to_server),
         GateMetric::BytesFromApi => Some(one.bytes_from_api),
         _ => None,

@@ -17,6 +17,7 @@ use crate::experiment::{Revision, ScenarioPlan};
 use crate::measurement::Samples;
 use crate::profile::record::SamplerKind;
 use crate::report::units::Count;
+use crate::runner::interrupt::Interrupt;
 use crate::runner::output::RunFolder;
 use crate::runner::profiling::Profiling;
 use crate::runner::session::{self, EndedBy, Incomparable, RunOptions};
@@ -49,6 +50,8 @@ pub struct Gate {
     pub size: Size,
     /// How it is judged.
     pub rules: Rules,
+    /// Whether what needs a run of its own is counted.
+    pub counts: bool,
     /// Whether what is worse is measured once more, on a server started anew.
     pub confirms: bool,
     /// Whether what is worse is profiled.
@@ -92,6 +95,9 @@ impl Gate {
             self.options.only_at = Some(baseline.fingerprint()?);
         }
         let (folder, mut ended_by) = self.measure(plans).await?;
+        if ended_by.is_none() && self.counts {
+            ended_by = self.count(&folder).await?;
+        }
         let mut found = self.judge(&folder)?;
         if let Some(baseline) = &self.baseline {
             Incomparable::unless_none(baseline.data_differs(&folder.record()?))?;
@@ -123,7 +129,10 @@ impl Gate {
     /// # Errors
     /// When a load fails, or is not as it must be.
     pub async fn store(mut self) -> Result<Baseline> {
-        let (folder, ended_by) = self.measure(self.plans()).await?;
+        let (folder, mut ended_by) = self.measure(self.plans()).await?;
+        if ended_by.is_none() && self.counts {
+            ended_by = self.count(&folder).await?;
+        }
         match ended_by {
             Some(EndedBy::Error(error)) => return Err(error),
             Some(EndedBy::Interrupt) => return Err(session::NothingTaken.into()),
@@ -167,6 +176,26 @@ impl Gate {
         self.options.scenarios = plans;
         let finished = Box::pin(session::run(self.options.clone())).await?;
         Ok((RunFolder::existing(finished.folder), finished.ended_by))
+    }
+
+    /// Counts what needs a run of its own.
+    async fn count(&self, folder: &RunFolder) -> Result<Option<EndedBy>> {
+        let RunOptions {
+            postgres,
+            program,
+            scenarios,
+            revisions,
+            ..
+        } = &self.options;
+        let mut interrupt = Interrupt::listen()?;
+        tokio::select! {
+            biased;
+            () = interrupt.happened() => Ok(Some(EndedBy::Interrupt)),
+            taken = Box::pin(counts::take(postgres, program, scenarios, revisions)) => {
+                counts::write(folder.path(), &taken?)?;
+                Ok(None)
+            }
+        }
     }
 
     /// Measures `scenarios` once more, on a server started anew.

@@ -90,9 +90,12 @@ impl Quantity {
 }
 
 /// What is kept of an arm: what a gate judges as far as samples have it, and what else is compared.
-fn quantities() -> [Quantity; 8] {
+fn quantities() -> [Quantity; 9] {
     [
         Quantity::gated(GateMetric::Statements, |one, _| Some(one.statements as f64)),
+        Quantity::gated(GateMetric::RoundTrips, |one, _| {
+            Some(one.round_trips? as f64)
+        }),
         Quantity::gated(GateMetric::BytesToServer, |one, _| {
             Some(one.bytes_to_server as f64)
         }),

@@ -138,6 +138,7 @@ fn measured(wall_seconds: f64) -> Outcome {
         bytes_from_api: 4_000,
         bytes_to_server: 3_000,
         statements: 4,
+        round_trips: None,
         extra: serde_json::Value::Null,
     })
 }

@@ -231,6 +231,7 @@ fn sample(plan: &ScenarioPlan, arm: usize, block: usize, warm_up: bool, nth: usi
             bytes_from_api: 400 * arm_plan.rows,
             bytes_to_server: 270 * arm_plan.rows,
             statements: 3,
+            round_trips: None,
             extra: serde_json::Value::Null,
         }),
     }

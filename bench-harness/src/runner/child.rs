@@ -16,18 +16,18 @@ const ERROR_CHARS: usize = 1_000;
 
 /// A process that ended well.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) stdout: Vec<u8>,
+pub(crate) struct Ended {
+    pub(crate) stdout: Vec<u8>,
     /// From before its start to after its end.
-    pub(super) wall: Duration,
-    pub(super) usage: Usage,
+    pub(crate) wall: Duration,
+    pub(crate) usage: Usage,
 }
 
 /// What a process used from its start to its exit, threads that ended before it included.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Usage {
-    pub(super) cpu_seconds: f64,
-    pub(super) involuntary_switches: u64,
+pub(crate) struct Usage {
+    pub(crate) cpu_seconds: f64,
+    pub(crate) involuntary_switches: u64,
 }
 
 impl Usage {
@@ -51,7 +51,7 @@ impl Usage {
 /// # Errors
 /// When it cannot be started, does not end in time, or does not exit with 0; the message then
 /// holds what it wrote to standard error.
-pub(super) async fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<Ended> {
+pub(crate) async fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<Ended> {
     let program = command.as_std().get_program().to_owned();
     let program = program.to_string_lossy();
     command

@@ -22,7 +22,7 @@ use crate::worker::WorkerJob;
 use crate::workload::{Psql, quote_table};
 
 /// A sample that takes longer hangs: the slowest arm of the largest scenario takes about a minute.
-pub(super) const SAMPLE_TIMEOUT: Duration = Duration::from_secs(600);
+pub(crate) const SAMPLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long to wait after a void sample. Steal comes in bursts of seconds.
 pub(super) const SETTLE_TIME: Duration = Duration::from_secs(2);
@@ -214,6 +214,7 @@ impl Loader {
             bytes_from_api: 0,
             bytes_to_server: 0,
             statements: 1,
+            round_trips: None,
             extra: serde_json::Value::Null,
         };
         match &self.arms[arm].load {
@@ -237,6 +238,7 @@ impl Loader {
                     bytes_from_api: report.source_bytes,
                     bytes_to_server: report.write_bytes,
                     statements: report.statements,
+                    round_trips: Some(report.round_trips),
                     extra: extra.into(),
                     ..common
                 })

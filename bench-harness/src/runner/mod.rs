@@ -5,7 +5,7 @@
 //! a database, that of the tests makes samples up, so the rules are tested without either.
 
 mod ceilings;
-mod child;
+pub(crate) mod child;
 pub mod interrupt;
 pub mod load;
 mod oracle;

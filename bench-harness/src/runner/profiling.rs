@@ -294,7 +294,7 @@ impl Way {
 const HEAP_PROGRAM: &str = "apitap-bench-heap";
 
 /// Its path, if it is there.
-fn heap_program(program: &Path) -> Result<PathBuf> {
+pub(crate) fn heap_program(program: &Path) -> Result<PathBuf> {
     let beside = program.with_file_name(HEAP_PROGRAM);
     ensure!(
         beside.exists(),

@@ -49,6 +49,7 @@ fn measured() -> Outcome {
         bytes_from_api: 0,
         bytes_to_server: 0,
         statements: 1,
+        round_trips: None,
         extra: serde_json::Value::Null,
     })
 }

@@ -185,6 +185,7 @@ fn sample(
             bytes_from_api: 400 * arm.rows,
             bytes_to_server: 270 * arm.rows,
             statements: 3,
+            round_trips: None,
             extra: Value::Null,
         }),
     }

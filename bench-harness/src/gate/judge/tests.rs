@@ -62,6 +62,7 @@ fn measured(arm: &str, block: usize, cpu: f64, wall: f64) -> Outcome {
         bytes_from_api: 1_000,
         bytes_to_server: 500,
         statements: 3,
+        round_trips: Some(2),
         extra: serde_json::Value::Null,
     })
 }

@@ -1,0 +1,90 @@
+//! `apitap-bench counters`.
+
+use std::num::NonZero;
+
+use anyhow::{Context, Result};
+use apitap_core::Config;
+
+use super::server::ServerArgs;
+use super::{INTERRUPTED, say};
+use crate::counters::{Counted, Counting, table};
+use crate::environment::postgres::{PostgresOptions, PostgresServer, connect, quoted};
+use crate::runner::interrupt::Interrupt;
+
+/// What is counted, and how often.
+#[derive(Debug, clap::Args)]
+pub(super) struct CountersArgs {
+    /// How often each is taken
+    #[arg(long, default_value = "5")]
+    runs: NonZero<usize>,
+    /// Workload by name
+    #[arg(long, value_name = "NAME", default_value = "orders")]
+    workload: String,
+    /// Rows of a load; what is counted by row also takes one of twice as many
+    #[arg(long, default_value = "5000")]
+    rows: NonZero<u64>,
+    /// Preset of the engine; may be given more than once [default: all]
+    #[arg(long, value_name = "PRESET")]
+    preset: Vec<String>,
+    /// A change to the presets, as stage.knob=value; may be given more than once
+    #[arg(long, value_name = "SETTING")]
+    set: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Takes the counters of this program again and again, and prints how much they vary.
+pub(super) async fn run(arguments: CountersArgs) -> Result<u8> {
+    let mut interrupt = Interrupt::listen()?;
+    let counted = tokio::select! {
+        biased;
+        () = interrupt.happened() => return Ok(INTERRUPTED),
+        counted = Box::pin(take(&arguments)) => counted?,
+    };
+    if arguments.json {
+        let text = serde_json::to_string_pretty(&counted);
+        say(text.context("cannot serialise the counters")?);
+    } else {
+        say(table(&counted).trim_end());
+    }
+    Ok(0)
+}
+
+async fn take(arguments: &CountersArgs) -> Result<Vec<Counted>> {
+    let program = std::env::current_exe().context("cannot find this program's own path")?;
+    let presets = match arguments.preset.as_slice() {
+        [] => Config::PRESETS.map(str::to_owned).to_vec(),
+        named => named.to_vec(),
+    };
+    let options = PostgresOptions {
+        // Nothing is timed.
+        durable: false,
+        ..arguments.server.options()
+    };
+    let server = PostgresServer::start(&options).await?;
+    eprintln!("PostgreSQL {} ({})", server.version(), server.kind());
+    let mut counted = Vec::new();
+    for preset in presets {
+        let name = format!("apitap_counters_{:08x}", rand::random::<u32>());
+        let database_url = server.create_database(&name).await?;
+        let counting = Counting {
+            program: program.clone(),
+            api: program.clone(),
+            sql: None,
+            workload: arguments.workload.clone(),
+            rows: arguments.rows.get(),
+            preset,
+            settings: arguments.set.clone(),
+            runs: arguments.runs.get(),
+        };
+        let taken = counting.take(&database_url).await;
+        // Of a server by URL nothing goes by itself.
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name));
+        connect(server.url()).await?.batch_execute(&drop).await?;
+        counted.extend(taken?);
+    }
+    Ok(counted)
+}
