@@ -41,7 +41,7 @@ const EPOCH_US: i64 = 946_684_800_000_000;
 const EPOCH_DAYS: i32 = 10_957;
 
 /// A column of cells, ready to be encoded.
-pub(crate) struct Cells<'a> {
+pub struct Cells<'a> {
     nulls: Option<&'a NullBuffer>,
     values: Values<'a>,
 }

@@ -11,14 +11,14 @@ mod copy_csv;
 mod copy_text;
 mod escape;
 mod numeric;
-pub(crate) mod params;
+pub mod params;
 pub mod pg_type;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use bytes::BytesMut;
 
-pub(crate) use self::cell::Cells;
+pub use self::cell::Cells;
 use self::coerce::Coercion;
 pub use self::pg_type::PgType;
 use crate::config::WriteMethod;
@@ -101,7 +101,11 @@ impl RowEncoder {
         Ok(())
     }
 
-    pub(crate) fn cells<'a>(&self, rows: &'a Rows) -> Result<Vec<Cells<'a>>> {
+    /// The columns of `rows`, each bound to the type of its target.
+    ///
+    /// # Errors
+    /// Only faults of the engine.
+    pub fn cells<'a>(&self, rows: &'a Rows) -> Result<Vec<Cells<'a>>> {
         let columns = self.columns.iter().zip(self.schema.fields());
         columns
             .zip(&rows.arrays)
