@@ -279,7 +279,19 @@ impl WorkerJob {
 }
 
 impl WorkerJob {
-    fn engine_job(&self) -> Result<Job> {
+    /// The engine's configuration: the preset with its changes.
+    ///
+    /// # Errors
+    /// An unknown preset or knob; the message ends with the engine's hint.
+    pub fn config(&self) -> Result<Config> {
+        config(&self.preset, &self.settings)
+    }
+
+    /// What the engine is to load.
+    ///
+    /// # Errors
+    /// A URL or a table's name that is none.
+    pub fn engine_job(&self) -> Result<Job> {
         let url = format!("{}{}", self.source_url, self.pages.path());
         let url = Url::parse(&url).with_context(|| format!("{url} is not a URL"))?;
         let mut source = SourceSpec::new(&self.workload, url);

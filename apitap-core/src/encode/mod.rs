@@ -109,12 +109,11 @@ impl RowEncoder {
     /// A value that PostgreSQL cannot hold, with its row and column.
     pub fn bind(&self, rows: &Rows, method: WriteMethod, out: &mut BytesMut) -> Result<()> {
         let cells = self.cells(rows)?;
-        let types: Vec<_> = self.targets().map(PgType::parameter).collect();
-        params::bind(&cells, &types, rows.len(), method, out).map_err(|error| {
-            match error.downcast_ref::<params::CellFault>() {
-                Some(cell) => self.locate(cell.fault, rows, cell.row),
-                None => Error::new(ErrorKind::Internal, Stage::Encode, error.to_string()),
-            }
+        params::bind(self, &cells, rows.len(), method, out).map_err(|error| match error
+            .downcast_ref::<params::CellFault>(
+        ) {
+            Some(cell) => self.locate(cell.fault, rows, cell.row),
+            None => Error::new(ErrorKind::Internal, Stage::Encode, error.to_string()),
         })
     }
 

@@ -1,4 +1,7 @@
-//! Cells and columns as bind parameters.
+//! Cells and columns as bind parameters of `tokio_postgres`.
+//!
+//! A multi-row `INSERT` takes a parameter per cell, row by row ([`of_rows`]); one that selects from
+//! `unnest` takes an array per column ([`of_columns`]).
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,7 +10,7 @@ use bytes::{BufMut, BytesMut};
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 
 use super::cell::{Cells, Reason};
-use super::copy_binary;
+use super::{RowEncoder, copy_binary};
 use crate::config::WriteMethod;
 
 type Refusal = Box<dyn StdError + Sync + Send>;
@@ -16,17 +19,44 @@ type Encoded = std::result::Result<IsNull, Refusal>;
 
 /// One cell as a parameter.
 pub(crate) struct CellParameter<'a> {
-    pub(crate) cells: &'a Cells<'a>,
-    pub(crate) row: usize,
-    pub(crate) column: usize,
+    cells: &'a Cells<'a>,
+    row: usize,
+    column: usize,
 }
 
-/// A run of one column's cells as an array parameter.
+/// One column's cells as an array parameter.
 pub(crate) struct ArrayParameter<'a> {
-    pub(crate) cells: &'a Cells<'a>,
-    pub(crate) rows: std::ops::Range<usize>,
-    pub(crate) column: usize,
-    pub(crate) element: Type,
+    cells: &'a Cells<'a>,
+    rows: usize,
+    column: usize,
+    element: Type,
+}
+
+/// The cells of `rows` rows, row by row.
+pub(crate) fn of_rows<'a>(cells: &'a [Cells<'a>], rows: usize) -> Vec<CellParameter<'a>> {
+    (0..rows)
+        .flat_map(|row| {
+            let columns = cells.iter().enumerate();
+            columns.map(move |(column, cells)| CellParameter { cells, row, column })
+        })
+        .collect()
+}
+
+/// The cells of `rows` rows, one array per column of `encoder`.
+pub(crate) fn of_columns<'a>(
+    encoder: &RowEncoder,
+    cells: &'a [Cells<'a>],
+    rows: usize,
+) -> Vec<ArrayParameter<'a>> {
+    let columns = cells.iter().zip(encoder.targets()).enumerate();
+    columns
+        .map(|(column, (cells, target))| ArrayParameter {
+            cells,
+            rows,
+            column,
+            element: target.parameter().0,
+        })
+        .collect()
 }
 
 /// A cell that cannot be written, on its way through `tokio_postgres`.
@@ -53,30 +83,23 @@ fn boxed(column: usize, row: usize, (reason, hint): Reason) -> Refusal {
     Box::new(CellFault { row, fault })
 }
 
-/// Appends what statements of `method` have as parameters; `types` are those of a column's cells and
-/// of an array of them.
+/// Appends what statements of `method` have as parameters of `rows` rows.
 pub(super) fn bind(
+    encoder: &RowEncoder,
     cells: &[Cells<'_>],
-    types: &[(Type, Type)],
     rows: usize,
     method: WriteMethod,
     out: &mut BytesMut,
 ) -> std::result::Result<(), Refusal> {
+    // Parameters know their types.
+    let any = Type::UNKNOWN;
     if method == WriteMethod::Unnest {
-        for ((column, cells), (element, array)) in cells.iter().enumerate().zip(types) {
-            let parameter = ArrayParameter {
-                cells,
-                rows: 0..rows,
-                column,
-                element: element.clone(),
-            };
-            parameter.to_sql(array, out)?;
+        for parameter in of_columns(encoder, cells, rows) {
+            parameter.to_sql(&any, out)?;
         }
-        return Ok(());
-    }
-    for row in 0..rows {
-        for ((column, cells), (element, _)) in cells.iter().enumerate().zip(types) {
-            CellParameter { cells, row, column }.to_sql(element, out)?;
+    } else {
+        for parameter in of_rows(cells, rows) {
+            parameter.to_sql(&any, out)?;
         }
     }
     Ok(())
@@ -116,7 +139,7 @@ impl ToSql for CellParameter<'_> {
 
 impl fmt::Debug for ArrayParameter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "array(column {}, {} rows)", self.column, self.rows.len())
+        write!(f, "array(column {}, {} rows)", self.column, self.rows)
     }
 }
 
@@ -124,13 +147,13 @@ impl ToSql for ArrayParameter<'_> {
     /// `array_recv`: dimensions, whether there are nulls, the element's type, and for the only
     /// dimension its length and lower bound; then each element with its length.
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Encoded {
-        let has_nulls = self.rows.clone().any(|row| self.cells.is_null(row));
+        let has_nulls = (0..self.rows).any(|row| self.cells.is_null(row));
         out.put_i32(1);
         out.put_i32(i32::from(has_nulls));
         out.put_u32(self.element.oid());
-        out.put_i32(i32::try_from(self.rows.len())?);
+        out.put_i32(i32::try_from(self.rows)?);
         out.put_i32(1);
-        for row in self.rows.clone() {
+        for row in 0..self.rows {
             copy_binary::field(self.cells, row, out)
                 .map_err(|reason| boxed(self.column, row, reason))?;
         }

@@ -4,6 +4,25 @@
 //! all have finished it commits. With one connection everything happens in its transaction.
 //! With several, rows go to a table that nobody else looks at and become visible in one
 //! transaction at the end.
+//!
+//! ```no_run
+//! # async fn example(
+//! #     sink: apitap_core::write::Sink,
+//! #     batch: arrow::array::RecordBatch,
+//! # ) -> apitap_core::Result<()> {
+//! use apitap_core::config::WriteConfig;
+//! use apitap_core::write::Load;
+//!
+//! let config = WriteConfig::default();
+//! let load = Load::begin(sink, &batch.schema(), config, Default::default()).await?;
+//! let mut writer = load.writer(1).await?;
+//! writer.write(&batch).await?;
+//! writer.finish().await?;
+//! load.commit().await?;
+//! load.end(true).await;
+//! # Ok(())
+//! # }
+//! ```
 
 pub(crate) mod connect;
 mod copy;
@@ -27,6 +46,7 @@ use self::connect::{connect, database};
 use self::copy::CopyWriter;
 use self::merge::Matching;
 use self::statements::StatementWriter;
+pub use self::statements::insert_statement;
 use self::table::{ExistingTable, check_replaceable, create, create_like, quoted_list, swap};
 pub use self::table::{LoadColumn, TableName};
 use crate::activity::Activity;
@@ -255,7 +275,7 @@ fn existing_columns(
 }
 
 /// A load under way. Dropped, it leaves the table as it was.
-pub(crate) struct Load {
+pub struct Load {
     control: Arc<Client>,
     sink: Sink,
     plan: LoadPlan,
@@ -278,8 +298,12 @@ enum Route {
 }
 
 impl Load {
-    /// Connects, finds out how the rows get into the table, and makes what they need.
-    pub(crate) async fn begin(
+    /// Connects, finds out how rows of `schema` get into the table, and makes what they need.
+    ///
+    /// # Errors
+    /// A server that cannot be reached, a table that another load fills or that `schema` does not
+    /// suit. What was begun is rolled back.
+    pub async fn begin(
         sink: Sink,
         schema: &SchemaRef,
         config: WriteConfig,
@@ -400,13 +424,16 @@ impl Load {
     }
 
     /// How many writers there may be.
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.config.connections.get()
     }
 
     /// A writer on the load's connection or, if there are several, on one of its own.
     /// `number` counts from 1.
-    pub(crate) async fn writer(&self, number: usize) -> Result<Writer> {
+    ///
+    /// # Errors
+    /// A connection that cannot be opened, or a statement that the server refuses.
+    pub async fn writer(&self, number: usize) -> Result<Writer> {
         await_server(&self.metrics, self.open_writer(number)).await
     }
 
@@ -451,7 +478,10 @@ impl Load {
     }
 
     /// Makes the rows of all writers visible at once. They must have finished.
-    pub(crate) async fn commit(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Rows that the table refuses. It then stays as it was.
+    pub async fn commit(&self) -> Result<()> {
         await_server(&self.metrics, self.make_visible()).await
     }
 
@@ -512,7 +542,7 @@ impl Load {
     /// Ends the load: frees the table for the next one and, unless it was committed, removes
     /// what it made. It cannot fail: what is committed stays, and with one connection the server
     /// rolls back the rest by itself.
-    pub(crate) async fn end(self, committed: bool) {
+    pub async fn end(self, committed: bool) {
         let cleanup = if committed {
             UNLOCK.to_owned()
         } else if self.several() {
@@ -567,8 +597,8 @@ async fn lock(client: &Client, sink: &Sink) -> Result<()> {
     .hint("wait for it to end, or end its session (application_name apitap in pg_stat_activity)"))
 }
 
-/// Writes batches to the table of a load.
-pub(crate) struct Writer {
+/// Writes batches to the table of a load. Its rows count only once it has finished.
+pub struct Writer {
     method: Method,
     /// Where there are several: which one, because each counts the rows of its own.
     own_connection: Option<(usize, Arc<Client>)>,
@@ -583,7 +613,10 @@ enum Method {
 
 impl Writer {
     /// Writes a batch, or gathers it for the next flush.
-    pub(crate) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+    ///
+    /// # Errors
+    /// A value that its column cannot hold, or rows that the server refuses.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let written = match &mut self.method {
             Method::Statements(writer) => writer.write(batch).await,
             Method::Copy(writer) => writer.write(batch).await,
@@ -592,7 +625,10 @@ impl Writer {
     }
 
     /// Sends what is left and waits until the server has taken every row; returns how many.
-    pub(crate) async fn finish(self) -> Result<u64> {
+    ///
+    /// # Errors
+    /// Rows that the server refuses.
+    pub async fn finish(self) -> Result<u64> {
         let rows = match self.method {
             Method::Statements(writer) => writer.finish().await,
             Method::Copy(writer) => writer.finish().await,

@@ -16,11 +16,11 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Statement};
 
 use super::connect::database;
-use super::table::{LoadColumn, quote, quoted_list};
+use super::table::{LoadColumn, TableName, quote, quoted_list};
 use super::{LoadTarget, await_server};
 use crate::config::{WriteConfig, WriteMethod};
-use crate::encode::params::{ArrayParameter, CellFault, CellParameter};
-use crate::encode::{Cells, Rows};
+use crate::encode::Rows;
+use crate::encode::params::{self, CellFault, CellParameter};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::Metrics;
 use crate::stage;
@@ -162,7 +162,9 @@ impl StatementWriter {
 
     async fn command(&mut self, rows: usize) -> Result<Command> {
         if self.method == WriteMethod::Insert {
-            let (sql, types) = stage::encode(&self.metrics, || insert(&self.target, rows));
+            let LoadTarget { table, columns, .. } = &*self.target;
+            let (sql, types) =
+                stage::encode(&self.metrics, || insert_statement(table, columns, rows));
             return Ok(Command::Text(sql, types));
         }
         // One text serves any number of rows of arrays.
@@ -176,7 +178,7 @@ impl StatementWriter {
         }
         let (sql, types) = stage::encode(&self.metrics, || match self.method {
             WriteMethod::Unnest => unnest(&self.target),
-            _ => insert(&self.target, rows),
+            _ => insert_statement(&self.target.table, &self.target.columns, rows),
         });
         self.metrics.write.statements.fetch_add(1, Relaxed);
         let statement = await_server(&self.metrics, self.client.prepare_typed(&sql, &types))
@@ -224,25 +226,15 @@ impl Execution {
         let cells = target.encoder.cells(&rows)?;
         let result = match command {
             Command::Prepared(statement) if unnest => {
-                let parameters: Vec<_> = cells
-                    .iter()
-                    .zip(&target.columns)
-                    .enumerate()
-                    .map(|(column, (cells, load_column))| ArrayParameter {
-                        cells,
-                        rows: 0..rows.len(),
-                        column,
-                        element: load_column.pg_type.parameter().0,
-                    })
-                    .collect();
+                let parameters = params::of_columns(&target.encoder, &cells, rows.len());
                 encoding_first_poll(&metrics, client.execute_raw(&statement, parameters)).await
             }
             Command::Prepared(statement) => {
-                let parameters = cell_parameters(&cells, rows.len());
+                let parameters = params::of_rows(&cells, rows.len());
                 encoding_first_poll(&metrics, client.execute_raw(&statement, parameters)).await
             }
             Command::Text(sql, types) => {
-                let parameters = cell_parameters(&cells, rows.len()).into_iter().zip(types);
+                let parameters = params::of_rows(&cells, rows.len()).into_iter().zip(types);
                 encoding_first_poll(&metrics, execute_text(&client, &sql, parameters)).await
             }
         };
@@ -257,16 +249,6 @@ impl Execution {
             None => database(&target.doing(), error),
         })
     }
-}
-
-/// The cells of `rows` rows, row by row.
-fn cell_parameters<'a>(cells: &'a [Cells<'a>], rows: usize) -> Vec<CellParameter<'a>> {
-    (0..rows)
-        .flat_map(|row| {
-            let columns = cells.iter().enumerate();
-            columns.map(move |(column, cells)| CellParameter { cells, row, column })
-        })
-        .collect()
 }
 
 /// Parses and executes in one round trip, leaving no statement behind.
@@ -299,9 +281,14 @@ fn cell_fault(error: &tokio_postgres::Error) -> Option<&CellFault> {
     std::error::Error::source(error)?.downcast_ref()
 }
 
-fn insert(target: &LoadTarget, rows: usize) -> (String, Vec<Type>) {
-    let columns = &target.columns;
-    let mut sql = insert_into(target);
+/// The text of an `INSERT` of `rows` rows into `columns` of `table`, and the types of its
+/// parameters: a parameter per cell, row by row. PostgreSQL takes at most 65,535 of them.
+pub fn insert_statement(
+    table: &TableName,
+    columns: &[LoadColumn],
+    rows: usize,
+) -> (String, Vec<Type>) {
+    let mut sql = insert_into(table, columns);
     sql.push_str(" VALUES ");
     let mut parameter = 0;
     for row in 0..rows {
@@ -331,7 +318,7 @@ fn unnest(target: &LoadTarget) -> (String, Vec<Type>) {
         .collect();
     let sql = format!(
         "{} SELECT {} FROM unnest({}) AS u ({})",
-        insert_into(target),
+        insert_into(&target.table, columns),
         selected.join(","),
         parameters.join(","),
         quoted_list(names)
@@ -345,11 +332,10 @@ fn unnest(target: &LoadTarget) -> (String, Vec<Type>) {
     )
 }
 
-fn insert_into(target: &LoadTarget) -> String {
+fn insert_into(table: &TableName, columns: &[LoadColumn]) -> String {
     format!(
-        "INSERT INTO {} ({})",
-        target.table,
-        quoted_list(target.columns.iter().map(|column| &column.name))
+        "INSERT INTO {table} ({})",
+        quoted_list(columns.iter().map(|column| &column.name))
     )
 }
 
@@ -364,7 +350,6 @@ fn cast(expression: &str, column: &LoadColumn) -> String {
 mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
 
-    use super::super::table::TableName;
     use super::*;
     use crate::encode::{PgType, RowEncoder};
 
@@ -395,10 +380,11 @@ mod tests {
 
     #[test]
     fn statements_are_written_for_their_rows() {
-        let (sql, types) = insert(&target(), 2);
+        let target = target();
+        let (sql, types) = insert_statement(&target.table, &target.columns, 2);
         insta::assert_snapshot!(sql, @r#"INSERT INTO "public"."t" ("id", "mood") VALUES ($1,CAST($2 AS mood)),($3,CAST($4 AS mood))"#);
         assert_eq!(types, [Type::INT8, Type::TEXT, Type::INT8, Type::TEXT]);
-        let (sql, types) = unnest(&target());
+        let (sql, types) = unnest(&target);
         insta::assert_snapshot!(sql, @r#"INSERT INTO "public"."t" ("id", "mood") SELECT u."id",CAST(u."mood" AS mood) FROM unnest($1,$2) AS u ("id", "mood")"#);
         assert_eq!(types, [Type::INT8_ARRAY, Type::TEXT_ARRAY]);
     }

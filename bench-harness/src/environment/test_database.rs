@@ -1,4 +1,4 @@
-//! A fresh database for one test.
+//! A fresh database for one test, or for one program of benchmarks.
 
 use std::env;
 
@@ -26,10 +26,29 @@ enum Home {
 }
 
 impl TestDatabase {
+    /// Creates a database with a unique name on a server that outlives it.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or its user may not create databases.
+    pub async fn on(server_url: &str) -> Result<Self> {
+        let name = unique_name();
+        Ok(Self {
+            url: create_database(server_url, &name).await?,
+            lives_on: Home::Shared {
+                server_url: server_url.to_owned(),
+                name,
+            },
+        })
+    }
+
     /// URL of the database. Holds a password.
     pub fn url(&self) -> &str {
         &self.url
     }
+}
+
+fn unique_name() -> String {
+    format!("apitap_test_{:016x}", rand::random::<u64>())
 }
 
 /// Creates a database with a unique name on the server that
@@ -41,19 +60,14 @@ impl TestDatabase {
 /// When no server can be had. A test is to fail then, not to skip: a suite that
 /// passes without a server proves nothing.
 pub async fn test_database() -> Result<TestDatabase> {
-    let name = format!("apitap_test_{:016x}", rand::random::<u64>());
     let shared = env::var(TEST_DATABASE_URL_VARIABLE)
         .ok()
         .filter(|url| !url.is_empty());
     if let Some(server_url) = shared {
-        let url = create_database(&server_url, &name).await.with_context(|| {
+        return TestDatabase::on(&server_url).await.with_context(|| {
             format!(
                 "{TEST_DATABASE_URL_VARIABLE} is set but of no use; unset it for a local server"
             )
-        })?;
-        return Ok(TestDatabase {
-            url,
-            lives_on: Home::Shared { server_url, name },
         });
     }
     // Nothing of a test outlives it, so nothing needs to reach the disk.
@@ -62,7 +76,7 @@ pub async fn test_database() -> Result<TestDatabase> {
         ..PostgresOptions::new(PostgresChoice::Local)
     };
     let server = PostgresServer::start(&options).await?;
-    let url = server.create_database(&name).await?;
+    let url = server.create_database(&unique_name()).await?;
     Ok(TestDatabase {
         url,
         lives_on: Home::Own {
