@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use support::program;
 
 /// Rows counted in an iteration, one by one.
-const ROWS: u64 = 200_000;
+const ROWS: u64 = 50_000;
 
 /// Tasks that count at once: more than a small machine has processors.
 const CONTENDING: u64 = 4;
