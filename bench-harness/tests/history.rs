@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use bench_harness::experiment::Revision;
 use bench_harness::history::series::{Direction, History};
 use bench_harness::measurement::Timestamp;
 use chrono::DateTime;
@@ -124,20 +125,26 @@ fn a_run_is_added_once() {
 }
 
 #[test]
-fn the_arms_of_a_gate_have_the_commits_that_it_names() {
+fn the_arms_of_a_gate_have_the_commits_of_their_revisions() {
     let parent = tempfile::tempdir().unwrap();
     let file = parent.path().join("history.ndjson");
     let mut record = record();
     for scenario in &mut record.scenarios {
         scenario.plan.arms.truncate(2);
-        for (arm, name) in scenario.plan.arms.iter_mut().zip(["base", "head"]) {
+        for (arm, (name, commit)) in scenario
+            .plan
+            .arms
+            .iter_mut()
+            .zip([("base", "b1"), ("head", "a2")])
+        {
             name.clone_into(&mut arm.name);
+            arm.revision = Some(Revision {
+                commit: commit.to_owned(),
+                environment: Vec::new(),
+            });
         }
     }
     let folder = written(parent.path(), &record, |_, _| 1.0);
-    let gate =
-        r#"{"base": {"named": "main", "commit": "b1"}, "head": {"named": "HEAD", "commit": "a2"}}"#;
-    std::fs::write(folder.join("gate.json"), gate).unwrap();
     let output = history(&file, "add", &[folder.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = std::fs::read_to_string(&file).unwrap();

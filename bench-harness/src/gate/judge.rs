@@ -10,12 +10,12 @@ use super::policy::{Limits, Waiver, share, threshold};
 use super::results::{Change, Check, GateOutcome, GatedScenario, ScenarioOutcome};
 use super::scenario::{BASE, HEAD};
 use crate::experiment::ScenarioPlan;
-use crate::measurement::{Measurements, Outcome, Sample, Samples};
-use crate::results::{Blocks, blocks};
+use crate::measurement::{Measurements, Metric, Outcome, Sample, Samples};
+use crate::results::{Blocks, blocks, log_ratios};
 use crate::run_record::{RunRecord, Scenario};
 use crate::stats::{
-    Comparison, Interval, Threshold, Unpaired, Verdict, judge_family, judge_unpaired, sample,
-    verdict,
+    Comparison, Interval, Judged, Threshold, Unpaired, UnpairedJudged, Verdict, judge_family,
+    judge_unpaired, sample, verdict,
 };
 
 /// What was measured of a revision.
@@ -132,74 +132,81 @@ impl<'a> Sides<'a> {
     /// The times of `scenarios`, each metric judged as a family.
     fn timed(&self, scenarios: &[&Scenario], limits: &Limits) -> Vec<Vec<Check>> {
         let mut checks: Vec<Vec<Check>> = vec![Vec::new(); scenarios.len()];
+        let of_both: Vec<(Blocks<'_>, Blocks<'_>)> = scenarios
+            .iter()
+            .map(|one| (self.of_base(&one.plan), self.of_head(&one.plan)))
+            .collect();
         for metric in GateMetric::ALL {
             let Some(cost) = metric.timed() else { continue };
             let thresholds: Vec<Threshold> = scenarios
                 .iter()
-                .map(|scenario| {
-                    let limit = threshold(metric, limits.share(metric));
-                    let learned = scenario.thresholds.iter().find(|one| one.metric == cost);
-                    match learned {
-                        Some(learned) if !limits.is_stated(metric) => limit.max(learned.threshold),
-                        _ => limit,
-                    }
-                })
+                .map(|scenario| allowed(scenario, metric, cost, limits))
                 .collect();
-            let values = |blocks: &Blocks<'_>| -> Vec<f64> {
-                blocks.values().filter_map(|one| cost.of(one)).collect()
-            };
-            let of_both: Vec<(Blocks<'_>, Blocks<'_>)> = scenarios
-                .iter()
-                .map(|one| (self.of_base(&one.plan), self.of_head(&one.plan)))
-                .collect();
-            let told: Vec<Option<Told>> = if self.stored.is_some() {
-                let members: Vec<Unpaired> = of_both
-                    .iter()
-                    .zip(&thresholds)
-                    .map(|((base, head), threshold)| Unpaired {
-                        candidate: values(head),
-                        baseline: values(base),
-                        threshold: *threshold,
-                    })
-                    .collect();
-                let (judged, _) = judge_unpaired(&members, self.head.record.confidence_level);
-                judged
-                    .into_iter()
-                    .map(|one| one.map(|one| Told(one.comparison, one.adjusted_p, one.verdict)))
-                    .collect()
-            } else {
-                let log_ratios: Vec<Vec<f64>> = of_both
-                    .iter()
-                    .map(|(base, head)| crate::results::log_ratios(head, base, cost))
-                    .collect();
-                let confidence = self.head.record.confidence_level;
-                let (judged, _) = judge_family(&log_ratios, &thresholds, confidence);
-                judged
-                    .into_iter()
-                    .map(|one| one.map(|one| Told(one.comparison, one.adjusted_p, one.verdict)))
-                    .collect()
-            };
-            for (((checks, told), (base, head)), threshold) in
-                checks.iter_mut().zip(told).zip(&of_both).zip(thresholds)
-            {
-                let (base, head) = (median(metric, base), median(metric, head));
+            let told = self.told(&of_both, cost, &thresholds);
+            for (nth, told) in told.into_iter().enumerate() {
+                let rows = scenarios[nth].plan.baseline().rows;
+                let (base, head) = &of_both[nth];
+                let (base, head) = (median(metric, base, rows), median(metric, head, rows));
                 // A server by URL does not tell what it spends.
                 if base.is_none() && head.is_none() {
                     continue;
                 }
-                checks.push(Check {
+                checks[nth].push(Check {
                     metric,
                     base,
                     head,
                     change: told.as_ref().map(|told| told.change(metric)),
-                    limit: share(metric, threshold),
+                    limit: share(metric, thresholds[nth]),
                     is_hard: true,
-                    verdict: told.map_or(Verdict::Inconclusive, |told| told.2),
+                    verdict: told.map_or(Verdict::Inconclusive, |told| told.verdict),
                     is_unconfirmed: false,
                 });
             }
         }
         checks
+    }
+
+    /// What the costs of base and head amount to, as one family: block by block, or, where the base was
+    /// stored, as two samples.
+    fn told(
+        &self,
+        of_both: &[(Blocks<'_>, Blocks<'_>)],
+        cost: Metric,
+        thresholds: &[Threshold],
+    ) -> Vec<Option<Told>> {
+        let confidence = self.head.record.confidence_level;
+        if self.stored.is_none() {
+            let log_ratios: Vec<Vec<f64>> = of_both
+                .iter()
+                .map(|(base, head)| log_ratios(head, base, cost))
+                .collect();
+            let (judged, _) = judge_family(&log_ratios, thresholds, confidence);
+            let told = |one: Judged| Told {
+                of_cost: one.comparison,
+                adjusted_p: one.adjusted_p,
+                verdict: one.verdict,
+            };
+            return judged.into_iter().map(|one| one.map(told)).collect();
+        }
+        let values = |blocks: &Blocks<'_>| -> Vec<f64> {
+            blocks.values().filter_map(|one| cost.of(one)).collect()
+        };
+        let members: Vec<Unpaired> = of_both
+            .iter()
+            .zip(thresholds)
+            .map(|((base, head), threshold)| Unpaired {
+                candidate: values(head),
+                baseline: values(base),
+                threshold: *threshold,
+            })
+            .collect();
+        let (judged, _) = judge_unpaired(&members, confidence);
+        let told = |one: UnpairedJudged| Told {
+            of_cost: one.comparison,
+            adjusted_p: one.adjusted_p,
+            verdict: one.verdict,
+        };
+        judged.into_iter().map(|one| one.map(told)).collect()
     }
 
     fn scenario(
@@ -349,22 +356,36 @@ fn plan_confirmed<'a>(evidence: Evidence<'a>, sample: &Sample) -> Option<&'a Str
     of_sample.plan.confirms.as_ref()
 }
 
-/// A comparison, its p adjusted to the family, and its verdict.
-struct Told(Comparison, f64, Verdict);
+/// How far `cost` may go before `metric` of a scenario is worse: its limit, or the noise of the machine
+/// where that is larger and nobody stated a limit.
+fn allowed(scenario: &Scenario, metric: GateMetric, cost: Metric, limits: &Limits) -> Threshold {
+    let limit = threshold(metric, limits.share(metric));
+    let mut learned = scenario.thresholds.iter();
+    match learned.find(|one| one.metric == cost) {
+        Some(learned) if !limits.is_stated(metric) => limit.max(learned.threshold),
+        _ => limit,
+    }
+}
+
+/// What a comparison of costs amounts to.
+struct Told {
+    of_cost: Comparison,
+    adjusted_p: f64,
+    verdict: Verdict,
+}
 
 impl Told {
     fn change(&self, metric: GateMetric) -> Change {
-        let Self(of_cost, p_value, _) = self;
         let own = if metric.more_is_better() {
-            of_cost.inverted()
+            self.of_cost.inverted()
         } else {
-            *of_cost
+            self.of_cost
         };
         Change {
             estimate: own.ratio - 1.0,
             low: own.interval.low - 1.0,
             high: own.interval.high - 1.0,
-            p_value: Some(*p_value),
+            p_value: Some(self.adjusted_p),
             blocks: Some(own.blocks),
         }
     }
@@ -376,17 +397,13 @@ fn blocks_of<'a>(samples: &'a Samples, scenario: &str, arm: &str) -> Blocks<'a> 
     blocks(&samples, arm)
 }
 
-/// The median of a time, in the unit of `metric`.
-fn median(metric: GateMetric, blocks: &Blocks<'_>) -> Option<f64> {
-    let per_million = |seconds: f64, rows: u64| seconds * 1e6 / rows as f64;
+/// The median of a time of loads that read so many `rows`, in the unit of `metric`.
+fn median(metric: GateMetric, blocks: &Blocks<'_>, rows: u64) -> Option<f64> {
+    let per_million = |seconds: f64| seconds * 1e6 / rows as f64;
     let value = |one: &Measurements| match metric {
-        GateMetric::ClientCpuSecondsPerMillionRows => {
-            Some(per_million(one.client_cpu_seconds, one.rows))
-        }
-        GateMetric::ServerCpuSecondsPerMillionRows => {
-            Some(per_million(one.server_cpu_seconds?, one.rows))
-        }
-        GateMetric::RowsPerSecond => Some(one.rows as f64 / one.wall_seconds),
+        GateMetric::ClientCpuSecondsPerMillionRows => Some(per_million(one.client_cpu_seconds)),
+        GateMetric::ServerCpuSecondsPerMillionRows => Some(per_million(one.server_cpu_seconds?)),
+        GateMetric::RowsPerSecond => Some(rows as f64 / one.wall_seconds),
         _ => None,
     };
     let values: Option<Vec<f64>> = blocks.values().map(|one| value(one)).collect();

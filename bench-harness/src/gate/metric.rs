@@ -31,11 +31,11 @@ pub enum GateMetric {
     DecodeInstructionsPerRow,
     /// Instructions of encoding a row, under valgrind.
     EncodeInstructionsPerRow,
-    /// Processor time of the engine.
+    /// Processor time of the engine, by million rows that it reads.
     ClientCpuSecondsPerMillionRows,
-    /// Processor time of PostgreSQL.
+    /// Processor time of PostgreSQL, likewise.
     ServerCpuSecondsPerMillionRows,
-    /// Rows loaded in a second of wall time.
+    /// Rows read in a second of wall time.
     RowsPerSecond,
 }
 
