@@ -23,8 +23,11 @@ pub(crate) fn timed(metric: GateMetric, base: f64, head: f64, verdict: Verdict) 
         p_value: Some(0.004),
         blocks: Some(12),
     };
+    let samples = |median: f64| [0.99, 1.0, 1.01].map(|times| median * times).to_vec();
     Check {
         change: Some(change),
+        base_samples: samples(base),
+        head_samples: samples(head),
         ..counted(metric, base, head, verdict)
     }
 }
@@ -36,6 +39,8 @@ pub(crate) fn counted(metric: GateMetric, base: f64, head: f64, verdict: Verdict
         metric,
         base: Some(base),
         head: Some(head),
+        base_samples: Vec::new(),
+        head_samples: Vec::new(),
         change: Some(Change {
             estimate,
             low: estimate,

@@ -146,15 +146,17 @@ impl<'a> Sides<'a> {
             for (nth, told) in told.into_iter().enumerate() {
                 let rows = scenarios[nth].plan.baseline().rows;
                 let (base, head) = &of_both[nth];
-                let (base, head) = (median(metric, base, rows), median(metric, head, rows));
+                let (base, head) = (values(metric, base, rows), values(metric, head, rows));
                 // A server by URL does not tell what it spends.
-                if base.is_none() && head.is_none() {
+                if base.is_empty() && head.is_empty() {
                     continue;
                 }
                 checks[nth].push(Check {
                     metric,
-                    base,
-                    head,
+                    base: sample::median(&base),
+                    head: sample::median(&head),
+                    base_samples: base,
+                    head_samples: head,
                     change: told.as_ref().map(|told| told.change(metric)),
                     limit: share(metric, thresholds[nth]),
                     is_hard: true,
@@ -188,15 +190,15 @@ impl<'a> Sides<'a> {
             };
             return judged.into_iter().map(|one| one.map(told)).collect();
         }
-        let values = |blocks: &Blocks<'_>| -> Vec<f64> {
+        let costs = |blocks: &Blocks<'_>| -> Vec<f64> {
             blocks.values().filter_map(|one| cost.of(one)).collect()
         };
         let members: Vec<Unpaired> = of_both
             .iter()
             .zip(thresholds)
             .map(|((base, head), threshold)| Unpaired {
-                candidate: values(head),
-                baseline: values(base),
+                candidate: costs(head),
+                baseline: costs(base),
                 threshold: *threshold,
             })
             .collect();
@@ -397,8 +399,8 @@ fn blocks_of<'a>(samples: &'a Samples, scenario: &str, arm: &str) -> Blocks<'a> 
     blocks(&samples, arm)
 }
 
-/// The median of a time of loads that read so many `rows`, in the unit of `metric`.
-fn median(metric: GateMetric, blocks: &Blocks<'_>, rows: u64) -> Option<f64> {
+/// A time of loads that read so many `rows`, in the unit of `metric`, block by block.
+fn values(metric: GateMetric, blocks: &Blocks<'_>, rows: u64) -> Vec<f64> {
     let per_million = |seconds: f64| seconds * 1e6 / rows as f64;
     let value = |one: &Measurements| match metric {
         GateMetric::ClientCpuSecondsPerMillionRows => Some(per_million(one.client_cpu_seconds)),
@@ -406,8 +408,7 @@ fn median(metric: GateMetric, blocks: &Blocks<'_>, rows: u64) -> Option<f64> {
         GateMetric::RowsPerSecond => Some(rows as f64 / one.wall_seconds),
         _ => None,
     };
-    let values: Option<Vec<f64>> = blocks.values().map(|one| value(one)).collect();
-    sample::median(&values?)
+    blocks.values().filter_map(|one| value(one)).collect()
 }
 
 /// A count, and whether it is the same in every run.
@@ -471,6 +472,8 @@ fn counter(
         metric,
         base: Some(base),
         head: Some(head),
+        base_samples: Vec::new(),
+        head_samples: Vec::new(),
         // Of nothing, more is no share.
         change: ratio.is_finite().then_some(Change {
             estimate: ratio - 1.0,

@@ -133,6 +133,10 @@ pub struct Check {
     pub base: Option<f64>,
     /// Of the head, likewise.
     pub head: Option<f64>,
+    /// What the base's median is of, in the order of its blocks; empty of what is counted once.
+    pub base_samples: Vec<f64>,
+    /// The same of the head.
+    pub head_samples: Vec<f64>,
     /// Head against base, in the metric's own direction; absent where it cannot be told.
     pub change: Option<Change>,
     /// By how much it may be worse, as a share above 0: of rows per second 0.05 lets 5% fewer pass.

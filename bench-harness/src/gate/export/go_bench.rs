@@ -1,12 +1,12 @@
 //! `benchmark.txt`: both sides in Go's benchmark format, for `benchstat -col /rev benchmark.txt`.
 //!
 //! The format is golang.org/design/14313-benchmark-format with the `Unit` lines of
-//! golang.org/x/perf/benchfmt. Results hold a median for each side, so there is one line a side,
-//! and benchstat shows the change without an interval.
+//! golang.org/x/perf/benchfmt. There is a line for each sample of a side; what is counted once stands
+//! in the first.
 
 use std::fmt::Write as _;
 
-use super::{figures, text};
+use super::{believed, text};
 use crate::gate::{Check, GateMetric, GateResults, GatedScenario, Tier};
 
 /// Name of the file in the gate's folder.
@@ -33,12 +33,8 @@ pub(super) fn render(results: &GateResults) -> String {
     }
     page.push('\n');
     for scenario in &results.scenarios {
-        for line in [
-            side(scenario, "base", |check| check.base),
-            side(scenario, "head", |check| check.head),
-        ] {
-            page.extend(line);
-        }
+        page += &side(scenario, "base", |check| (check.base, &check.base_samples));
+        page += &side(scenario, "head", |check| (check.head, &check.head_samples));
     }
     page
 }
@@ -63,14 +59,28 @@ fn unit(metric: GateMetric) -> String {
     text::label(metric).replace(' ', "-")
 }
 
-/// The figures of one side in a line; none where it has none.
-fn side(scenario: &GatedScenario, rev: &str, of: impl Fn(&Check) -> Option<f64>) -> Option<String> {
-    let values: String = figures(scenario, of)
-        .map(|(check, value)| format!(" {value} {}", unit(check.metric)))
-        .collect();
+/// The figures of one side, `of` which a check has a median or count, and samples: a line for each
+/// sample.
+fn side(
+    scenario: &GatedScenario,
+    rev: &str,
+    of: impl Fn(&Check) -> (Option<f64>, &Vec<f64>),
+) -> String {
     let name = escaped(&text::clean(&scenario.name));
-    // A load is an iteration, and values are of one.
-    (!values.is_empty()).then(|| format!("BenchmarkGate/scenario={name}/rev={rev} 1{values}\n"))
+    let value = |check: &Check, nth: usize| match of(check) {
+        (Some(once), samples) if samples.is_empty() && nth == 0 => Some(once),
+        (_, samples) => samples.get(nth).copied(),
+    };
+    let line = |nth: usize| {
+        let values: String = believed(scenario)
+            .iter()
+            .filter_map(|check| Some((check, value(check, nth).filter(|one| one.is_finite())?)))
+            .map(|(check, value)| format!(" {value} {}", unit(check.metric)))
+            .collect();
+        // A load is an iteration, and values are of one.
+        (!values.is_empty()).then(|| format!("BenchmarkGate/scenario={name}/rev={rev} 1{values}\n"))
+    };
+    (0..).map_while(line).collect()
 }
 
 /// `name` as a part of a benchmark's name, in which blanks end it and `/` and `=` divide it. Blanks
@@ -212,12 +222,19 @@ mod tests {
                 .filter(|line| line.parts["scenario"] == "copy-binary" && line.parts["rev"] == rev)
                 .collect()
         };
-        let ([base], [head]) = (&of("base")[..], &of("head")[..]) else {
-            panic!("each side has a line");
-        };
-        assert_eq!(base.values["rows/s"], 328_000.0);
-        assert_eq!(head.values["rows/s"], 288_000.0);
-        assert!(base.values.keys().eq(head.values.keys()));
+        let rows_per_second =
+            |rev: &str| -> Vec<f64> { of(rev).iter().map(|line| line.values["rows/s"]).collect() };
+        assert_eq!(
+            rows_per_second("base"),
+            [0.99, 1.0, 1.01].map(|times| times * 328_000.0)
+        );
+        assert_eq!(rows_per_second("head").len(), 3);
+        for (base, head) in of("base").iter().zip(of("head")) {
+            assert!(base.values.keys().eq(head.values.keys()));
+        }
+        let statements = |line: &&Line| line.values.contains_key("statements");
+        let counted: Vec<bool> = of("base").iter().map(statements).collect();
+        assert_eq!(counted, [true, false, false]);
     }
 
     #[test]
