@@ -138,3 +138,70 @@ fn what(plan: &ScenarioPlan) -> String {
     let (rows, workload) = (arm.rows, &plan.workload);
     format!("{rows} rows of {workload} on {}, {sql}", load.trim())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example;
+
+    fn baseline() -> Baseline {
+        let revision = GatedRevision {
+            named: "HEAD".to_owned(),
+            commit: "c".repeat(40),
+        };
+        Baseline::new(
+            revision,
+            example::run_record(),
+            example::samples(),
+            Vec::new(),
+        )
+    }
+
+    #[test]
+    fn it_comes_back_as_it_was_stored_without_the_engines_reports() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("here.json");
+        let stored = baseline();
+        stored.write(&path).unwrap();
+        let read = Baseline::read(&path).unwrap();
+        assert_eq!(read, stored);
+        let has_report = |one: &Sample| match &one.outcome {
+            Outcome::Measured(figures) => !figures.extra.is_null(),
+            _ => false,
+        };
+        assert!(!read.samples.iter().any(has_report));
+
+        let text = std::fs::read_to_string(&path).unwrap();
+        let later = text.replacen("\"schema_version\":1", "\"schema_version\":9", 1);
+        std::fs::write(&path, later).unwrap();
+        let error = format!("{:#}", Baseline::read(&path).unwrap_err());
+        assert!(
+            error.contains("version 9") && error.contains("--save-baseline"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_run_or_loaded_otherwise_is_told() {
+        let stored = baseline();
+        let mut here = example::run_record();
+        let plans = |record: &RunRecord| -> Vec<ScenarioPlan> {
+            record
+                .scenarios
+                .iter()
+                .map(|one| one.plan.clone())
+                .collect()
+        };
+        assert!(stored.plans_differ(&plans(&here)).is_empty());
+        assert!(stored.data_differs(&here).is_empty());
+
+        let scenario = &mut here.scenarios[0];
+        let name = scenario.plan.name.clone();
+        scenario.plan.arms[0].rows += 1;
+        scenario.verification[0].checksum = "7".to_owned();
+        let runs = stored.plans_differ(&plans(&here)).join("; ");
+        assert!(runs.starts_with(&format!("what {name} runs: ")), "{runs}");
+        let loads = stored.data_differs(&here).join("; ");
+        assert!(loads.contains("with checksum 7"), "{loads}");
+    }
+}

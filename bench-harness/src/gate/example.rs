@@ -127,6 +127,7 @@ fn regressed() -> GatedScenario {
             page: "profiles/copy-binary/index.html".to_owned(),
             difference: Some("profiles/copy-binary/difference.svg".to_owned()),
             stage: Some(growth("encode", 120.0, 240.0)),
+            coverage: Some(0.97),
             functions: vec![
                 growth("<apitap_core::encode::Numeric as Column>::put", 31.0, 96.0),
                 growth("alloc::fmt::format", 0.0, 44.0),

@@ -24,6 +24,7 @@ impl Explanation {
             page: format!("{PROFILES_FOLDER}/{PAGE_FILE}"),
             difference: folder.join(&difference).exists().then_some(difference),
             stage: stage(&profile.arms),
+            coverage: coverage(&profile.arms),
             functions: functions(profile),
         }
     }
@@ -47,6 +48,11 @@ fn stage([base, head]: &[ArmProfile; 2]) -> Option<Growth> {
         .max_by(|a, b| (a.head - a.base).total_cmp(&(b.head - b.base)))
 }
 
+fn coverage([base, head]: &[ArmProfile; 2]) -> Option<f64> {
+    let (base, head) = (base.sampling?, head.sampling?);
+    Some(base.coverage.min(head.coverage))
+}
+
 /// The functions that grew beyond doubt, the most first.
 fn functions(profile: &ProfileResults) -> Vec<Growth> {
     let grew = |delta: &&Delta| delta.difference > 0.0 && !delta.is_noise();
@@ -61,4 +67,50 @@ fn functions(profile: &ProfileResults) -> Vec<Growth> {
             head: delta.candidate,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::example;
+    use crate::stats::Interval;
+
+    #[test]
+    fn what_grew_is_named_and_what_shrank_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut profile = ProfileResults::of(&example::record(), 0.95);
+        let shrunk = Explanation::of(&profile, folder.path());
+        assert_eq!(shrunk.difference, None);
+
+        profile.arms.swap(0, 1);
+        for delta in &mut profile.functions {
+            std::mem::swap(&mut delta.baseline, &mut delta.candidate);
+            delta.difference = -delta.difference;
+            delta.interval = delta.interval.map(|Interval { low, high }| Interval {
+                low: -high,
+                high: -low,
+            });
+        }
+        let picture = folder.path().join(PROFILES_FOLDER).join(&profile.folder);
+        std::fs::create_dir_all(&picture).unwrap();
+        std::fs::write(picture.join(DIFFERENCE_FILE), "").unwrap();
+        let grown = Explanation::of(&profile, folder.path());
+        let difference = grown.difference.unwrap();
+        assert!(folder.path().join(difference).exists());
+        assert!(grown.coverage.unwrap() > 0.5);
+
+        // What grew one way shrank the other.
+        assert_ne!(grown.stage, shrunk.stage);
+        let named =
+            |all: &[Growth]| -> Vec<String> { all.iter().map(|one| one.name.clone()).collect() };
+        let (up, down) = (named(&grown.functions), named(&shrunk.functions));
+        assert!(!up.is_empty());
+        assert!(
+            up.iter().all(|name| !down.contains(name)),
+            "{up:?} {down:?}"
+        );
+        for one in grown.functions.iter().chain(&grown.stage) {
+            assert!(one.head > one.base, "{one:?}");
+        }
+    }
 }

@@ -175,6 +175,9 @@ pub struct Explanation {
     pub difference: Option<String>,
     /// The stage of the engine that grew most; none where none did beyond doubt.
     pub stage: Option<Growth>,
+    /// Share of the processor time that was sampled, of the revision with the smaller one; functions are
+    /// ranked where it is large enough. Absent where a revision was not sampled.
+    pub coverage: Option<f64>,
     /// The functions that grew most, those first.
     pub functions: Vec<Growth>,
 }

@@ -164,9 +164,7 @@ fn advice(scenario: &GatedScenario) -> String {
     let mut lines = Vec::new();
     if let Some(explanation) = &scenario.explanation {
         lines.push(text::stage(explanation.stage.as_ref()));
-        if !explanation.functions.is_empty() {
-            lines.push(format!("Functions that grew, in {}:", text::GROWTH_UNIT));
-        }
+        lines.push(text::functions(explanation));
         let functions = explanation.functions.iter();
         lines.extend(functions.map(|one| format!("- {}", text::growth(one))));
         let difference = explanation.difference.iter();

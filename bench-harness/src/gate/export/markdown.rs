@@ -204,11 +204,9 @@ fn explained(explanation: &Explanation) -> String {
         text += &format!(" {}", link("difference flame graph", path));
     }
     text += &format!(" {}", link("profiles", &explanation.page));
-    if !explanation.functions.is_empty() {
-        text += &format!("\nFunctions that grew, in {}:\n", text::GROWTH_UNIT);
-        for function in &explanation.functions {
-            text += &format!("\n- {}", escaped(&text::growth(function)));
-        }
+    text += &format!("\n{}\n", text::functions(explanation));
+    for function in &explanation.functions {
+        text += &format!("\n- {}", escaped(&text::growth(function)));
     }
     text
 }

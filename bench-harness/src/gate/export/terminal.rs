@@ -108,6 +108,7 @@ fn cells(check: &Check) -> Line {
 /// The stage and the functions that grew, and where to see them.
 fn explained(explanation: &Explanation) -> Vec<Line> {
     let mut lines: Vec<Line> = paragraph("  ", &text::stage(explanation.stage.as_ref())).collect();
+    lines.extend(paragraph("  ", &text::functions(explanation)));
     for function in &explanation.functions {
         lines.extend(paragraph("  - ", &text::growth(function)));
     }

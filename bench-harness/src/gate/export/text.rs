@@ -1,9 +1,10 @@
 //! What every output says of a gate, in words: one place for signs, digits and names.
 
 use crate::gate::{
-    Change, Check, GateMetric, GateOutcome, GateResults, GatedRevision, GatedScenario, Growth,
-    ScenarioOutcome, Tier,
+    Change, Check, Explanation, GateMetric, GateOutcome, GateResults, GatedRevision, GatedScenario,
+    Growth, ScenarioOutcome, Tier,
 };
+use crate::profile::results::LEAST_COVERAGE;
 use crate::report::units::{Bytes, Number, Percent, Whole, one_line};
 use crate::stats::Verdict;
 
@@ -295,7 +296,7 @@ pub(super) fn growth(growth: &Growth) -> String {
 }
 
 /// Unit of every [`growth`].
-pub(super) const GROWTH_UNIT: &str = "µs of processor time per 1,000 rows";
+const GROWTH_UNIT: &str = "µs of processor time per 1,000 rows";
 
 /// The worst for people who fix it: a sentence on the stage that grew, if one did.
 pub(super) fn stage(stage: Option<&Growth>) -> String {
@@ -305,10 +306,40 @@ pub(super) fn stage(stage: Option<&Growth>) -> String {
     }
 }
 
+/// What stands above the functions that grew, or in their place.
+pub(super) fn functions(explanation: &Explanation) -> String {
+    match explanation.coverage {
+        _ if !explanation.functions.is_empty() => format!("Functions that grew, in {GROWTH_UNIT}:"),
+        Some(coverage) if coverage < LEAST_COVERAGE => format!(
+            "Functions are not ranked: {} of the processor time was sampled, and {} are needed.",
+            Percent(coverage),
+            Percent(LEAST_COVERAGE)
+        ),
+        _ => "No function grew beyond doubt.".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::gate::example;
+
+    #[test]
+    fn functions_that_are_not_ranked_say_why() {
+        let explanation = |coverage| Explanation {
+            page: "profiles/index.html".to_owned(),
+            difference: None,
+            stage: None,
+            coverage,
+            functions: Vec::new(),
+        };
+        assert_eq!(
+            functions(&explanation(Some(0.85))),
+            "Functions are not ranked: 85% of the processor time was sampled, and 90% are needed."
+        );
+        let none = "No function grew beyond doubt.";
+        assert_eq!(functions(&explanation(Some(0.95))), none);
+    }
 
     #[test]
     fn a_change_is_a_tilde_where_its_interval_holds_none() {
