@@ -83,6 +83,7 @@ pub fn outcome(scenarios: &[GatedScenario]) -> GateOutcome {
             true => GateOutcome::Passed,
             false => GateOutcome::Missing,
         },
+        ScenarioOutcome::Failed { .. } => GateOutcome::Failed,
         ScenarioOutcome::WrongData { .. } => GateOutcome::WrongData,
     };
     let worst = scenarios.iter().map(of_one).min();
@@ -267,16 +268,17 @@ impl<'a> Sides<'a> {
         policy: Policy<'_>,
     ) -> ScenarioOutcome {
         let plan = &scenario.plan;
-        let of_scenario = |one: &&Sample| {
-            one.scenario == plan.name || plan_confirmed(self.head, one) == Some(&plan.name)
-        };
-        let mut samples = self.head.samples.samples.iter().filter(of_scenario);
-        let wrong = samples.find_map(|one| match &one.outcome {
+        let wrong = self.taken(plan).find_map(|one| match &one.outcome {
             Outcome::WrongData { reason } => Some(reason.clone()),
             _ => None,
         });
         if let Some(reason) = wrong {
             return ScenarioOutcome::WrongData { reason };
+        }
+        if let Some(reason) = self.failure(plan, HEAD) {
+            return ScenarioOutcome::Failed {
+                reason: format!("a load of the head failed: {reason}"),
+            };
         }
         if let Some(reason) = self.missing(scenario) {
             return ScenarioOutcome::Missing {
@@ -330,16 +332,36 @@ impl<'a> Sides<'a> {
             .collect()
     }
 
-    /// Why a side has no figures.
+    /// Samples of a scenario, those that confirm it too.
+    fn taken(&self, plan: &ScenarioPlan) -> impl Iterator<Item = &Sample> {
+        let is_of_it = |one: &&Sample| {
+            one.scenario == plan.name || plan_confirmed(self.head, one) == Some(&plan.name)
+        };
+        self.head.samples.samples.iter().filter(is_of_it)
+    }
+
+    /// Why a load of a side failed first.
+    fn failure(&self, plan: &ScenarioPlan, side: &str) -> Option<String> {
+        let mut samples = self.taken(plan).filter(|one| one.arm == side);
+        samples.find_map(|one| match &one.outcome {
+            Outcome::Failed { reason } => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
+    /// Why a side has no figures, or not all of them.
     fn missing(&self, scenario: &Scenario) -> Option<String> {
         let plan = &scenario.plan;
+        if let Some(reason) = self.failure(plan, BASE) {
+            return Some(format!("a load of the base failed: {reason}"));
+        }
         let sides = [(BASE, self.of_base(plan)), (HEAD, self.of_head(plan))];
         let (side, _) = sides.iter().find(|(_, blocks)| blocks.is_empty())?;
         let failed = |one: &&Sample| one.scenario == plan.name && one.arm == *side;
         let mut samples = self.head.samples.samples.iter().filter(failed);
         let reason = samples.find_map(|one| match &one.outcome {
-            Outcome::Failed { reason } | Outcome::Void { reason } => Some(reason.clone()),
-            Outcome::Measured(_) | Outcome::WrongData { .. } => None,
+            Outcome::Void { reason } => Some(reason.clone()),
+            _ => None,
         });
         let reason = reason.or_else(|| scenario.unprepared.clone());
         Some(match reason {

@@ -10,7 +10,7 @@ use super::baseline::Baseline;
 use super::counts;
 use super::judge::{Evidence, Policy, judge, outcome, to_confirm};
 use super::policy::{Limits, Waiver, Waivers};
-use super::results::{Explanation, GateOutcome, GateResults, SCHEMA_VERSION};
+use super::results::{Explanation, GateOutcome, GateResults, SCHEMA_VERSION, ScenarioOutcome};
 use super::revision::BuiltRevision;
 use super::scenario::{BASE, GateScenario, HEAD, Size};
 use crate::experiment::{Revision, ScenarioPlan};
@@ -20,7 +20,7 @@ use crate::report::units::Count;
 use crate::runner::interrupt::Interrupt;
 use crate::runner::output::RunFolder;
 use crate::runner::profiling::Profiling;
-use crate::runner::session::{self, EndedBy, Incomparable, RunOptions};
+use crate::runner::session::{self, EndedBy, Incomparable, NothingTaken, RunOptions};
 
 /// Rounds of the profiles that explain: the fewest whose intervals reach 95%.
 const ROUNDS: usize = 6;
@@ -135,7 +135,7 @@ impl Gate {
         }
         match ended_by {
             Some(EndedBy::Error(error)) => return Err(error),
-            Some(EndedBy::Interrupt) => return Err(session::NothingTaken.into()),
+            Some(EndedBy::Interrupt) => return Err(NothingTaken.into()),
             None => {}
         }
         let samples = folder.samples()?;
@@ -191,10 +191,10 @@ impl Gate {
         tokio::select! {
             biased;
             () = interrupt.happened() => Ok(Some(EndedBy::Interrupt)),
-            taken = Box::pin(counts::take(postgres, program, scenarios, revisions)) => {
-                counts::write(folder.path(), &taken?)?;
-                Ok(None)
-            }
+            taken = Box::pin(counts::take(postgres, program, scenarios, revisions)) => match taken {
+                Ok(counts) => counts::write(folder.path(), &counts).map(|()| None),
+                Err(error) => Ok(Some(EndedBy::Error(error))),
+            },
         }
     }
 
@@ -213,8 +213,8 @@ impl Gate {
         record.scenarios.extend(again);
         folder.write_record(&record)?;
         let path = folder.path().to_owned();
-        let finished = Box::pin(session::resume(self.options.clone(), path)).await?;
-        Ok(finished.ended_by)
+        let finished = Box::pin(session::resume(self.options.clone(), path)).await;
+        Ok(finished.map_or_else(|error| Some(of_error(error)), |one| one.ended_by))
     }
 
     /// Profiles what is worse of both revisions.
@@ -230,7 +230,7 @@ impl Gate {
         let worse: Vec<String> = found
             .scenarios
             .iter()
-            .filter(|one| one.regressed().next().is_some())
+            .filter(|one| one.outcome == ScenarioOutcome::Regressed)
             .map(|one| one.name.clone())
             .take(EXPLAINED)
             .collect();
@@ -249,7 +249,10 @@ impl Gate {
         let (name, value) = TIMING;
         let timing = (name.to_owned(), value.to_owned());
         options.postgres.extra_settings.push(timing);
-        let finished = Box::pin(session::run(options)).await?;
+        let finished = match Box::pin(session::run(options)).await {
+            Ok(finished) => finished,
+            Err(error) => return Ok(unexplained(of_error(error))),
+        };
         for profile in finished.profiles.iter().flat_map(|all| &all.results) {
             let of_scenario = |name: &str| name == profile.subject.scenario;
             let mut scenarios = found.scenarios.iter_mut();
@@ -257,12 +260,7 @@ impl Gate {
                 scenario.explanation = Some(Explanation::of(profile, folder.path()));
             }
         }
-        if let Some(EndedBy::Error(error)) = &finished.ended_by {
-            // The verdict stands without it.
-            eprintln!("warning: not everything is explained: {error:#}");
-            return Ok(None);
-        }
-        Ok(finished.ended_by)
+        Ok(finished.ended_by.and_then(unexplained))
     }
 
     fn judge(&self, folder: &RunFolder) -> Result<GateResults> {
@@ -321,5 +319,25 @@ impl Gate {
             scenarios,
             fingerprint: record.fingerprint,
         })
+    }
+}
+
+/// What ended a later part, whose results before stand.
+fn of_error(error: anyhow::Error) -> EndedBy {
+    if error.is::<NothingTaken>() {
+        EndedBy::Interrupt
+    } else {
+        EndedBy::Error(error)
+    }
+}
+
+/// The verdict stands without an explanation: an error is told, and no more.
+fn unexplained(ended_by: EndedBy) -> Option<EndedBy> {
+    match ended_by {
+        EndedBy::Error(error) => {
+            eprintln!("warning: not everything is explained: {error:#}");
+            None
+        }
+        EndedBy::Interrupt => Some(EndedBy::Interrupt),
     }
 }

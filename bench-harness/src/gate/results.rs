@@ -64,7 +64,7 @@ pub enum GateOutcome {
     Regressed,
     /// A scenario is missing on one side.
     Missing,
-    /// The harness failed.
+    /// The harness failed, or a load of the head did.
     Failed,
     /// A waiver is past its last day.
     ExpiredWaiver,
@@ -115,6 +115,11 @@ pub enum ScenarioOutcome {
         reason: String,
         /// Whether that is let pass.
         lenient: bool,
+    },
+    /// A load of the head did not finish.
+    Failed {
+        /// Why.
+        reason: String,
     },
     /// A load left wrong data.
     WrongData {

@@ -95,6 +95,10 @@ fn loaded(scenario: &GatedScenario) -> TestCaseStatus {
             let status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             with(status, "wrong data", reason)
         }
+        ScenarioOutcome::Failed { reason } => {
+            let status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            with(status, "failed", reason)
+        }
         ScenarioOutcome::Missing {
             reason,
             lenient: false,

@@ -40,7 +40,7 @@ pub(super) fn verdict(outcome: GateOutcome) -> &'static str {
         GateOutcome::WrongData => "Wrong data: a load left other rows than it should.",
         GateOutcome::Regressed => "Regressed: something is worse by more than its limit.",
         GateOutcome::Missing => "Missing: a scenario has no figures on one side.",
-        GateOutcome::Failed => "Failed: the harness did not finish.",
+        GateOutcome::Failed => "Failed: the harness or a load did not finish.",
         GateOutcome::ExpiredWaiver => "Expired: a waiver is past its last day.",
         GateOutcome::Inconclusive => {
             "Inconclusive: nothing is worse for certain, and of something it cannot be told."
@@ -88,6 +88,7 @@ fn revision(revision: &GatedRevision) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     WrongData,
+    Failed,
     Regressed,
     Missing,
     Inconclusive,
@@ -98,8 +99,9 @@ pub(super) enum Standing {
 }
 
 impl Standing {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::WrongData,
+        Self::Failed,
         Self::Regressed,
         Self::Missing,
         Self::Inconclusive,
@@ -112,6 +114,7 @@ impl Standing {
     pub(super) fn of(scenario: &GatedScenario) -> Self {
         match &scenario.outcome {
             ScenarioOutcome::WrongData { .. } => Self::WrongData,
+            ScenarioOutcome::Failed { .. } => Self::Failed,
             ScenarioOutcome::Regressed => Self::Regressed,
             ScenarioOutcome::Missing { lenient: false, .. } => Self::Missing,
             ScenarioOutcome::Missing { lenient: true, .. } => Self::Lenient,
@@ -125,6 +128,7 @@ impl Standing {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::WrongData => "wrong data",
+            Self::Failed => "failed",
             Self::Regressed => "regressed",
             Self::Missing => "missing",
             Self::Inconclusive => "inconclusive",
@@ -171,9 +175,9 @@ pub(super) fn reason(scenario: &GatedScenario) -> Option<String> {
         ScenarioOutcome::Waived { reason, expires } => {
             Some(format!("until {}: {}", clean(expires), clean(reason)))
         }
-        ScenarioOutcome::Missing { reason, .. } | ScenarioOutcome::WrongData { reason } => {
-            Some(clean(reason))
-        }
+        ScenarioOutcome::Missing { reason, .. }
+        | ScenarioOutcome::Failed { reason }
+        | ScenarioOutcome::WrongData { reason } => Some(clean(reason)),
         ScenarioOutcome::Passed | ScenarioOutcome::Inconclusive | ScenarioOutcome::Regressed => {
             None
         }

@@ -312,7 +312,7 @@ fn a_side_without_figures_is_missing_and_wrong_data_is_worst() {
     let ScenarioOutcome::Missing { reason, lenient } = &found[0].outcome else {
         panic!("{:?}", found[0].outcome);
     };
-    assert_eq!(reason, "the base has no figures: worker exited with 1");
+    assert_eq!(reason, "a load of the base failed: worker exited with 1");
     assert!(!lenient);
     assert_eq!(outcome(&found), GateOutcome::Missing);
     let lenient = Rules {
@@ -321,6 +321,18 @@ fn a_side_without_figures_is_missing_and_wrong_data_is_worst() {
     };
     let found = judged(&record, samples, &lenient);
     assert_eq!(outcome(&found), GateOutcome::Passed);
+
+    let crashed = Outcome::Failed {
+        reason: "out of memory".to_owned(),
+    };
+    let mut samples = both("one", 1.0, 1.0);
+    samples.push(sample("one", HEAD, 0, crashed));
+    let found = judged(&record, samples, &lenient);
+    let failed = ScenarioOutcome::Failed {
+        reason: "a load of the head failed: out of memory".to_owned(),
+    };
+    assert_eq!(found[0].outcome, failed);
+    assert_eq!(outcome(&found), GateOutcome::Failed);
 
     let wrong = Outcome::WrongData {
         reason: "9 rows instead of 10".to_owned(),
