@@ -323,17 +323,6 @@ impl Samples {
     }
 }
 
-impl Samples {
-    /// What went wrong first, of the samples that are no measurements for reasons of their own.
-    #[must_use]
-    pub fn first_failure(&self) -> Option<&str> {
-        self.samples.iter().find_map(|one| match &one.outcome {
-            Outcome::Failed { reason } | Outcome::WrongData { reason } => Some(reason.as_str()),
-            Outcome::Measured(_) | Outcome::Void { .. } => None,
-        })
-    }
-}
-
 /// The part of a file of lines up to and with its last line feed.
 pub(crate) fn complete_lines(bytes: &[u8]) -> &[u8] {
     let end = bytes

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use apitap_core::stage;
 use chrono::Utc;
 
 use super::gate_selftest::NO_SLOWDOWN;
@@ -21,6 +22,7 @@ use crate::gate::policy::{Limit, Limits, Waivers};
 use crate::gate::revision::{BuiltRevision, Recipe};
 use crate::gate::scenario::{Scenarios, Size};
 use crate::gate::{GateOutcome, GateResults, GatedRevision};
+use crate::runner::profiling::WrongData;
 use crate::runner::session::{EndedBy, Incomparable, NothingTaken, RunOptions};
 
 /// Something is worse by more than its limit.
@@ -89,7 +91,7 @@ pub(super) struct GateArgs {
     /// Accepted regressions [default: fixtures/gate-waivers.toml, if it is there]
     #[arg(long, value_name = "FILE")]
     waivers: Option<PathBuf>,
-    /// Half of the rows and 6 blocks: finds 10% instead of 5%
+    /// Half of the rows and 8 blocks: finds 10% instead of 5%
     #[arg(long)]
     quick: bool,
     /// Blocks of every scenario; an even number lets drift cancel
@@ -131,7 +133,7 @@ pub(super) struct GateArgs {
     out: PathBuf,
     /// Slow a stage of the head down by a share of all that it does, such as decode=10%, or `none`: a test
     /// of the gate
-    #[arg(long, value_name = "STAGE=SHARE%")]
+    #[arg(long, value_name = "STAGE=SHARE%", conflicts_with = "save_baseline", value_parser = slowdown)]
     slow_head: Option<String>,
     /// Folder of programs that stand for both revisions instead of being built, likewise
     #[arg(long, value_name = "DIR", hide = true)]
@@ -162,19 +164,9 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
         slowdown: arguments.slow_head.is_some(),
     };
     let (base, head) = arguments.revisions(&recipe)?;
-    let of_the_change = |commit: &str| {
-        let before = base.as_ref().map(|base| base.revision.commit.as_str());
-        let before = before.or(baseline.as_ref().map(|one| one.revision.commit.as_str()));
-        recipe.is_ancestor(commit, &head.revision.commit)
-            && !before.is_some_and(|base| recipe.is_ancestor(commit, base))
-    };
-    let waivers = Waivers {
-        all: waivers
-            .all
-            .into_iter()
-            .filter(|waiver| of_the_change(&waiver.commit) || waiver.has_expired(today()))
-            .collect(),
-    };
+    let before = base.as_ref().map(|base| &base.revision);
+    let before = before.or(baseline.as_ref().map(|one| &one.revision));
+    let waivers = of_the_change(waivers, &recipe, before, &head.revision)?;
     let gate = Gate {
         base,
         head,
@@ -210,6 +202,37 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
     }
 }
 
+/// The waivers whose commits lie between base and head, and those past their last day, whatever their
+/// commits.
+fn of_the_change(
+    waivers: Waivers,
+    recipe: &Recipe,
+    base: Option<&GatedRevision>,
+    head: &GatedRevision,
+) -> Result<Waivers> {
+    let mut all = Vec::new();
+    for waiver in waivers.all {
+        if waiver.has_expired(today()) {
+            all.push(waiver);
+            continue;
+        }
+        let Ok(GatedRevision { commit, .. }) = recipe.commit(&waiver.commit) else {
+            eprintln!(
+                "warning: the waiver of {waiver} names no commit of this repository, and does not count"
+            );
+            continue;
+        };
+        let is_before = match base {
+            Some(base) => recipe.is_ancestor(&commit, &base.commit)?,
+            None => false,
+        };
+        if !is_before && recipe.is_ancestor(&commit, &head.commit)? {
+            all.push(waiver);
+        }
+    }
+    Ok(Waivers { all })
+}
+
 async fn store(gate: Gate, file: &Path) -> Result<u8> {
     match Box::pin(gate.store()).await {
         Ok(baseline) => {
@@ -233,7 +256,34 @@ fn refused(error: anyhow::Error) -> Result<u8> {
         eprintln!("{error:#}");
         return Ok(INTERRUPTED);
     }
+    if error.is::<WrongData>() {
+        eprintln!("error: {error:#}");
+        return Ok(WRONG_DATA);
+    }
     Err(error)
+}
+
+/// `none`, or a stage with a share.
+fn slowdown(text: &str) -> Result<String> {
+    if text == NO_SLOWDOWN {
+        return Ok(text.to_owned());
+    }
+    let expected = || {
+        let stages: Vec<&str> = stage::ALL.iter().map(|(stage, _)| *stage).collect();
+        format!(
+            "expected none, or STAGE=SHARE% such as decode=10%; stages are {}",
+            stages.join(", ")
+        )
+    };
+    let (name, share) = text.split_once('=').with_context(expected)?;
+    ensure!(
+        stage::ALL.iter().any(|(stage, _)| *stage == name),
+        expected()
+    );
+    let share = share.strip_suffix('%').with_context(expected)?;
+    let share: f64 = share.parse().ok().with_context(expected)?;
+    ensure!(share > 0.0 && share <= 1_000.0, expected());
+    Ok(text.to_owned())
 }
 
 /// The revision; ends the process where there is none.
@@ -293,6 +343,9 @@ impl GateArgs {
 
     fn options(&self) -> Result<RunOptions> {
         let calibration = self.calibration.clone();
+        if let Some(named) = calibration.as_ref().filter(|named| !named.exists()) {
+            wrong_usage(format!("--calibration: {} is not there", named.display()));
+        }
         Ok(RunOptions {
             command: command_line(std::env::args()),
             program: std::env::current_exe().context("this program's own path is not known")?,

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::gate::{REGRESSED, SLOWDOWN};
 use super::say;
 use crate::gate::GateResults;
+use crate::gate::revision::Recipe;
 use crate::gate::selftest::{Judge, Said, Series, Trial, append, read, table, tally};
 use crate::report::units::Count;
 use crate::runner::session::CONFIDENCE_LEVEL;
@@ -71,6 +72,7 @@ pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
     }
+    let setup = arguments.setup()?;
     let begun = Instant::now();
     let limit = arguments
         .minutes
@@ -78,11 +80,11 @@ pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
     loop {
         let trials = read(&arguments.journal)?;
         let is_over = limit.is_some_and(|limit| begun.elapsed() >= limit);
-        let Some(series) = arguments.next(&trials).filter(|_| !is_over) else {
-            say(table(&tally(&trials, CONFIDENCE_LEVEL)).trim_end());
+        let Some(series) = arguments.next(&trials, &setup).filter(|_| !is_over) else {
+            say(table(&tally(&trials, &setup, CONFIDENCE_LEVEL)).trim_end());
             return Ok(0);
         };
-        let trial = arguments.trial(series)?;
+        let trial = arguments.trial(series, &setup)?;
         let done = trials.len() + 1;
         eprintln!(
             "{}: {} said {:?} of {} in {:.1} s",
@@ -104,19 +106,38 @@ impl SelftestArgs {
         }
     }
 
+    /// What is judged and how, in words that differ where it does.
+    fn setup(&self) -> Result<String> {
+        let what = match self.judge {
+            JudgeArg::Gate => {
+                let recipe = Recipe {
+                    repository: ".".into(),
+                    profile: String::new(),
+                    slowdown: true,
+                };
+                recipe.commit(&self.revision)?.commit
+            }
+            JudgeArg::Criterion => self.bench.clone().context("--bench is missing")?,
+        };
+        let arguments = self.arguments.iter().map(String::as_str);
+        let words: Vec<&str> = std::iter::once(what.as_str()).chain(arguments).collect();
+        Ok(words.join(" "))
+    }
+
     /// The series of which the smallest share is done; none where all are.
-    fn next(&self, trials: &[Trial]) -> Option<&Series> {
+    fn next(&self, trials: &[Trial], setup: &str) -> Option<&Series> {
         let done = |series: &Series| {
             let own = trials
                 .iter()
-                .filter(|one| one.judge == self.judge() && one.slowdown == series.slowdown);
+                .filter(|one| one.judge == self.judge() && one.setup == setup)
+                .filter(|one| one.slowdown == series.slowdown);
             own.count() as f64 / series.trials as f64
         };
         let open = self.series.iter().filter(|series| done(series) < 1.0);
         open.min_by(|a, b| done(a).total_cmp(&done(b)))
     }
 
-    fn trial(&self, series: &Series) -> Result<Trial> {
+    fn trial(&self, series: &Series, setup: &str) -> Result<Trial> {
         let begun = Instant::now();
         let said = match self.judge {
             JudgeArg::Gate => self.gate(&series.slowdown)?,
@@ -124,6 +145,7 @@ impl SelftestArgs {
         };
         Ok(Trial {
             judge: self.judge(),
+            setup: setup.to_owned(),
             slowdown: series.slowdown.clone(),
             said,
             seconds: begun.elapsed().as_secs_f64(),
@@ -134,7 +156,7 @@ impl SelftestArgs {
         let out = tempfile::tempdir().context("cannot make a temporary folder")?;
         let program = std::env::current_exe().context("this program's own path is not known")?;
         let mut gate = Command::new(program);
-        // Counters say nothing of the same program, and a slowdown adds to none of them.
+        // They would take longer than the rest, and a slowdown adds to none of them.
         gate.args(["gate", "--json", "--no-explanation", "--no-counters"])
             .args(["--base", &self.revision, "--head", &self.revision])
             .args(["--slow-head", slowdown, "--out"])

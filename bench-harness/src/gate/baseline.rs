@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::counts::Count;
 use super::results::GatedRevision;
-use crate::environment::fingerprint::Fingerprint;
+use crate::environment::fingerprint::{Build, Fingerprint};
 use crate::experiment::{LoadPlan, ScenarioPlan};
 use crate::measurement::{Outcome, Sample, Samples};
 use crate::run_record::{RunRecord, Scenario};
+use crate::runner::profiling::WrongData;
 use crate::{schema_version, whole_file};
 
 const SCHEMA_VERSION: u32 = 1;
@@ -24,6 +25,8 @@ pub struct Baseline {
     pub revision: GatedRevision,
     /// Where, and what had to land.
     pub record: RunRecord,
+    /// The program that measured, which served the API.
+    pub harness: Build,
     /// Every sample, without the engine's own reports.
     pub samples: Vec<Sample>,
     /// The counts.
@@ -48,6 +51,7 @@ impl Baseline {
             schema_version: SCHEMA_VERSION,
             revision,
             record,
+            harness: Build::this(),
             samples: samples.samples,
             counts,
         }
@@ -78,6 +82,50 @@ impl Baseline {
         let mut text = serde_json::to_string(self).context("cannot serialise the baseline")?;
         text.push('\n');
         whole_file::write(path, &text)
+    }
+
+    /// Refuses what later gates could not be held against.
+    ///
+    /// # Errors
+    /// [`WrongData`], when a load left such; when one failed, or a scenario has no figures.
+    pub fn ensure_whole(&self) -> Result<()> {
+        for sample in &self.samples {
+            match &sample.outcome {
+                Outcome::WrongData { reason } => bail!(WrongData(reason.clone())),
+                Outcome::Failed { reason } => {
+                    bail!(
+                        "nothing is stored, because a load of {} failed: {reason}",
+                        sample.scenario
+                    )
+                }
+                Outcome::Measured(_) | Outcome::Void { .. } => {}
+            }
+        }
+        for scenario in &self.record.scenarios {
+            let name = &scenario.plan.name;
+            let is_figure = |one: &Sample| {
+                one.scenario == *name && !one.warm_up && matches!(one.outcome, Outcome::Measured(_))
+            };
+            ensure!(
+                self.samples.iter().any(is_figure),
+                "nothing is stored, because {name} has no figures: all of its loads are void"
+            );
+        }
+        Ok(())
+    }
+
+    /// Where the program that measured is not this one, as `field: stored, here`: it serves the API.
+    #[must_use]
+    pub fn harness_differs(&self) -> Vec<String> {
+        let (stored, here) = (&self.harness, Build::this());
+        let fields = [
+            ("harness profile", &stored.profile, &here.profile),
+            ("harness rustc", &stored.rustc, &here.rustc),
+        ];
+        let differing = fields.iter().filter(|(_, stored, here)| stored != here);
+        differing
+            .map(|(field, stored, here)| format!("{field}: {stored}, {here}"))
+            .collect()
     }
 
     /// Where it was measured.
@@ -179,6 +227,29 @@ mod tests {
             error.contains("version 9") && error.contains("--save-baseline"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_not_whole_is_not_stored() {
+        let whole = |keep: &dyn Fn(&Outcome) -> bool| {
+            let mut baseline = baseline();
+            baseline.samples.retain(|one| keep(&one.outcome));
+            baseline.ensure_whole()
+        };
+        // The example has a bit of everything.
+        assert!(whole(&|_| true).is_err());
+        let wrong = whole(&|outcome| !matches!(outcome, Outcome::Failed { .. })).unwrap_err();
+        assert!(wrong.is::<WrongData>(), "{wrong}");
+        let void = whole(&Outcome::is_void).unwrap_err().to_string();
+        assert!(void.contains("has no figures"), "{void}");
+    }
+
+    #[test]
+    fn another_harness_is_told() {
+        let mut stored = baseline();
+        assert!(stored.harness_differs().is_empty());
+        stored.harness.profile = "another".to_owned();
+        assert!(stored.harness_differs()[0].starts_with("harness profile: another, "));
     }
 
     #[test]

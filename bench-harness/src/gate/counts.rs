@@ -7,9 +7,10 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::metric::GateMetric;
-use crate::counters::{Counting, availability, is_hard};
-use crate::environment::postgres::{PostgresOptions, PostgresServer};
-use crate::experiment::{LoadPlan, ScenarioPlan, configured};
+use super::scenario::HEAD;
+use crate::counters::{Counting, availability};
+use crate::environment::postgres::{PostgresOptions, PostgresServer, connect, quoted};
+use crate::experiment::{LoadPlan, ScenarioPlan};
 use crate::whole_file;
 
 /// Name of their file in the folder of a gate.
@@ -27,8 +28,6 @@ pub struct Count {
     pub metric: GateMetric,
     /// Its value, in the metric's unit.
     pub value: f64,
-    /// Whether it is the same in every run of one program.
-    pub is_hard: bool,
 }
 
 /// Rows of the smaller of two loads whose difference is counted. At as many, allocations vary by less
@@ -44,11 +43,11 @@ const METRICS: [GateMetric; 4] = [
 ];
 
 /// Takes the counts of every arm of `plans` by the program of its name, on a server of their own.
-/// `api` serves the API. An arm whose program cannot be counted, because it is older than the counters,
-/// is left out with a warning.
+/// `api` serves the API. A base that cannot be counted, because it is older than the counters, is left
+/// out with a warning.
 ///
 /// # Errors
-/// When there is no server.
+/// When there is no server, or the head cannot be counted.
 pub async fn take(
     postgres: &PostgresOptions,
     api: &Path,
@@ -59,7 +58,21 @@ pub async fn take(
         eprintln!("warning: instructions are not counted: {error:#}");
     }
     let server = PostgresServer::start(postgres).await?;
-    let database_url = server.create_database("apitap_bench_counts").await?;
+    let name = format!("apitap_bench_{:08x}", rand::random::<u32>());
+    let database_url = server.create_database(&name).await?;
+    let counts = take_in(&database_url, api, plans, programs).await;
+    // Of a server by URL nothing goes by itself.
+    let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name));
+    connect(server.url()).await?.batch_execute(&drop).await?;
+    counts
+}
+
+async fn take_in(
+    database_url: &str,
+    api: &Path,
+    plans: &[ScenarioPlan],
+    programs: &BTreeMap<String, PathBuf>,
+) -> Result<Vec<Count>> {
     let mut counts = Vec::new();
     for plan in plans {
         eprintln!("counting {}", plan.name);
@@ -78,9 +91,11 @@ pub async fn take(
                 settings: knobs.clone(),
                 runs: 1,
             };
-            let config = configured(preset, knobs)?;
-            let counted = match counting.take(&database_url).await {
+            let counted = match counting.take(database_url).await {
                 Ok(counted) => counted,
+                Err(error) if arm.name == HEAD => {
+                    return Err(error.context(format!("{} cannot be counted", plan.name)));
+                }
                 Err(error) => {
                     eprintln!(
                         "warning: {}, {}: not counted: {error:#}",
@@ -96,7 +111,6 @@ pub async fn take(
                     arm: arm.name.clone(),
                     metric: one.metric,
                     value: *one.values.first()?,
-                    is_hard: is_hard(one.metric, &config),
                 })
             }));
         }

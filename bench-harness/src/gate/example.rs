@@ -262,6 +262,7 @@ fn of(outcome: GateOutcome, scenarios: Vec<GatedScenario>) -> GateResults {
     GateResults {
         schema_version: SCHEMA_VERSION,
         started_at: time.into(),
+        is_corrected: true,
         failure: None,
         expired_waivers: Vec::new(),
         command: ["apitap-bench", "gate", "--base", "main"]

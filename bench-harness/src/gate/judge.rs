@@ -1,7 +1,5 @@
 //! From samples and counts to verdicts. Pure.
 
-use std::collections::BTreeSet;
-
 use chrono::NaiveDate;
 
 use super::counts::Count;
@@ -9,7 +7,8 @@ use super::metric::{GateMetric, Tier};
 use super::policy::{Limits, Waiver, share, threshold};
 use super::results::{Change, Check, GateOutcome, GatedScenario, ScenarioOutcome};
 use super::scenario::{BASE, HEAD};
-use crate::experiment::ScenarioPlan;
+use crate::counters::tolerance;
+use crate::experiment::{LoadPlan, ScenarioPlan, configured};
 use crate::measurement::{Measurements, Metric, Outcome, Sample, Samples};
 use crate::results::{Blocks, blocks, log_ratios};
 use crate::run_record::{RunRecord, Scenario};
@@ -244,19 +243,24 @@ impl<'a> Sides<'a> {
     }
 
     fn counted(&self, plan: &ScenarioPlan, limits: &Limits) -> Vec<Check> {
-        let (base, head) = (self.of_base(plan), self.of_head(plan));
+        let (of_base, of_head) = (self.of_base(plan), self.of_head(plan));
+        let base_arm = if self.stored.is_some() { HEAD } else { BASE };
+        let config = match &plan.baseline().load {
+            LoadPlan::Engine { preset, knobs, .. } => configured(preset, knobs).ok(),
+            LoadPlan::PsqlCopy => None,
+        };
         GateMetric::ALL
             .into_iter()
             .filter(|metric| metric.tier() == Tier::Counter)
             .filter_map(|metric| {
-                let (base, head) = match of_sample(metric, &base).zip(of_sample(metric, &head)) {
-                    Some(both) => both,
-                    None => (
-                        count(self.base(), self.stored.is_some(), plan, metric)?,
-                        count(self.head, true, plan, metric)?,
-                    ),
-                };
-                Some(counter(metric, base, head, limits.share(metric)))
+                let base = most(metric, &of_base);
+                let base = base.or_else(|| count(self.base(), base_arm, plan, metric));
+                let head = most(metric, &of_head);
+                let head = head.or_else(|| count(self.head, HEAD, plan, metric));
+                let tolerance = config.as_ref().and_then(|config| tolerance(metric, config));
+                let limit = limits.share(metric);
+                (base.is_some() || head.is_some())
+                    .then(|| counter(metric, base, head, limit, tolerance))
             })
             .collect()
     }
@@ -292,7 +296,7 @@ impl<'a> Sides<'a> {
                 continue;
             }
             let mut waivers = policy.waivers.iter();
-            match waivers.find(|one| one.covers(&plan.name, check.metric, policy.today)) {
+            match waivers.find(|one| one.covers(&plan.name, check, policy.today)) {
                 Some(waiver) => waived = Some(waiver),
                 None => return ScenarioOutcome::Regressed,
             }
@@ -349,19 +353,15 @@ impl<'a> Sides<'a> {
         })
     }
 
-    /// Why a side has no figures, or not all of them.
+    /// Why a side has no figures.
     fn missing(&self, scenario: &Scenario) -> Option<String> {
         let plan = &scenario.plan;
-        if let Some(reason) = self.failure(plan, BASE) {
-            return Some(format!("a load of the base failed: {reason}"));
-        }
         let sides = [(BASE, self.of_base(plan)), (HEAD, self.of_head(plan))];
         let (side, _) = sides.iter().find(|(_, blocks)| blocks.is_empty())?;
-        let failed = |one: &&Sample| one.scenario == plan.name && one.arm == *side;
-        let mut samples = self.head.samples.samples.iter().filter(failed);
+        let mut samples = self.taken(plan).filter(|one| one.arm == *side);
         let reason = samples.find_map(|one| match &one.outcome {
-            Outcome::Void { reason } => Some(reason.clone()),
-            _ => None,
+            Outcome::Failed { reason } | Outcome::Void { reason } => Some(reason.clone()),
+            Outcome::Measured(_) | Outcome::WrongData { .. } => None,
         });
         let reason = reason.or_else(|| scenario.unprepared.clone());
         Some(match reason {
@@ -433,11 +433,8 @@ fn values(metric: GateMetric, blocks: &Blocks<'_>, rows: u64) -> Vec<f64> {
     blocks.values().filter_map(|one| value(one)).collect()
 }
 
-/// A count, and whether it is the same in every run.
-type Counted = (f64, bool);
-
-/// A counter that samples carry: its median. It is the same in every run if it is in all of these.
-fn of_sample(metric: GateMetric, blocks: &Blocks<'_>) -> Option<Counted> {
+/// A counter that samples carry: its largest value, so that one that grows in some loads has grown.
+fn most(metric: GateMetric, blocks: &Blocks<'_>) -> Option<f64> {
     let value = |one: &Measurements| match metric {
         GateMetric::Statements => Some(one.statements),
         GateMetric::RoundTrips => one.round_trips,
@@ -445,68 +442,69 @@ fn of_sample(metric: GateMetric, blocks: &Blocks<'_>) -> Option<Counted> {
         GateMetric::BytesFromApi => Some(one.bytes_from_api),
         _ => None,
     };
-    let values: Vec<u64> = blocks
-        .values()
-        .map(|one| value(one))
-        .collect::<Option<_>>()?;
-    let distinct: BTreeSet<u64> = values.iter().copied().collect();
-    let values: Vec<f64> = values.into_iter().map(|value| value as f64).collect();
-    Some((sample::median(&values)?, distinct.len() == 1))
+    let values: Option<Vec<u64>> = blocks.values().map(|one| value(one)).collect();
+    values?.into_iter().max().map(|most| most as f64)
 }
 
 /// A counter of a run of its own.
 fn count(
     evidence: Evidence<'_>,
-    is_head: bool,
+    arm: &str,
     plan: &ScenarioPlan,
     metric: GateMetric,
-) -> Option<Counted> {
-    let arm = if is_head { HEAD } else { BASE };
+) -> Option<f64> {
     let mut counts = evidence.counts.iter();
     let found =
         counts.find(|one| one.scenario == plan.name && one.arm == arm && one.metric == metric)?;
-    Some((found.value, found.is_hard))
+    Some(found.value)
 }
 
-/// Judges two counts by the one function that judges all, as a comparison without doubt.
+/// Judges two counts by the one function that judges all, as a comparison without doubt. One that has no
+/// `tolerance`, because it varies, or that one side lacks, is only shown.
 fn counter(
     metric: GateMetric,
-    (base, is_base_hard): Counted,
-    (head, is_head_hard): Counted,
+    base: Option<f64>,
+    head: Option<f64>,
     limit: f64,
+    tolerance: Option<f64>,
 ) -> Check {
-    let ratio = match (base, head) {
+    let limit = limit.max(tolerance.unwrap_or_default());
+    let ratio = base.zip(head).map(|both| match both {
         (0.0, 0.0) => 1.0,
-        _ => head / base,
-    };
-    let comparison = Comparison {
-        ratio,
-        interval: Interval {
-            low: ratio,
-            high: ratio,
-        },
-        confidence: 1.0,
-        asked_confidence: 1.0,
-        p_value: 0.0,
-        blocks: 1,
-    };
+        (base, head) => head / base,
+    });
+    let judged = ratio.map(|ratio| {
+        let comparison = Comparison {
+            ratio,
+            interval: Interval {
+                low: ratio,
+                high: ratio,
+            },
+            confidence: 1.0,
+            asked_confidence: 1.0,
+            p_value: 0.0,
+            blocks: 1,
+        };
+        verdict(&comparison, true, threshold(metric, limit))
+    });
+    // Of nothing, more is no share.
+    let change = ratio.filter(|ratio| ratio.is_finite()).map(|ratio| Change {
+        estimate: ratio - 1.0,
+        low: ratio - 1.0,
+        high: ratio - 1.0,
+        p_value: None,
+        blocks: None,
+    });
     Check {
         metric,
-        base: Some(base),
-        head: Some(head),
+        base,
+        head,
         base_samples: Vec::new(),
         head_samples: Vec::new(),
-        // Of nothing, more is no share.
-        change: ratio.is_finite().then_some(Change {
-            estimate: ratio - 1.0,
-            low: ratio - 1.0,
-            high: ratio - 1.0,
-            p_value: None,
-            blocks: None,
-        }),
+        change,
         limit,
-        is_hard: is_base_hard && is_head_hard,
-        verdict: verdict(&comparison, true, threshold(metric, limit)),
+        is_hard: tolerance.is_some() && judged.is_some(),
+        verdict: judged.unwrap_or(Verdict::Inconclusive),
         is_unconfirmed: false,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use chrono::Utc;
 
 use super::baseline::Baseline;
@@ -17,10 +17,12 @@ use crate::experiment::{Revision, ScenarioPlan};
 use crate::measurement::Samples;
 use crate::profile::record::SamplerKind;
 use crate::report::units::Count;
+use crate::run_record::RunRecord;
 use crate::runner::interrupt::Interrupt;
 use crate::runner::output::RunFolder;
 use crate::runner::profiling::Profiling;
 use crate::runner::session::{self, EndedBy, Incomparable, NothingTaken, RunOptions};
+use crate::stats::holm::reachable;
 
 /// Rounds of the profiles that explain: the fewest whose intervals reach 95%.
 const ROUNDS: usize = 6;
@@ -90,7 +92,8 @@ impl Gate {
     pub async fn run(mut self) -> Result<Gated> {
         let plans = self.plans();
         if let Some(baseline) = &self.baseline {
-            let differing = baseline.plans_differ(&plans);
+            let mut differing = baseline.harness_differs();
+            differing.extend(baseline.plans_differ(&plans));
             Incomparable::unless_none(differing)?;
             self.options.only_at = Some(baseline.fingerprint()?);
         }
@@ -103,15 +106,22 @@ impl Gate {
             Incomparable::unless_none(baseline.data_differs(&folder.record()?))?;
         }
         let again = to_confirm(&found.scenarios);
+        let mut is_confirmed = true;
         if ended_by.is_none() && self.confirms && !again.is_empty() {
             ended_by = self.confirm(&folder, &again).await?;
+            is_confirmed = ended_by.is_none();
             found = self.judge(&folder)?;
         }
         if ended_by.is_none() && self.explains && found.outcome == GateOutcome::Regressed {
             ended_by = self.explain(&folder, &mut found).await?;
         }
         if let Some(ended_by) = &ended_by {
-            found.outcome = found.outcome.min(GateOutcome::Failed);
+            // What is missing then is not missing on one side, and what is worse may not be confirmed.
+            found.outcome = match found.outcome {
+                GateOutcome::WrongData => GateOutcome::WrongData,
+                GateOutcome::Regressed if is_confirmed => GateOutcome::Regressed,
+                _ => GateOutcome::Failed,
+            };
             found.failure = Some(match ended_by {
                 EndedBy::Error(error) => format!("{error:#}"),
                 EndedBy::Interrupt => "it was interrupted".to_owned(),
@@ -138,16 +148,14 @@ impl Gate {
             Some(EndedBy::Interrupt) => return Err(NothingTaken.into()),
             None => {}
         }
-        let samples = folder.samples()?;
-        if let Some(reason) = samples.first_failure() {
-            bail!("nothing is stored, because a load failed: {reason}");
-        }
-        Ok(Baseline::new(
+        let baseline = Baseline::new(
             self.head.revision.clone(),
             folder.record()?,
-            samples,
+            folder.samples()?,
             counts::read(folder.path())?,
-        ))
+        );
+        baseline.ensure_whole()?;
+        Ok(baseline)
     }
 
     fn plans(&self) -> Vec<ScenarioPlan> {
@@ -227,13 +235,19 @@ impl Gate {
             eprintln!("stored results have no program to profile: name a revision with --base");
             return Ok(None);
         }
-        let worse: Vec<String> = found
+        let mut worse: Vec<String> = found
             .scenarios
             .iter()
             .filter(|one| one.outcome == ScenarioOutcome::Regressed)
             .map(|one| one.name.clone())
-            .take(EXPLAINED)
             .collect();
+        if worse.len() > EXPLAINED {
+            eprintln!(
+                "the first {EXPLAINED} of {} scenarios are explained",
+                worse.len()
+            );
+        }
+        worse.truncate(EXPLAINED);
         let mut options = self.options.clone();
         options.scenarios.retain(|plan| worse.contains(&plan.name));
         for arm in options.scenarios.iter_mut().flat_map(|plan| &mut plan.arms) {
@@ -307,19 +321,31 @@ impl Gate {
         Ok(GateResults {
             schema_version: SCHEMA_VERSION,
             started_at: record.started_at,
-            command: record.command,
+            command: record.command.clone(),
             seed: record.seed,
             confidence_level: record.confidence_level,
             base: base.clone(),
             head: self.head.revision.clone(),
+            is_corrected: is_corrected(&record),
             is_stored: self.baseline.is_some(),
             outcome,
             failure: None,
             expired_waivers,
             scenarios,
-            fingerprint: record.fingerprint,
+            fingerprint: record.fingerprint.clone(),
         })
     }
+}
+
+/// Two samples of as many tell no less than blocks, so this holds for stored results too.
+fn is_corrected(record: &RunRecord) -> bool {
+    let first = record
+        .scenarios
+        .iter()
+        .filter(|one| one.plan.confirms.is_none());
+    let blocks: Vec<usize> = first.map(|one| one.plan.blocks).collect();
+    let fewest = blocks.iter().copied().min().unwrap_or_default();
+    reachable(fewest, blocks.len(), 1.0 - record.confidence_level)
 }
 
 /// What ended a later part, whose results before stand.

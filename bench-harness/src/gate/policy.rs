@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::metric::{GateMetric, Tier};
+use super::results::Check;
 use crate::stats::Threshold;
 
 /// A limit of nothing, as a threshold: less than one part in a million millions is rounding.
@@ -156,13 +157,16 @@ pub struct Waivers {
 }
 
 /// A regression that is accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Waiver {
     /// The scenario that may be worse.
     pub scenario: String,
     /// The quantity that may; any if absent.
     pub metric: Option<GateMetric>,
+    /// By how much it may be worse at most, as `8%`; by anything if absent.
+    #[serde(default, deserialize_with = "per_cent")]
+    pub up_to: Option<f64>,
     /// The commit that makes it worse. The waiver counts while that lies between base and head.
     pub commit: String,
     /// Why it is accepted.
@@ -176,6 +180,20 @@ fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveDate, D::Error
     let text = String::deserialize(deserializer)?;
     text.parse()
         .map_err(|_| D::Error::custom(format!("{text:?} is no day such as \"2026-12-31\"")))
+}
+
+fn per_cent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let number = text
+        .strip_suffix('%')
+        .and_then(|number| number.parse().ok());
+    let share = number.filter(|share: &f64| share.is_finite() && *share > 0.0);
+    match share {
+        Some(share) => Ok(Some(share / 100.0)),
+        None => Err(D::Error::custom(format!(
+            "{text:?} is no share such as \"8%\""
+        ))),
+    }
 }
 
 impl Waivers {
@@ -223,12 +241,22 @@ impl Waiver {
         self.expires < today
     }
 
-    /// Whether it lets `metric` of `scenario` pass. Whether its commit is of the change, the caller
-    /// has seen to.
+    /// Whether it lets a `check` of `scenario` pass. Whether its commit is of the change, the caller has
+    /// seen to.
     #[must_use]
-    pub fn covers(&self, scenario: &str, metric: GateMetric, today: NaiveDate) -> bool {
+    pub fn covers(&self, scenario: &str, check: &Check, today: NaiveDate) -> bool {
+        let is_within = |up_to: f64| {
+            let worse = check
+                .change
+                .map(|change| match check.metric.more_is_better() {
+                    true => -change.estimate,
+                    false => change.estimate,
+                });
+            worse.is_some_and(|worse| worse <= up_to)
+        };
         self.scenario == scenario
-            && self.metric.is_none_or(|only| only == metric)
+            && self.metric.is_none_or(|only| only == check.metric)
+            && self.up_to.is_none_or(is_within)
             && !self.has_expired(today)
     }
 }
@@ -236,6 +264,8 @@ impl Waiver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::example;
+    use crate::stats::Verdict;
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
@@ -285,6 +315,14 @@ mod tests {
         assert!(!limits.is_stated(GateMetric::Statements));
     }
 
+    fn fewer_rows() -> Check {
+        example::timed(GateMetric::RowsPerSecond, 100.0, 90.0, Verdict::Regressed)
+    }
+
+    fn more_statements() -> Check {
+        example::counted(GateMetric::Statements, 3.0, 4.0, Verdict::Regressed)
+    }
+
     const WAIVERS: &str = r#"
         [[waiver]]
         scenario = "tuned"
@@ -299,10 +337,19 @@ mod tests {
         let waivers = Waivers::parse(WAIVERS).unwrap();
         let waiver = &waivers.all[0];
         let (last, after) = (day("2026-06-30"), day("2026-07-01"));
-        assert!(waiver.covers("tuned", GateMetric::RowsPerSecond, last));
-        assert!(!waiver.covers("tuned", GateMetric::RowsPerSecond, after));
-        assert!(!waiver.covers("tuned", GateMetric::Statements, last));
-        assert!(!waiver.covers("before", GateMetric::RowsPerSecond, last));
+        let (rows, statements) = (fewer_rows(), more_statements());
+        assert!(waiver.covers("tuned", &rows, last));
+        assert!(!waiver.covers("tuned", &rows, after));
+        assert!(!waiver.covers("tuned", &statements, last));
+        assert!(!waiver.covers("before", &rows, last));
+        // A tenth fewer is more than it lets pass, or less.
+        for (up_to, covered) in [(0.08, false), (0.12, true)] {
+            let waiver = Waiver {
+                up_to: Some(up_to),
+                ..waiver.clone()
+            };
+            assert_eq!(waiver.covers("tuned", &rows, last), covered);
+        }
         assert_eq!(waivers.expired(last).count(), 0);
         assert_eq!(waivers.expired(after).count(), 1);
     }
@@ -311,7 +358,10 @@ mod tests {
     fn a_waiver_without_a_metric_covers_all_and_one_without_a_reason_is_refused() {
         let any = WAIVERS.replace("metric = \"rows_per_second\"", "");
         let any = Waivers::parse(&any).unwrap();
-        assert!(any.all[0].covers("tuned", GateMetric::Statements, day("2026-01-01")));
+        assert!(any.all[0].covers("tuned", &more_statements(), day("2026-01-01")));
+        let bounded = WAIVERS.replace("commit =", "up_to = \"8%\"\ncommit =");
+        assert_eq!(Waivers::parse(&bounded).unwrap().all[0].up_to, Some(0.08));
+        Waivers::parse(&bounded.replace("8%", "8")).unwrap_err();
         let silent = WAIVERS.replace("checks every cell now", " ");
         let error = Waivers::parse(&silent).unwrap_err().to_string();
         assert_eq!(error, "the waiver of \"tuned\" says no reason");

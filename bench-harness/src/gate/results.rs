@@ -28,6 +28,9 @@ pub struct GateResults {
     pub base: GatedRevision,
     /// What is judged.
     pub head: GatedRevision,
+    /// Whether there are blocks enough to judge each quantity as a family over the scenarios, by Holm's
+    /// procedure. If not, each comparison is judged alone.
+    pub is_corrected: bool,
     /// Whether the base's figures were measured before, and not block by block beside the head's.
     pub is_stored: bool,
     /// What it all comes to.

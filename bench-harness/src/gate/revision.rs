@@ -97,10 +97,19 @@ impl Recipe {
     }
 
     /// Whether `commit` is part of the history of `of`.
-    #[must_use]
-    pub fn is_ancestor(&self, commit: &str, of: &str) -> bool {
-        self.git(["merge-base", "--is-ancestor", commit, of])
-            .is_ok()
+    ///
+    /// # Errors
+    /// When git does not know one of them, as in a shallow clone.
+    pub fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool> {
+        let mut git = Command::new("git");
+        git.current_dir(&self.repository)
+            .args(["merge-base", "--is-ancestor", commit, of])
+            .stderr(Stdio::null());
+        match git.status().context("cannot start git")?.code() {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            _ => bail!("git does not know {commit} or {of}: fetch the whole history"),
+        }
     }
 
     /// The programs of `revision`, built unless they are kept from before.
@@ -138,10 +147,21 @@ impl Recipe {
     /// What must be the same for a program to be the same: its commit in full, for people to see, and
     /// a digest of the rest.
     fn key(&self, revision: &GatedRevision) -> Result<String> {
-        let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+        let is_of_build = |name: &str| {
+            name == "RUSTFLAGS"
+                || name == "CARGO_ENCODED_RUSTFLAGS"
+                || name.starts_with("CARGO_PROFILE_")
+        };
+        let mut flags: Vec<(String, String)> = std::env::vars()
+            .filter(|(name, _)| is_of_build(name))
+            .collect();
+        flags.sort();
         let of_commit = format!("{}:rust-toolchain.toml", revision.commit);
         let toolchain = self.git(["show", &of_commit]).unwrap_or_default();
-        let rest = format!("{}\n{}\n{flags}\n{toolchain}", self.profile, self.slowdown);
+        let rest = format!(
+            "{}\n{}\n{flags:?}\n{toolchain}",
+            self.profile, self.slowdown
+        );
         let digest = Sha256::digest(rest.as_bytes());
         let digest: String = digest[..4]
             .iter()
@@ -192,14 +212,19 @@ impl Recipe {
                 .current_dir(&worktree.path)
                 .arg("--version"),
         )?;
-        fs::create_dir_all(kept).with_context(|| format!("cannot make {}", kept.display()))?;
-        fs::write(kept.join("rustc"), rustc)?;
+        // Under another name until it is whole: what was cut short must not be taken for it.
+        let unfinished = kept.with_added_extension("unfinished");
+        let _ = fs::remove_dir_all(&unfinished);
+        fs::create_dir_all(&unfinished)
+            .with_context(|| format!("cannot make {}", unfinished.display()))?;
+        fs::write(unfinished.join("rustc"), rustc)?;
         for program in PROGRAMS {
             let built = out.join(folder).join(program);
-            fs::copy(&built, kept.join(program))
+            fs::copy(&built, unfinished.join(program))
                 .with_context(|| format!("cannot keep {}", built.display()))?;
         }
-        Ok(())
+        let _ = fs::remove_dir_all(kept);
+        fs::rename(&unfinished, kept).with_context(|| format!("cannot make {}", kept.display()))
     }
 
     fn git<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
@@ -334,8 +359,9 @@ mod tests {
         );
         assert_eq!(head.commit.len(), 40);
         assert_ne!(head.commit, before.commit);
-        assert!(recipe.is_ancestor(&before.commit, &head.commit));
-        assert!(!recipe.is_ancestor(&head.commit, &before.commit));
+        assert!(recipe.is_ancestor(&before.commit, &head.commit).unwrap());
+        assert!(!recipe.is_ancestor(&head.commit, &before.commit).unwrap());
+        recipe.is_ancestor("0123456", &head.commit).unwrap_err();
         let error = recipe.commit("nothing").unwrap_err().to_string();
         assert_eq!(error, "\"nothing\" is no revision of this repository");
         drop(folder);

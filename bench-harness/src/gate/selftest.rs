@@ -70,6 +70,8 @@ pub enum Said {
 pub struct Trial {
     /// Who judged.
     pub judge: Judge,
+    /// What was judged and how: trials of another revision or with other arguments are other trials.
+    pub setup: String,
     /// What slowed the head down.
     pub slowdown: String,
     /// What it came to.
@@ -125,11 +127,12 @@ pub struct Tally {
     pub median_seconds: f64,
 }
 
-/// The series of `trials`, in the order in which they first appear.
+/// The series of `trials` of one `setup`, in the order in which they first appear.
 #[must_use]
-pub fn tally(trials: &[Trial], confidence: f64) -> Vec<Tally> {
+pub fn tally(trials: &[Trial], setup: &str, confidence: f64) -> Vec<Tally> {
+    let trials: Vec<&Trial> = trials.iter().filter(|one| one.setup == setup).collect();
     let mut series: Vec<(Judge, &str)> = Vec::new();
-    for trial in trials {
+    for trial in &trials {
         let of_trial = (trial.judge, trial.slowdown.as_str());
         if !series.contains(&of_trial) {
             series.push(of_trial);
@@ -139,6 +142,7 @@ pub fn tally(trials: &[Trial], confidence: f64) -> Vec<Tally> {
         let own: Vec<&Trial> = trials
             .iter()
             .filter(|one| one.judge == judge && one.slowdown == slowdown)
+            .copied()
             .collect();
         let said = |said| own.iter().filter(|one| one.said == said).count();
         let failed = said(Said::Nothing);
@@ -208,6 +212,7 @@ mod tests {
     fn trial(slowdown: &str, said: Said) -> Trial {
         Trial {
             judge: Judge::Gate,
+            setup: "abc --blocks 12".to_owned(),
             slowdown: slowdown.to_owned(),
             said,
             seconds: 10.0,
@@ -239,7 +244,12 @@ mod tests {
         ] {
             append(&journal, &trial(slowdown, said)).unwrap();
         }
-        let tallies = tally(&read(&journal).unwrap(), 0.95);
+        let other = Trial {
+            setup: "abc --blocks 6".to_owned(),
+            ..trial("none", Said::Slower)
+        };
+        append(&journal, &other).unwrap();
+        let tallies = tally(&read(&journal).unwrap(), "abc --blocks 12", 0.95);
         let counts = |one: &Tally| (one.slower.events, one.slower.trials, one.faster, one.failed);
         assert_eq!(counts(&tallies[0]), (0, 2, 1, 0));
         assert_eq!(counts(&tallies[1]), (2, 2, 0, 1));

@@ -238,7 +238,8 @@ impl Loader {
                     bytes_from_api: report.source_bytes,
                     bytes_to_server: report.write_bytes,
                     statements: report.statements,
-                    round_trips: Some(report.round_trips),
+                    // Every load has some: an engine that tells of none does not count them.
+                    round_trips: Some(report.round_trips).filter(|count| *count > 0),
                     extra: extra.into(),
                     ..common
                 })

@@ -127,13 +127,13 @@ struct Profiler<'a> {
     missing: usize,
 }
 
-/// A profiled load landed other rows than it must.
+/// A load landed other rows than it must.
 #[derive(Debug)]
-pub struct WrongData(String);
+pub struct WrongData(pub(crate) String);
 
 impl std::fmt::Display for WrongData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a profiled load is wrong: {}", self.0)
+        write!(f, "a load is wrong: {}", self.0)
     }
 }
 

@@ -59,7 +59,12 @@ pub(super) fn remarks(results: &GateResults) -> Vec<String> {
             clean(waiver)
         )
     });
-    failure.chain(expired).collect()
+    let alone = (!results.is_corrected).then(|| {
+        "There are too few blocks to judge the scenarios as a family: each is judged alone, so that false alarms add \
+         up."
+        .to_owned()
+    });
+    failure.chain(expired).chain(alone).collect()
 }
 
 /// What is held against what, and how.
