@@ -7,7 +7,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`scenario`] | what is loaded: `fixtures/gate.toml` |
-//! | [`revision`] | programs of revisions, built apart and kept by commit |
+//! | [`revision`] | programs of revisions, built apart and kept by their sources |
 //! | [`metric`], [`policy`] | what is judged, by which limits, and what is waived |
 //! | [`counts`], [`baseline`] | counters that need a run of their own; results stored for later |
 //! | [`mod@judge`], [`explain`], [`results`] | from samples to verdicts; why it grew; what was found |

@@ -64,7 +64,7 @@ fn default_limit(metric: GateMetric) -> f64 {
         | GateMetric::AllocatedBytesPerRow
         | GateMetric::DecodeInstructionsPerRow
         | GateMetric::EncodeInstructionsPerRow => 0.01,
-        GateMetric::ClientCpuSecondsPerMillionRows => 0.03,
+        GateMetric::ClientCpuSecondsPerMillionRows => 0.02,
         GateMetric::ServerCpuSecondsPerMillionRows => 0.10,
         GateMetric::RowsPerSecond => 0.05,
     }

@@ -1,5 +1,5 @@
 //! Programs of revisions: each is built in a worktree of its own, apart from the checkout, and kept by
-//! its commit.
+//! its sources.
 //!
 //! All revisions are built at the same path, one after the other. Paths are part of what the compiler
 //! names functions after, by which it orders them, and another order alone may cost per cents.
@@ -18,6 +18,12 @@ use crate::environment::fingerprint::Build;
 
 /// Programs that a revision is built for.
 const PROGRAMS: [&str; 2] = ["apitap-bench", "apitap-bench-heap"];
+
+/// What no program is made of, at the top of the repository.
+const NO_SOURCES: [&str; 4] = [".ci", ".github", "reports", "scripts"];
+
+/// Bytes of the digest that programs are kept under.
+const KEY_BYTES: usize = 16;
 
 /// Revisions that are kept; a pair of programs takes some 300 MB.
 const KEPT: usize = 8;
@@ -144,8 +150,8 @@ impl Recipe {
         })
     }
 
-    /// What must be the same for a program to be the same: its commit in full, for people to see, and
-    /// a digest of the rest.
+    /// What must be the same for a program to be the same: its sources, and how they are built. A commit
+    /// that changes documentation alone has the programs of the one before.
     fn key(&self, revision: &GatedRevision) -> Result<String> {
         let is_of_build = |name: &str| {
             name == "RUSTFLAGS"
@@ -156,18 +162,21 @@ impl Recipe {
             .filter(|(name, _)| is_of_build(name))
             .collect();
         flags.sort();
-        let of_commit = format!("{}:rust-toolchain.toml", revision.commit);
-        let toolchain = self.git(["show", &of_commit]).unwrap_or_default();
-        let rest = format!(
-            "{}\n{}\n{flags:?}\n{toolchain}",
+        let tree = self.git(["ls-tree", &revision.commit])?;
+        let is_source = |line: &&str| {
+            let name = line.rsplit('\t').next().unwrap_or_default();
+            !name.ends_with(".md") && !NO_SOURCES.contains(&name)
+        };
+        let sources: Vec<&str> = tree.lines().filter(is_source).collect();
+        let all = format!(
+            "{}\n{}\n{flags:?}\n{sources:?}",
             self.profile, self.slowdown
         );
-        let digest = Sha256::digest(rest.as_bytes());
-        let digest: String = digest[..4]
+        let digest = Sha256::digest(all.as_bytes());
+        Ok(digest[..KEY_BYTES]
             .iter()
             .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Ok(format!("{}-{digest}", revision.commit))
+            .collect())
     }
 
     fn build_into(&self, kept: &Path, cache: &Path, revision: &GatedRevision) -> Result<()> {
@@ -389,18 +398,22 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_kept_by_commit_and_by_how_they_are_built() {
-        let (_folder, recipe) = repository();
+    fn programs_are_kept_by_their_sources_and_by_how_they_are_built() {
+        let (folder, recipe) = repository();
         let head = recipe.commit("HEAD").unwrap();
         let slow = Recipe {
             slowdown: true,
             ..recipe.clone()
         };
         let key = recipe.key(&head).unwrap();
-        assert!(key.starts_with(&head.commit));
-        assert_eq!(key, recipe.key(&head).unwrap());
         assert_ne!(key, slow.key(&head).unwrap());
         assert_ne!(key, recipe.key(&recipe.commit("HEAD~1").unwrap()).unwrap());
+        fs::write(folder.path().join("README.md"), "text").unwrap();
+        run(folder.path(), &["add", "README.md"]);
+        run(folder.path(), &["commit", "--quiet", "-m", "docs"]);
+        let documented = recipe.commit("HEAD").unwrap();
+        assert_ne!(documented, head);
+        assert_eq!(recipe.key(&documented).unwrap(), key);
     }
 
     #[test]
