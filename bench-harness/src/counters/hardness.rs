@@ -28,8 +28,9 @@ const EXACT: f64 = 0.0;
 /// up. It is empty, a few bytes in a megabyte.
 const AHEAD: f64 = 1e-4;
 
-/// Of allocations by row, at 5,000 rows or more: some ten come and go with the moments at which
-/// responses arrive.
+/// Of allocations by row, at 5,000 rows or more, with small pages: a tenth of that was seen. With larger
+/// ones some ten come and go with the moments at which responses arrive, which is 2.7% of all where a row
+/// takes a tenth of one, as `narrow` does through `prepared`.
 const ALLOCATIONS: f64 = 0.01;
 
 /// Of instructions by row: none varied, and what valgrind lets through from outside, such as the seeds
@@ -68,8 +69,7 @@ pub fn tolerance(metric: GateMetric, config: &Config) -> Option<f64> {
             1 => EXACT,
             _ => AHEAD,
         }),
-        GateMetric::AllocationsPerRow => is_in_order.then_some(ALLOCATIONS),
-        GateMetric::AllocatedBytesPerRow => {
+        GateMetric::AllocationsPerRow | GateMetric::AllocatedBytesPerRow => {
             let is_small = config.source.page_rows.get() <= SMALL_PAGE_ROWS;
             (is_in_order && is_small).then_some(ALLOCATIONS)
         }
@@ -108,7 +108,11 @@ mod tests {
     fn presets_have_hard_counters_and_times_are_none() {
         assert_eq!(hard("before", &[]), GateMetric::ALL[..8]);
         let mut tuned = GateMetric::ALL[..8].to_vec();
-        tuned.retain(|one| *one != GateMetric::AllocatedBytesPerRow);
+        let varying = [
+            GateMetric::AllocationsPerRow,
+            GateMetric::AllocatedBytesPerRow,
+        ];
+        tuned.retain(|one| !varying.contains(one));
         assert_eq!(hard("tuned", &[]), tuned);
     }
 
