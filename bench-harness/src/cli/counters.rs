@@ -8,7 +8,7 @@ use apitap_core::Config;
 use super::server::ServerArgs;
 use super::{INTERRUPTED, say};
 use crate::counters::{Counted, Counting, table};
-use crate::environment::postgres::{PostgresOptions, PostgresServer, connect, quoted};
+use crate::environment::postgres::{PostgresOptions, PostgresServer};
 use crate::runner::interrupt::Interrupt;
 
 /// What is counted, and how often.
@@ -82,8 +82,7 @@ async fn take(arguments: &CountersArgs) -> Result<Vec<Counted>> {
         };
         let taken = counting.take(&database_url).await;
         // Of a server by URL nothing goes by itself.
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name));
-        connect(server.url()).await?.batch_execute(&drop).await?;
+        server.drop_database(&name).await?;
         counted.extend(taken?);
     }
     Ok(counted)

@@ -20,7 +20,7 @@ use crate::gate::export::{render, write_all};
 use crate::gate::measure::{Gate, Gated, Rules};
 use crate::gate::policy::{Limit, Limits, Waivers};
 use crate::gate::revision::{BuiltRevision, Recipe};
-use crate::gate::scenario::{Scenarios, Size};
+use crate::gate::scenario::{Scenarios, Size, is_chosen};
 use crate::gate::{GateOutcome, GateResults, GatedRevision};
 use crate::runner::profiling::WrongData;
 use crate::runner::session::{EndedBy, Incomparable, NothingTaken, RunOptions};
@@ -312,16 +312,9 @@ impl GateArgs {
 
     fn stored(&self) -> Result<Option<Baseline>> {
         let baseline = self.baseline.as_deref().map(Baseline::read).transpose()?;
-        let wanted = |name: &String| {
-            let mut parts = self.scenario.iter();
-            match self.exact {
-                true => parts.any(|part| name == part),
-                false => parts.any(|part| name.contains(part.as_str())),
-            }
-        };
         Ok(baseline.map(|mut baseline| {
             let scenarios = &mut baseline.record.scenarios;
-            scenarios.retain(|one| self.scenario.is_empty() || wanted(&one.plan.name));
+            scenarios.retain(|one| is_chosen(&one.plan.name, &self.scenario, self.exact));
             baseline
         }))
     }

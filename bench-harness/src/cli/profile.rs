@@ -11,14 +11,11 @@ use super::wrong_usage;
 use crate::experiment::{IDENTICAL, ScenarioPlan};
 use crate::profile::record::SamplerKind;
 use crate::runner::output::RunFolder;
-use crate::runner::profiling::{Profiling, has_profile};
+use crate::runner::profiling::{Profiling, ROWS_TIMES, has_profile, timing};
 use crate::runner::session::{self, RunOptions};
 
 /// Rounds of a profile: the exact interval of ten differences reaches 99.8%.
 pub(super) const ROUNDS: NonZero<usize> = NonZero::new(10).unwrap();
-
-/// Loads are so many times those of a comparison: a sample is taken a hundred times a second.
-const ROWS_TIMES: u64 = 3;
 
 /// Rows of a heap profile. Every allocation is looked at, which takes a hundred times as long as to
 /// make it.
@@ -70,11 +67,6 @@ impl ProfilingArgs {
             heap_rows: self.heap.then_some(HEAP_ROWS),
         }
     }
-}
-
-/// The setting without which the server does not tell how long its reads and writes take.
-pub(super) fn timing() -> (String, String) {
-    ("track_io_timing".to_owned(), "on".to_owned())
 }
 
 /// Profiles baseline and first candidate of the experiments; returns the exit code.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::profile::{self, ProfilingArgs};
+use super::profile::ProfilingArgs;
 use super::server::ServerArgs;
 use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, colour, say, wrong_usage};
 use crate::calibration;
@@ -17,7 +17,7 @@ use crate::report::terminal;
 use crate::report::units::Count;
 use crate::runner::load::Tampering;
 use crate::runner::output::{Profiles, Report};
-use crate::runner::profiling::WrongData;
+use crate::runner::profiling::{WrongData, timing};
 use crate::runner::session::{self, EndedBy, Finished, Incomparable, NothingTaken, RunOptions};
 
 /// What to run.
@@ -215,7 +215,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
     };
     let mut postgres = arguments.server.options();
     if arguments.profile {
-        postgres.extra_settings.push(profile::timing());
+        postgres.extra_settings.push(timing());
     }
     let options = RunOptions {
         confirms: !arguments.no_confirmation && selection.scale() != Scale::Quick,

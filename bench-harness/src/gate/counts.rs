@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::metric::GateMetric;
 use super::scenario::HEAD;
 use crate::counters::{Counting, availability};
-use crate::environment::postgres::{PostgresOptions, PostgresServer, connect, quoted};
+use crate::environment::postgres::{PostgresOptions, PostgresServer};
 use crate::experiment::{LoadPlan, ScenarioPlan};
 use crate::whole_file;
 
@@ -62,8 +62,7 @@ pub async fn take(
     let database_url = server.create_database(&name).await?;
     let counts = take_in(&database_url, api, plans, programs).await;
     // Of a server by URL nothing goes by itself.
-    let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name));
-    connect(server.url()).await?.batch_execute(&drop).await?;
+    server.drop_database(&name).await?;
     counts
 }
 

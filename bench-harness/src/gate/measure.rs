@@ -20,21 +20,15 @@ use crate::report::units::Count;
 use crate::run_record::RunRecord;
 use crate::runner::interrupt::Interrupt;
 use crate::runner::output::RunFolder;
-use crate::runner::profiling::Profiling;
+use crate::runner::profiling::{Profiling, ROWS_TIMES, timing};
 use crate::runner::session::{self, EndedBy, Incomparable, NothingTaken, RunOptions};
 use crate::stats::holm::reachable;
 
 /// Rounds of the profiles that explain: the fewest whose intervals reach 95%.
 const ROUNDS: usize = 6;
 
-/// Loads are profiled with so many times the rows: a sample is taken a hundred times a second.
-const PROFILED_ROWS_TIMES: u64 = 3;
-
 /// Scenarios that are explained; each takes half a minute and more.
 const EXPLAINED: usize = 3;
-
-/// The server setting without which it does not tell how long its reads and writes take.
-const TIMING: (&str, &str) = ("track_io_timing", "on");
 
 /// What is held against what.
 pub struct Gate {
@@ -251,7 +245,7 @@ impl Gate {
         let mut options = self.options.clone();
         options.scenarios.retain(|plan| worse.contains(&plan.name));
         for arm in options.scenarios.iter_mut().flat_map(|plan| &mut plan.arms) {
-            arm.rows *= PROFILED_ROWS_TIMES;
+            arm.rows *= ROWS_TIMES;
         }
         options.into = Some(folder.path().to_owned());
         options.samples = false;
@@ -260,9 +254,7 @@ impl Gate {
             sampler: SamplerKind::Pprof,
             heap_rows: None,
         });
-        let (name, value) = TIMING;
-        let timing = (name.to_owned(), value.to_owned());
-        options.postgres.extra_settings.push(timing);
+        options.postgres.extra_settings.push(timing());
         let finished = match Box::pin(session::run(options)).await {
             Ok(finished) => finished,
             Err(error) => return Ok(unexplained(of_error(error))),

@@ -122,17 +122,20 @@ impl Scenarios {
     /// no part is given.
     #[must_use]
     pub fn chosen(&self, parts: &[String], exact: bool) -> Vec<&GateScenario> {
-        let is_wanted = |name: &String| {
-            parts.iter().any(|part| match exact {
-                true => name == part,
-                false => name.contains(part.as_str()),
-            })
-        };
-        self.all
-            .iter()
-            .filter(|one| parts.is_empty() || is_wanted(&one.name))
-            .collect()
+        let is_wanted = |one: &&GateScenario| is_chosen(&one.name, parts, exact);
+        self.all.iter().filter(is_wanted).collect()
     }
+}
+
+/// Whether a `name` holds one of the `parts`, or is one of them where it must be `exact`; any is if no
+/// part is given.
+#[must_use]
+pub fn is_chosen(name: &str, parts: &[String], exact: bool) -> bool {
+    parts.is_empty()
+        || parts.iter().any(|part| match exact {
+            true => name == part,
+            false => name.contains(part.as_str()),
+        })
 }
 
 impl GateScenario {

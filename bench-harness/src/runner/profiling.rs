@@ -33,6 +33,14 @@ const TIMEOUT_AT_LEAST: Duration = Duration::from_secs(30);
 /// The same as a multiple of the arm's plain load, which precedes the rounds.
 const TIMEOUT_TIMES: u32 = 20;
 
+/// Profiled loads are so many times those of a comparison: a sample is taken a hundred times a second.
+pub(crate) const ROWS_TIMES: u64 = 3;
+
+/// The setting without which the server does not tell how long its reads and writes take.
+pub(crate) fn timing() -> (String, String) {
+    ("track_io_timing".to_owned(), "on".to_owned())
+}
+
 /// How scenarios are profiled.
 #[derive(Debug, Clone, Copy)]
 pub struct Profiling {

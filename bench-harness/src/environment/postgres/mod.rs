@@ -147,6 +147,15 @@ impl PostgresServer {
         create_database(&self.url, name).await
     }
 
+    /// Drops a database that may be there, with whoever is connected to it.
+    ///
+    /// # Errors
+    /// When the server refuses, or cannot be reached.
+    pub async fn drop_database(&self, name: &str) -> Result<()> {
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
+        Ok(connect(&self.url).await?.batch_execute(&drop).await?)
+    }
+
     async fn start_any(options: &PostgresOptions) -> Result<Self> {
         if let Ok(url) = env::var(DATABASE_URL_VARIABLE)
             && !url.is_empty()
