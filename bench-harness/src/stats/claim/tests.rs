@@ -3,6 +3,7 @@
 use super::super::compare::{Interval, compare};
 use super::super::verdict::UNCALIBRATED;
 use super::*;
+use crate::report::schema::tests::Validator;
 
 /// A comparison whose gain has this interval.
 fn gain(low: f64, high: f64) -> Comparison {
@@ -162,15 +163,15 @@ fn what_is_no_claim_is_refused() {
 #[test]
 fn the_schema_takes_the_three_forms() {
     let schema = serde_json::to_value(schemars::schema_for!(Claim)).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
+    let validator = Validator::new(&schema);
     for (text, _) in FORMS {
         let claim: Claim = toml::from_str(text).unwrap();
-        assert!(validator.is_valid(&serde_json::to_value(&claim).unwrap()));
+        assert_eq!(validator.errors(&serde_json::to_value(&claim).unwrap()), "");
     }
     for wrong in [
         serde_json::json!({"expected": "faster"}),
         serde_json::json!({"expected": {"low": 1, "factor": 2}}),
     ] {
-        assert!(!validator.is_valid(&wrong), "{wrong}");
+        assert_ne!(validator.errors(&wrong), "", "{wrong}");
     }
 }
