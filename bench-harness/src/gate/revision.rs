@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
@@ -27,6 +27,9 @@ const KEY_BYTES: usize = 16;
 
 /// Revisions that are kept; a pair of programs takes some 300 MB.
 const KEPT: usize = 8;
+
+/// Programs that another gate chose so recently may still run there.
+const IN_USE: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// What is built of a revision.
 #[derive(Debug, Clone)]
@@ -187,25 +190,16 @@ impl Recipe {
         let mut cargo = Command::new("cargo");
         cargo
             .current_dir(&worktree.path)
-            .args([
-                "build",
-                "--locked",
-                "--workspace",
-                "--profile",
-                &self.profile,
-            ])
+            .args(["build", "--locked", "--workspace", "--bins"])
+            .args(["--profile", &self.profile])
             .env("CARGO_TARGET_DIR", &out)
             .env("CARGO_BUILD_BUILD_DIR", intermediate)
             .stdin(Stdio::null())
             // Standard output is for results.
             .stdout(std::io::stderr());
-        let folder = if self.profile == "dev" {
-            // As the tests are built: without theirs, the dependencies have other features.
-            cargo.arg("--all-targets");
-            "debug"
-        } else {
-            cargo.arg("--bins");
-            self.profile.as_str()
+        let folder = match self.profile.as_str() {
+            "dev" => "debug",
+            profile => profile,
         };
         if self.slowdown {
             cargo.args(["--features", "apitap-core/slowdown"]);
@@ -302,7 +296,7 @@ fn target_folder(repository: &Path) -> Result<PathBuf> {
     Ok(Path::new(&top).join("target"))
 }
 
-/// Removes all but the newest of the kept programs.
+/// Removes all but the newest of the kept programs, and none that may be in use.
 fn prune(programs: &Path) -> Result<()> {
     let mut kept: Vec<(SystemTime, PathBuf)> = Vec::new();
     for entry in fs::read_dir(programs)? {
@@ -311,7 +305,8 @@ fn prune(programs: &Path) -> Result<()> {
     }
     kept.sort();
     let old = kept.len().saturating_sub(KEPT);
-    for (_, folder) in &kept[..old] {
+    let in_use = SystemTime::now() - IN_USE;
+    for (_, folder) in kept[..old].iter().filter(|(used, _)| *used < in_use) {
         fs::remove_dir_all(folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
@@ -417,19 +412,20 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_programs_go() {
+    fn the_oldest_programs_go_unless_they_may_be_in_use() {
         let folder = tempfile::tempdir().unwrap();
-        for nth in 0..KEPT + 2 {
+        for nth in 0..KEPT + 3 {
             let one = folder.path().join(nth.to_string());
             fs::create_dir(&one).unwrap();
-            let age = std::time::Duration::from_secs(1_000 - nth as u64);
+            let unused = if nth < 2 { IN_USE } else { Duration::ZERO };
+            let age = unused + Duration::from_secs(1_000 - nth as u64);
             File::open(&one)
                 .unwrap()
                 .set_modified(SystemTime::now() - age)
                 .unwrap();
         }
         prune(folder.path()).unwrap();
-        assert!(!folder.path().join("1").exists());
-        assert!(folder.path().join("2").exists());
+        let left = |nth: usize| folder.path().join(nth.to_string()).exists();
+        assert_eq!([0, 1, 2, 3].map(left), [false, false, true, true]);
     }
 }
