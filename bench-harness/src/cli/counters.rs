@@ -7,7 +7,7 @@ use apitap_core::Config;
 
 use super::server::ServerArgs;
 use super::{INTERRUPTED, say};
-use crate::counters::{Counted, Counting, table};
+use crate::counters::{Counted, Counting, availability, table};
 use crate::environment::postgres::{PostgresOptions, PostgresServer};
 use crate::runner::interrupt::Interrupt;
 
@@ -66,6 +66,9 @@ async fn take(arguments: &CountersArgs) -> Result<Vec<Counted>> {
     };
     let server = PostgresServer::start(&options).await?;
     eprintln!("PostgreSQL {} ({})", server.version(), server.kind());
+    if let Err(error) = availability() {
+        eprintln!("warning: instructions are not counted: {error:#}");
+    }
     let mut counted = Vec::new();
     for preset in presets {
         let name = format!("apitap_counters_{:08x}", rand::random::<u32>());
@@ -78,9 +81,8 @@ async fn take(arguments: &CountersArgs) -> Result<Vec<Counted>> {
             rows: arguments.rows.get(),
             preset,
             settings: arguments.set.clone(),
-            runs: arguments.runs.get(),
         };
-        let taken = counting.take(&database_url).await;
+        let taken = counting.take(&database_url, arguments.runs.get()).await;
         // Of a server by URL nothing goes by itself.
         server.drop_database(&name).await?;
         counted.extend(taken?);

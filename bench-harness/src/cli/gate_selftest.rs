@@ -45,7 +45,7 @@ pub(super) struct SelftestArgs {
     minutes: Option<u64>,
     /// Who judges
     #[arg(long, value_enum, default_value_t)]
-    judge: JudgeArg,
+    judge: Judge,
     /// Program of criterion benchmarks that was built with the feature `slowdown`, for its judgement
     #[arg(long, value_name = "PROGRAM", required_if_eq("judge", "criterion"))]
     program: Option<PathBuf>,
@@ -55,15 +55,6 @@ pub(super) struct SelftestArgs {
     /// Arguments for `apitap-bench gate`, or for criterion
     #[arg(last = true)]
     arguments: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-enum JudgeArg {
-    /// `apitap-bench gate`
-    #[default]
-    Gate,
-    /// Criterion's comparison with a saved baseline
-    Criterion,
 }
 
 /// Runs the trials that are missing, and prints how often each series was called slower.
@@ -99,17 +90,10 @@ pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
 }
 
 impl SelftestArgs {
-    fn judge(&self) -> Judge {
-        match self.judge {
-            JudgeArg::Gate => Judge::Gate,
-            JudgeArg::Criterion => Judge::Criterion,
-        }
-    }
-
     /// What is judged and how, in words that differ where it does.
     fn setup(&self) -> Result<String> {
         let what = match self.judge {
-            JudgeArg::Gate => {
+            Judge::Gate => {
                 let recipe = Recipe {
                     repository: ".".into(),
                     profile: String::new(),
@@ -117,7 +101,7 @@ impl SelftestArgs {
                 };
                 recipe.commit(&self.revision)?.commit
             }
-            JudgeArg::Criterion => self.bench.clone().context("--bench is missing")?,
+            Judge::Criterion => self.bench.clone().context("--bench is missing")?,
         };
         let arguments = self.arguments.iter().map(String::as_str);
         let words: Vec<&str> = std::iter::once(what.as_str()).chain(arguments).collect();
@@ -129,7 +113,7 @@ impl SelftestArgs {
         let done = |series: &Series| {
             let own = trials
                 .iter()
-                .filter(|one| one.judge == self.judge() && one.setup == setup)
+                .filter(|one| one.judge == self.judge && one.setup == setup)
                 .filter(|one| one.slowdown == series.slowdown);
             own.count() as f64 / series.trials as f64
         };
@@ -140,11 +124,11 @@ impl SelftestArgs {
     fn trial(&self, series: &Series, setup: &str) -> Result<Trial> {
         let begun = Instant::now();
         let said = match self.judge {
-            JudgeArg::Gate => self.gate(&series.slowdown)?,
-            JudgeArg::Criterion => self.criterion(&series.slowdown)?,
+            Judge::Gate => self.gate(&series.slowdown)?,
+            Judge::Criterion => self.criterion(&series.slowdown)?,
         };
         Ok(Trial {
-            judge: self.judge(),
+            judge: self.judge,
             setup: setup.to_owned(),
             slowdown: series.slowdown.clone(),
             said,

@@ -22,7 +22,7 @@ use crate::worker::{self, PageKind, Watch, WorkerJob};
 /// The table that loads make.
 const TABLE: &str = "counted";
 
-/// What is counted, and how often.
+/// What is counted.
 #[derive(Debug, Clone)]
 pub struct Counting {
     /// The `apitap-bench` whose engine is counted; `apitap-bench-heap` stands beside it.
@@ -39,17 +39,15 @@ pub struct Counting {
     pub preset: String,
     /// Changes to it, as `stage.knob=value`.
     pub settings: Vec<String>,
-    /// How often each counter is taken.
-    pub runs: usize,
 }
 
 impl Counting {
-    /// Takes every counter of loads into the database at `database_url`. Instructions are left out
-    /// where valgrind is not to be had.
+    /// Takes every counter `runs` times, of loads into the database at `database_url`. Instructions are
+    /// left out where valgrind is not [available](super::availability).
     ///
     /// # Errors
     /// When a load fails, or a program or server cannot be had.
-    pub async fn take(&self, database_url: &str) -> Result<Vec<Counted>> {
+    pub async fn take(&self, database_url: &str, runs: usize) -> Result<Vec<Counted>> {
         let config = worker::config(&self.preset, &self.settings)?;
         let mut counted: Vec<Counted> = GateMetric::ALL
             .into_iter()
@@ -62,22 +60,11 @@ impl Counting {
             })
             .collect();
         let mut loads = Loads::prepare(self, database_url).await?;
-        let instructions = match valgrind::availability() {
-            Ok(()) => true,
-            Err(error) => {
-                eprintln!("warning: instructions are not counted: {error:#}");
-                false
-            }
-        };
-        for run in 1..=self.runs {
-            if self.runs > 1 {
-                eprintln!("{}: run {run} of {}", self.preset, self.runs);
-            }
+        for run in 1..=runs {
+            eprintln!("{}: run {run} of {runs}", self.preset);
             let mut values = loads.counters().await?;
             values.extend(loads.allocations().await?);
-            if instructions {
-                values.extend(self.instructions().await?);
-            }
+            values.extend(self.instructions().await?);
             for (metric, value) in values {
                 let of_metric = counted.iter_mut().find(|one| one.metric == metric);
                 of_metric.context("not a counter")?.values.push(value);
@@ -88,8 +75,24 @@ impl Counting {
         Ok(counted)
     }
 
+    /// Takes once what samples do not carry, since it needs loads of its own: allocations and
+    /// instructions by row. Instructions are left out likewise.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub async fn take_costs(&self, database_url: &str) -> Result<Vec<(GateMetric, f64)>> {
+        let mut loads = Loads::prepare(self, database_url).await?;
+        let mut values = loads.allocations().await?;
+        loads.end().await?;
+        values.extend(self.instructions().await?);
+        Ok(values)
+    }
+
     async fn instructions(&self) -> Result<Vec<(GateMetric, f64)>> {
         let mut values = Vec::new();
+        if valgrind::availability().is_err() {
+            return Ok(values);
+        }
         for (kernel, metric) in [
             (Kernel::Decode, GateMetric::DecodeInstructionsPerRow),
             (Kernel::Encode, GateMetric::EncodeInstructionsPerRow),

@@ -5,7 +5,7 @@ use std::env;
 use anyhow::{Context, Result};
 
 use super::postgres::{
-    PostgresChoice, PostgresOptions, PostgresServer, connect, create_database, quoted,
+    PostgresChoice, PostgresOptions, PostgresServer, create_database, drop_database,
 };
 
 /// Environment variable with the URL of the server that tests create databases on.
@@ -92,16 +92,12 @@ impl Drop for TestDatabase {
         let Home::Shared { server_url, name } = &self.lives_on else {
             return;
         };
-        let url = server_url.clone();
-        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
+        let (url, database) = (server_url.clone(), name.clone());
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            runtime.block_on(async {
-                connect(&url).await?.batch_execute(&statement).await?;
-                Ok::<(), anyhow::Error>(())
-            })
+            runtime.block_on(drop_database(&url, &database))
         });
         match dropping.join() {
             Ok(Ok(())) => {}
@@ -113,6 +109,7 @@ impl Drop for TestDatabase {
 
 #[cfg(test)]
 mod tests {
+    use super::super::postgres::connect;
     use super::*;
 
     #[tokio::test]

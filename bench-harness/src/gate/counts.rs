@@ -34,14 +34,6 @@ pub struct Count {
 /// than their limit.
 const ROWS: u64 = 5_000;
 
-/// Those that samples do not carry.
-const METRICS: [GateMetric; 4] = [
-    GateMetric::AllocationsPerRow,
-    GateMetric::AllocatedBytesPerRow,
-    GateMetric::DecodeInstructionsPerRow,
-    GateMetric::EncodeInstructionsPerRow,
-];
-
 /// Takes the counts of every arm of `plans` by the program of its name, on a server of their own.
 /// `api` serves the API. A base that cannot be counted, because it is older than the counters, is left
 /// out with a warning.
@@ -88,10 +80,9 @@ async fn take_in(
                 rows: ROWS,
                 preset: preset.clone(),
                 settings: knobs.clone(),
-                runs: 1,
             };
-            let counted = match counting.take(database_url).await {
-                Ok(counted) => counted,
+            let costs = match counting.take_costs(database_url).await {
+                Ok(costs) => costs,
                 Err(error) if arm.name == HEAD => {
                     return Err(error.context(format!("{} cannot be counted", plan.name)));
                 }
@@ -103,14 +94,11 @@ async fn take_in(
                     continue;
                 }
             };
-            let own = counted.iter().filter(|one| METRICS.contains(&one.metric));
-            counts.extend(own.filter_map(|one| {
-                Some(Count {
-                    scenario: plan.name.clone(),
-                    arm: arm.name.clone(),
-                    metric: one.metric,
-                    value: *one.values.first()?,
-                })
+            counts.extend(costs.into_iter().map(|(metric, value)| Count {
+                scenario: plan.name.clone(),
+                arm: arm.name.clone(),
+                metric,
+                value,
             }));
         }
     }

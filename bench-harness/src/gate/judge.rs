@@ -9,7 +9,7 @@ use super::results::{Change, Check, GateOutcome, GatedScenario, ScenarioOutcome}
 use super::scenario::{BASE, HEAD};
 use crate::counters::tolerance;
 use crate::experiment::{LoadPlan, ScenarioPlan, configured};
-use crate::measurement::{Measurements, Metric, Outcome, Sample, Samples};
+use crate::measurement::{Measurements, Metric, Outcome, Sample};
 use crate::results::{Blocks, blocks, log_ratios};
 use crate::run_record::{RunRecord, Scenario};
 use crate::stats::{
@@ -23,7 +23,7 @@ pub struct Evidence<'a> {
     /// What was to be run, and where.
     pub record: &'a RunRecord,
     /// The samples of both arms, if both were run together.
-    pub samples: &'a Samples,
+    pub samples: &'a [Sample],
     /// The counts, likewise.
     pub counts: &'a [Count],
 }
@@ -341,7 +341,7 @@ impl<'a> Sides<'a> {
         let is_of_it = |one: &&Sample| {
             one.scenario == plan.name || plan_confirmed(self.head, one) == Some(&plan.name)
         };
-        self.head.samples.samples.iter().filter(is_of_it)
+        self.head.samples.iter().filter(is_of_it)
     }
 
     /// Why a load of a side failed first.
@@ -415,9 +415,9 @@ impl Told {
     }
 }
 
-fn blocks_of<'a>(samples: &'a Samples, scenario: &str, arm: &str) -> Blocks<'a> {
+fn blocks_of<'a>(samples: &'a [Sample], scenario: &str, arm: &str) -> Blocks<'a> {
     let of_scenario = |one: &&Sample| one.scenario == scenario;
-    let samples: Vec<&Sample> = samples.samples.iter().filter(of_scenario).collect();
+    let samples: Vec<&Sample> = samples.iter().filter(of_scenario).collect();
     blocks(&samples, arm)
 }
 

@@ -14,7 +14,6 @@ use super::results::{Explanation, GateOutcome, GateResults, SCHEMA_VERSION, Scen
 use super::revision::BuiltRevision;
 use super::scenario::{BASE, GateScenario, HEAD, Size};
 use crate::experiment::{Revision, ScenarioPlan};
-use crate::measurement::Samples;
 use crate::profile::record::SamplerKind;
 use crate::report::units::Count;
 use crate::run_record::RunRecord;
@@ -273,21 +272,14 @@ impl Gate {
         let (record, samples) = (folder.record()?, folder.samples()?);
         let counts = counts::read(folder.path())?;
         let today = Utc::now().date_naive();
-        let stored = self.baseline.as_ref().map(|stored| {
-            let samples = Samples {
-                samples: stored.samples.clone(),
-                cut_line: None,
-            };
-            (stored, samples)
-        });
-        let base = stored.as_ref().map(|(stored, samples)| Evidence {
+        let base = self.baseline.as_ref().map(|stored| Evidence {
             record: &stored.record,
-            samples,
+            samples: &stored.samples,
             counts: &stored.counts,
         });
         let head = Evidence {
             record: &record,
-            samples: &samples,
+            samples: &samples.samples,
             counts: &counts,
         };
         let policy = Policy {

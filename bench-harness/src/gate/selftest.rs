@@ -40,13 +40,14 @@ impl FromStr for Series {
     }
 }
 
-/// Who judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// Who judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Judge {
-    /// The gate.
+    /// `apitap-bench gate`
+    #[default]
     Gate,
-    /// Criterion's comparison with a saved baseline.
+    /// Criterion's comparison with a saved baseline
     Criterion,
 }
 

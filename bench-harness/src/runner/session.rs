@@ -18,7 +18,7 @@ use super::schedule::Schedule;
 use super::{Ending, Plan, remaining, take_samples};
 use crate::calibration::Calibration;
 use crate::environment::fingerprint::{Build, Fingerprint};
-use crate::environment::postgres::{PostgresOptions, PostgresServer, URL, connect, quoted};
+use crate::environment::postgres::{PostgresOptions, PostgresServer, URL, drop_database};
 use crate::experiment::{Definition, IDENTICAL, Scale, ScenarioPlan};
 use crate::measurement::Sample;
 use crate::profile::record::Subject;
@@ -444,9 +444,7 @@ impl Session {
                 .map(|(_, tampering)| tampering),
         };
         let ending = work(self, place).await;
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name));
-        let dropped = async { anyhow::Ok(connect(&admin_url).await?.batch_execute(&drop).await?) };
-        if let Err(error) = dropped.await {
+        if let Err(error) = drop_database(&admin_url, &name).await {
             tracing::warn!("the database {name} is left behind: {error:#}");
         }
         ending

@@ -152,8 +152,7 @@ impl PostgresServer {
     /// # Errors
     /// When the server refuses, or cannot be reached.
     pub async fn drop_database(&self, name: &str) -> Result<()> {
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
-        Ok(connect(&self.url).await?.batch_execute(&drop).await?)
+        drop_database(&self.url, name).await
     }
 
     async fn start_any(options: &PostgresOptions) -> Result<Self> {
@@ -266,6 +265,12 @@ pub(crate) async fn create_database(url: &str, name: &str) -> Result<String> {
         .clear()
         .push(name);
     Ok(url.into())
+}
+
+/// Drops a database that may be on the server of `url`, with whoever is connected to it.
+pub(crate) async fn drop_database(url: &str, name: &str) -> Result<()> {
+    let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
+    Ok(connect(url).await?.batch_execute(&drop).await?)
 }
 
 /// An identifier as SQL takes it.

@@ -96,10 +96,6 @@ fn both(scenario: &str, cpu: f64, wall: f64) -> Vec<Sample> {
 }
 
 fn judged(record: &RunRecord, samples: Vec<Sample>, rules: &Rules) -> Vec<GatedScenario> {
-    let samples = Samples {
-        samples,
-        cut_line: None,
-    };
     let head = Evidence {
         record,
         samples: &samples,
@@ -374,20 +370,16 @@ fn a_side_without_figures_is_missing_and_wrong_data_is_worst() {
 #[test]
 fn stored_results_stand_for_the_base() {
     let stored = record(&["one", "gone"], &[HEAD]);
-    let of_base = Samples {
-        samples: [arm("one", HEAD, 2.0, 3.0), arm("gone", HEAD, 2.0, 3.0)].concat(),
-        cut_line: None,
-    };
+    let of_base = [arm("one", HEAD, 2.0, 3.0), arm("gone", HEAD, 2.0, 3.0)].concat();
     let here = record(&["one", "new"], &[HEAD]);
-    let of_head = Samples {
-        samples: [arm("one", HEAD, 2.2, 3.0), arm("new", HEAD, 2.0, 3.0)].concat(),
-        cut_line: None,
-    };
-    let evidence = |record, samples| Evidence {
-        record,
-        samples,
-        counts: &[],
-    };
+    let of_head = [arm("one", HEAD, 2.2, 3.0), arm("new", HEAD, 2.0, 3.0)].concat();
+    fn evidence<'a>(record: &'a RunRecord, samples: &'a [Sample]) -> Evidence<'a> {
+        Evidence {
+            record,
+            samples,
+            counts: &[],
+        }
+    }
     let rules = Rules::default();
     let found = judge(
         evidence(&here, &of_head),
