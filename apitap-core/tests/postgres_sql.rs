@@ -114,6 +114,21 @@ async fn postgres_gets_nested_columns_as_jsonb_and_parts_of_them() {
 }
 
 #[tokio::test]
+async fn postgres_gets_no_null_for_a_number_that_json_lacks() {
+    let fixture = Fixture::new().await;
+    let orders = api(orders()).await;
+    let url = orders.uri();
+    let sql = "SELECT id, make_array(amount, 'NaN'::double) AS amounts FROM orders";
+    let job = fixture.job(&[("orders", &url)], sql, "t");
+    let error = run(&job, both_paths()[0].clone()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("column amounts, row 1 of the result"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn a_source_that_is_read_twice_is_fetched_once() {
     let fixture = Fixture::new().await;
     let orders = api(orders()).await;

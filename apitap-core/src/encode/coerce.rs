@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Date32Array, StringBuilder, Time64MicrosecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Time64MicrosecondArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
     DataType, Field, Float32Type, Float64Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit,
     Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::util::display::FormatOptions;
-use arrow_json::writer::{EncoderOptions, make_encoder};
 
+use super::json_text::json_text;
 use super::pg_type::{MICROSECOND_DIGITS, PgType, is_nested, value_type};
 use crate::decode::time;
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -148,7 +148,7 @@ impl Coercion {
     ) -> Result<ArrayRef> {
         match self {
             Self::None => Ok(array.clone()),
-            Self::Nested => json_text(field, array),
+            Self::Nested => json_text(field, array, first_row),
             Self::Cast(form) => cast(array, form)
                 .map_err(|_| unfit(field, form, first_bad_row(array, form, first_row))),
             Self::Exact(form) => exact(field, array, form, first_row),
@@ -335,36 +335,6 @@ fn first_difference(one: &ArrayRef, other: &ArrayRef) -> Option<usize> {
 fn first_bad_row(array: &ArrayRef, form: &DataType, first_row: u64) -> u64 {
     let bad = (0..array.len()).find(|&row| cast(&array.slice(row, 1), form).is_err());
     first_row + bad.unwrap_or_default() as u64
-}
-
-fn json_text(field: &Field, array: &ArrayRef) -> Result<ArrayRef> {
-    let options = EncoderOptions::default().with_explicit_nulls(true);
-    let field = Arc::new(field.clone());
-    let fault = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::new(
-            ErrorKind::Value,
-            Stage::Encode,
-            format!(
-                "column {}: {} cannot be written as JSON",
-                field.name(),
-                field.data_type()
-            ),
-        )
-        .caused_by(error)
-    };
-    let mut encoder = make_encoder(&field, array, &options).map_err(|error| fault(error.into()))?;
-    let mut texts = StringBuilder::with_capacity(array.len(), array.len() * 32);
-    let mut buffer = Vec::new();
-    for row in 0..array.len() {
-        if array.is_null(row) {
-            texts.append_null();
-            continue;
-        }
-        buffer.clear();
-        encoder.encode(row, &mut buffer);
-        texts.append_value(std::str::from_utf8(&buffer).map_err(|error| fault(error.into()))?);
-    }
-    Ok(Arc::new(texts.finish()))
 }
 
 fn refuse(field: &Field, target: &PgType) -> Error {

@@ -10,6 +10,7 @@ mod copy_binary;
 mod copy_csv;
 mod copy_text;
 mod escape;
+mod json_text;
 mod numeric;
 pub(crate) mod params;
 pub mod pg_type;
