@@ -88,7 +88,7 @@ async fn postgres_holds_the_same_table_whoever_wrote_it() {
     load_all(fixture.database.url(), &fixture).await;
 }
 
-/// Runs where `scripts/setup --postgres-18` has put the binaries; `scripts/test` sees to it.
+/// Runs where `scripts/setup --postgres 18` has put the binaries; `scripts/test` sees to it.
 #[tokio::test]
 async fn postgres_18_holds_the_same_table_whoever_wrote_it() {
     let Some(folder) = std::env::var_os("APITAP_PG18_BIN") else {

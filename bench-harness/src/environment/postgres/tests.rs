@@ -144,7 +144,7 @@ async fn an_unreachable_url_is_named_without_its_password() {
     );
 }
 
-/// Also the newest server that `scripts/setup --postgres-18` can fetch, where it is.
+/// Also the newest server that `scripts/setup --postgres 18` can fetch, where it is.
 #[tokio::test]
 async fn other_binaries_are_used_when_their_folder_is_given() {
     let newest = std::env::var_os("APITAP_PG18_BIN").map(Into::into);
