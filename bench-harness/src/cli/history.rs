@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 
 use super::{say, wrong_usage};
 use crate::history::entry::Entry;
@@ -88,10 +88,18 @@ fn significance(text: &str) -> Result<f64, String> {
 pub(super) fn run(arguments: HistoryArgs) -> Result<()> {
     match arguments.command {
         HistoryCommand::Add { run_dirs, file } => {
-            for run_dir in run_dirs {
-                keep(&run_dir, &file.file)
-                    .with_context(|| format!("cannot add {}", run_dir.display()))?;
+            let mut left_out = 0;
+            for run_dir in &run_dirs {
+                if let Err(error) = keep(run_dir, &file.file) {
+                    eprintln!("error: cannot add {}: {error:#}", run_dir.display());
+                    left_out += 1;
+                }
             }
+            ensure!(
+                left_out == 0,
+                "{left_out} of {} not added",
+                Count::of(run_dirs.len(), "folder")
+            );
             Ok(())
         }
         HistoryCommand::Show {

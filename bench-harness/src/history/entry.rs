@@ -108,8 +108,8 @@ fn quantities() -> [Quantity; 9] {
         Quantity::gated(GateMetric::ServerCpuSecondsPerMillionRows, |one, rows| {
             Some(1e6 * one.server_cpu_seconds? / rows as f64)
         }),
-        Quantity::gated(GateMetric::RowsPerSecond, |one, _| {
-            Some(one.rows as f64 / one.wall_seconds)
+        Quantity::gated(GateMetric::RowsPerSecond, |one, rows| {
+            Some(rows as f64 / one.wall_seconds)
         }),
         Quantity::cost("first_row_seconds", "s", |one, _| {
             Metric::FirstRowSeconds.of(one)
