@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::gate::{REGRESSED, SLOWDOWN};
+use super::gate::{REGRESSED, SLOWDOWN, slowdown};
 use super::say;
-use crate::gate::GateResults;
 use crate::gate::revision::Recipe;
 use crate::gate::selftest::{Judge, Said, Series, Trial, append, read, table, tally};
+use crate::gate::{GateOutcome, GateResults};
 use crate::report::units::Count;
 use crate::runner::session::CONFIDENCE_LEVEL;
 
@@ -23,12 +23,15 @@ Examples:
 Prints how often the head was called slower, as a Markdown table. The journal keeps every trial: the same command
 goes on where it was.";
 
+/// Trials that may fail one after the other.
+const MOST_FAILED: usize = 3;
+
 /// Which trials, and where they are kept.
 #[derive(Debug, clap::Args)]
 pub(super) struct SelftestArgs {
     /// What slows the head down and how often, as decode=5%*100; none*100 for a head that is as its base.
     /// May be given more than once; trials of all series alternate
-    #[arg(long, value_name = "SLOWDOWN*TIMES", required = true)]
+    #[arg(long, value_name = "SLOWDOWN*TIMES", required = true, value_parser = series)]
     series: Vec<Series>,
     /// Revision that is both base and head
     #[arg(long, value_name = "REV", default_value = "HEAD")]
@@ -68,7 +71,12 @@ pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
     let limit = arguments
         .minutes
         .map(|minutes| Duration::from_secs(60 * minutes));
+    let mut failed_in_a_row = 0;
     loop {
+        ensure!(
+            failed_in_a_row < MOST_FAILED,
+            "{MOST_FAILED} trials in a row failed: see their messages above"
+        );
         let trials = read(&arguments.journal)?;
         let is_over = limit.is_some_and(|limit| begun.elapsed() >= limit);
         let Some(series) = arguments.next(&trials, &setup).filter(|_| !is_over) else {
@@ -86,35 +94,42 @@ pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
             trial.seconds
         );
         append(&arguments.journal, &trial)?;
+        failed_in_a_row = match trial.said {
+            Said::Nothing => failed_in_a_row + 1,
+            _ => 0,
+        };
     }
+}
+
+fn series(text: &str) -> Result<Series> {
+    let series: Series = text.parse()?;
+    slowdown(&series.slowdown)?;
+    Ok(series)
 }
 
 impl SelftestArgs {
     /// What is judged and how, in words that differ where it does.
     fn setup(&self) -> Result<String> {
-        let what = match self.judge {
-            Judge::Gate => {
-                let recipe = Recipe {
-                    repository: ".".into(),
-                    profile: String::new(),
-                    slowdown: true,
-                };
-                recipe.commit(&self.revision)?.commit
-            }
-            Judge::Criterion => self.bench.clone().context("--bench is missing")?,
+        let recipe = Recipe {
+            repository: ".".into(),
+            profile: String::new(),
+            slowdown: true,
         };
-        let arguments = self.arguments.iter().map(String::as_str);
-        let words: Vec<&str> = std::iter::once(what.as_str()).chain(arguments).collect();
-        Ok(words.join(" "))
+        let revision = recipe.commit(&self.revision)?.commit;
+        let words = [&revision]
+            .into_iter()
+            .chain(&self.bench)
+            .chain(&self.arguments);
+        Ok(words.map(String::as_str).collect::<Vec<_>>().join(" "))
     }
 
-    /// The series of which the smallest share is done; none where all are.
+    /// The series of which the smallest share is done; none where all are. Trials that failed are missing.
     fn next(&self, trials: &[Trial], setup: &str) -> Option<&Series> {
         let done = |series: &Series| {
             let own = trials
                 .iter()
                 .filter(|one| one.judge == self.judge && one.setup == setup)
-                .filter(|one| one.slowdown == series.slowdown);
+                .filter(|one| one.slowdown == series.slowdown && one.said != Said::Nothing);
             own.count() as f64 / series.trials as f64
         };
         let open = self.series.iter().filter(|series| done(series) < 1.0);
@@ -158,10 +173,10 @@ impl SelftestArgs {
         let results: GateResults =
             serde_json::from_slice(&output.stdout).context("a gate did not print its results")?;
         let is_faster = results.scenarios.iter().any(|one| one.has_improved());
-        Ok(if is_faster {
-            Said::Faster
-        } else {
-            Said::Neither
+        Ok(match results.outcome {
+            GateOutcome::Inconclusive => Said::Unsure,
+            _ if is_faster => Said::Faster,
+            _ => Said::Neither,
         })
     }
 

@@ -61,6 +61,8 @@ pub enum Said {
     Faster,
     /// Neither.
     Neither,
+    /// Neither, since it could not tell.
+    Unsure,
     /// Nothing: it failed.
     Nothing,
 }
@@ -122,6 +124,8 @@ pub struct Tally {
     pub slower: Proportion,
     /// How often it was called faster.
     pub faster: usize,
+    /// How often it could not be told.
+    pub unsure: usize,
     /// Trials that failed; they are in no share.
     pub failed: usize,
     /// How long a trial took.
@@ -153,6 +157,7 @@ pub fn tally(trials: &[Trial], setup: &str, confidence: f64) -> Vec<Tally> {
             slowdown: slowdown.to_owned(),
             slower: proportion(said(Said::Slower), own.len() - failed, confidence)?,
             faster: said(Said::Faster),
+            unsure: said(Said::Unsure),
             failed,
             median_seconds: median(&seconds)?,
         })
@@ -164,8 +169,8 @@ pub fn tally(trials: &[Trial], setup: &str, confidence: f64) -> Vec<Tally> {
 #[must_use]
 pub fn table(tallies: &[Tally]) -> String {
     let mut text = String::from(
-        "| judged by | head | trials | called slower | share (95% interval) | called faster | failed | seconds a verdict |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|\n",
+        "| judged by | head | trials | called slower | share (95% interval) | cannot tell | called faster | failed | seconds a verdict |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for one in tallies {
         let Proportion {
@@ -174,12 +179,13 @@ pub fn table(tallies: &[Tally]) -> String {
             interval,
         } = one.slower;
         text += &format!(
-            "| {} | {} | {trials} | {events} | {} ({} to {}) | {} | {} | {:.1} |\n",
+            "| {} | {} | {trials} | {events} | {} ({} to {}) | {} | {} | {} | {:.1} |\n",
             one.judge,
             one.head(),
             Percent(events as f64 / trials as f64),
             Percent(interval.low),
             Percent(interval.high),
+            one.unsure,
             one.faster,
             one.failed,
             one.median_seconds,
@@ -242,6 +248,7 @@ mod tests {
             ("none", Said::Faster),
             ("decode=5%", Said::Slower),
             ("decode=5%", Said::Nothing),
+            ("decode=5%", Said::Unsure),
         ] {
             append(&journal, &trial(slowdown, said)).unwrap();
         }
@@ -251,16 +258,19 @@ mod tests {
         };
         append(&journal, &other).unwrap();
         let tallies = tally(&read(&journal).unwrap(), "abc --blocks 12", 0.95);
-        let counts = |one: &Tally| (one.slower.events, one.slower.trials, one.faster, one.failed);
-        assert_eq!(counts(&tallies[0]), (0, 2, 1, 0));
-        assert_eq!(counts(&tallies[1]), (2, 2, 0, 1));
+        let counts = |one: &Tally| {
+            let slower = (one.slower.events, one.slower.trials);
+            (slower, one.unsure, one.faster, one.failed)
+        };
+        assert_eq!(counts(&tallies[0]), ((0, 2), 0, 1, 0));
+        assert_eq!(counts(&tallies[1]), ((2, 3), 1, 0, 1));
         let text = table(&tallies);
         assert!(
             text.contains("| gate | the same as its base | 2 | 0 | 0"),
             "{text}"
         );
         assert!(
-            text.contains("| 5% slower, in decode | 2 | 2 | 100"),
+            text.contains("| 5% slower, in decode | 3 | 2 | 66.7%"),
             "{text}"
         );
     }
