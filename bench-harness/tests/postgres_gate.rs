@@ -128,7 +128,7 @@ fn the_same_program_on_postgres_passes_and_an_expired_waiver_does_not() {
 #[test]
 fn stored_results_of_postgres_count_here_alone_and_for_the_same_scenarios() {
     let place = Place::new();
-    let file = place.path("baseline.json");
+    let file = place.path("stored/baseline.json");
     let stored = format!("--save-baseline={}", file.display());
     let output = place.gate(&[&stored, "--no-counters"]);
     assert_eq!(code(&output), 0, "{}", told(&output));

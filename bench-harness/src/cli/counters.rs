@@ -39,10 +39,8 @@ pub(super) struct CountersArgs {
 /// Takes the counters of this program again and again, and prints how much they vary.
 pub(super) async fn run(arguments: CountersArgs) -> Result<u8> {
     let mut interrupt = Interrupt::listen()?;
-    let counted = tokio::select! {
-        biased;
-        () = interrupt.happened() => return Ok(INTERRUPTED),
-        counted = Box::pin(take(&arguments)) => counted?,
+    let Some(counted) = Box::pin(take(&arguments, &mut interrupt)).await? else {
+        return Ok(INTERRUPTED);
     };
     if arguments.json {
         let text = serde_json::to_string_pretty(&counted);
@@ -53,7 +51,8 @@ pub(super) async fn run(arguments: CountersArgs) -> Result<u8> {
     Ok(0)
 }
 
-async fn take(arguments: &CountersArgs) -> Result<Vec<Counted>> {
+/// `None` where an interrupt came first.
+async fn take(arguments: &CountersArgs, interrupt: &mut Interrupt) -> Result<Option<Vec<Counted>>> {
     let program = std::env::current_exe().context("cannot find this program's own path")?;
     let presets = match arguments.preset.as_slice() {
         [] => Config::PRESETS.map(str::to_owned).to_vec(),
@@ -71,8 +70,6 @@ async fn take(arguments: &CountersArgs) -> Result<Vec<Counted>> {
     }
     let mut counted = Vec::new();
     for preset in presets {
-        let name = format!("apitap_counters_{:08x}", rand::random::<u32>());
-        let database_url = server.create_database(&name).await?;
         let counting = Counting {
             program: program.clone(),
             api: program.clone(),
@@ -82,10 +79,17 @@ async fn take(arguments: &CountersArgs) -> Result<Vec<Counted>> {
             preset,
             settings: arguments.set.clone(),
         };
-        let taken = counting.take(&database_url, arguments.runs.get()).await;
-        // Of a server by URL nothing goes by itself.
-        server.drop_database(&name).await?;
-        counted.extend(taken?);
+        let taken = async |database_url: String| {
+            tokio::select! {
+                biased;
+                () = interrupt.happened() => Ok(None),
+                taken = counting.take(&database_url, arguments.runs.get()) => taken.map(Some),
+            }
+        };
+        match server.in_own_database("apitap_counters", taken).await? {
+            Some(taken) => counted.extend(taken),
+            None => return Ok(None),
+        }
     }
-    Ok(counted)
+    Ok(Some(counted))
 }

@@ -12,7 +12,6 @@ use super::gate_selftest::NO_SLOWDOWN;
 use super::run::command_line;
 use super::server::ServerArgs;
 use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, WRONG_USAGE, colour, say, wrong_usage};
-use crate::calibration;
 use crate::environment::postgres::PgStorage;
 use crate::experiment::Scale;
 use crate::gate::baseline::Baseline;
@@ -53,8 +52,8 @@ Exit codes:
   2    wrong usage, or a waiver past its last day
   3    a scenario is worse by more than its limit, confirmed
   4    it cannot be told (only with --fail-on-inconclusive)
-  5    incomparable: another machine, server or data, or a scenario without figures
-  6    a load left wrong data
+  5    incomparable: another machine, server or data, or a scenario without figures of one side
+  6    a load of the head left wrong data; a base that does has no figures
   130  interrupted";
 
 /// What to hold against what, and how.
@@ -124,10 +123,6 @@ pub(super) struct GateArgs {
     /// File of the scenarios [default: fixtures/gate.toml]
     #[arg(long, value_name = "FILE")]
     scenarios: Option<PathBuf>,
-    /// Noise of this machine, as `apitap-bench calibrate` left it: raises limits that are not stated
-    /// [default: reports/calibration.json, if it is there]
-    #[arg(long, value_name = "FILE")]
-    calibration: Option<PathBuf>,
     /// Folder in which the gate's own folder is made
     #[arg(long, value_name = "DIR", default_value = "reports/gates")]
     out: PathBuf,
@@ -264,7 +259,7 @@ fn refused(error: anyhow::Error) -> Result<u8> {
 }
 
 /// `none`, or a stage with a share.
-fn slowdown(text: &str) -> Result<String> {
+pub(super) fn slowdown(text: &str) -> Result<String> {
     if text == NO_SLOWDOWN {
         return Ok(text.to_owned());
     }
@@ -335,10 +330,6 @@ impl GateArgs {
     }
 
     fn options(&self) -> Result<RunOptions> {
-        let calibration = self.calibration.clone();
-        if let Some(named) = calibration.as_ref().filter(|named| !named.exists()) {
-            wrong_usage(format!("--calibration: {} is not there", named.display()));
-        }
         Ok(RunOptions {
             command: command_line(std::env::args()),
             program: std::env::current_exe().context("this program's own path is not known")?,
@@ -358,7 +349,7 @@ impl GateArgs {
                 .seed
                 .unwrap_or_else(|| u64::from(rand::random::<u16>())),
             out: self.out.clone(),
-            calibration: Some(calibration.unwrap_or_else(|| calibration::FILE.into())),
+            calibration: None,
             expect_seed: None,
             tampering: None,
             profiling: None,

@@ -11,6 +11,7 @@ use super::scenario::HEAD;
 use crate::counters::{Counting, availability};
 use crate::environment::postgres::{PostgresOptions, PostgresServer};
 use crate::experiment::{LoadPlan, ScenarioPlan};
+use crate::runner::interrupt::Interrupt;
 use crate::whole_file;
 
 /// Name of their file in the folder of a gate.
@@ -36,7 +37,7 @@ const ROWS: u64 = 5_000;
 
 /// Takes the counts of every arm of `plans` by the program of its name, on a server of their own.
 /// `api` serves the API. A base that cannot be counted, because it is older than the counters, is left
-/// out with a warning.
+/// out with a warning. `None` where an interrupt came first.
 ///
 /// # Errors
 /// When there is no server, or the head cannot be counted.
@@ -45,17 +46,20 @@ pub async fn take(
     api: &Path,
     plans: &[ScenarioPlan],
     programs: &BTreeMap<String, PathBuf>,
-) -> Result<Vec<Count>> {
+    interrupt: &mut Interrupt,
+) -> Result<Option<Vec<Count>>> {
     if let Err(error) = availability() {
         eprintln!("warning: instructions are not counted: {error:#}");
     }
     let server = PostgresServer::start(postgres).await?;
-    let name = format!("apitap_bench_{:08x}", rand::random::<u32>());
-    let database_url = server.create_database(&name).await?;
-    let counts = take_in(&database_url, api, plans, programs).await;
-    // Of a server by URL nothing goes by itself.
-    server.drop_database(&name).await?;
-    counts
+    let taken = async |database_url: String| {
+        tokio::select! {
+            biased;
+            () = interrupt.happened() => Ok(None),
+            counts = take_in(&database_url, api, plans, programs) => counts.map(Some),
+        }
+    };
+    server.in_own_database("apitap_bench", taken).await
 }
 
 async fn take_in(

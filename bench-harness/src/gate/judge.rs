@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use super::counts::Count;
 use super::metric::{GateMetric, Tier};
-use super::policy::{Limits, Waiver, share, threshold};
+use super::policy::{Limits, Waiver, threshold};
 use super::results::{Change, Check, GateOutcome, GatedScenario, ScenarioOutcome};
 use super::scenario::{BASE, HEAD};
 use crate::counters::tolerance;
@@ -138,11 +138,8 @@ impl<'a> Sides<'a> {
             .collect();
         for metric in GateMetric::ALL {
             let Some(cost) = metric.timed() else { continue };
-            let thresholds: Vec<Threshold> = scenarios
-                .iter()
-                .map(|scenario| allowed(scenario, metric, cost, limits))
-                .collect();
-            let told = self.told(&of_both, cost, &thresholds);
+            let limit = threshold(metric, limits.share(metric));
+            let told = self.told(&of_both, cost, limit);
             for (nth, told) in told.into_iter().enumerate() {
                 let rows = scenarios[nth].plan.baseline().rows;
                 let (base, head) = &of_both[nth];
@@ -158,7 +155,7 @@ impl<'a> Sides<'a> {
                     base_samples: base,
                     head_samples: head,
                     change: told.as_ref().map(|told| told.change(metric)),
-                    limit: share(metric, thresholds[nth]),
+                    limit: limits.share(metric),
                     is_hard: true,
                     verdict: told.map_or(Verdict::Inconclusive, |told| told.verdict),
                     is_unconfirmed: false,
@@ -174,7 +171,7 @@ impl<'a> Sides<'a> {
         &self,
         of_both: &[(Blocks<'_>, Blocks<'_>)],
         cost: Metric,
-        thresholds: &[Threshold],
+        limit: Threshold,
     ) -> Vec<Option<Told>> {
         let confidence = self.head.record.confidence_level;
         if self.stored.is_none() {
@@ -182,7 +179,7 @@ impl<'a> Sides<'a> {
                 .iter()
                 .map(|(base, head)| log_ratios(head, base, cost))
                 .collect();
-            let (judged, _) = judge_family(&log_ratios, thresholds, confidence);
+            let (judged, _) = judge_family(&log_ratios, &vec![limit; of_both.len()], confidence);
             let told = |one: Judged| Told {
                 of_cost: one.comparison,
                 adjusted_p: one.adjusted_p,
@@ -195,11 +192,10 @@ impl<'a> Sides<'a> {
         };
         let members: Vec<Unpaired> = of_both
             .iter()
-            .zip(thresholds)
-            .map(|((base, head), threshold)| Unpaired {
+            .map(|(base, head)| Unpaired {
                 candidate: costs(head),
                 baseline: costs(base),
-                threshold: *threshold,
+                threshold: limit,
             })
             .collect();
         let (judged, _) = judge_unpaired(&members, confidence);
@@ -220,12 +216,13 @@ impl<'a> Sides<'a> {
     ) -> GatedScenario {
         let plan = &scenario.plan;
         for check in &mut timed {
-            let again = confirmation.and_then(|checks| {
-                let verdict = |one: &&Check| one.metric == check.metric;
-                checks.iter().find(verdict).map(|one| one.verdict)
+            let again = confirmation.map(|checks| {
+                let mut checks = checks.iter();
+                checks.find(|one| one.metric == check.metric)
             });
-            if check.verdict == Verdict::Regressed && again.is_some_and(|one| one != check.verdict)
-            {
+            let is_refuted = again
+                .is_some_and(|again| again.is_none_or(|one| one.verdict != Verdict::Regressed));
+            if check.verdict == Verdict::Regressed && is_refuted {
                 check.verdict = Verdict::Inconclusive;
                 check.is_unconfirmed = true;
             }
@@ -272,11 +269,14 @@ impl<'a> Sides<'a> {
         policy: Policy<'_>,
     ) -> ScenarioOutcome {
         let plan = &scenario.plan;
-        let wrong = self.taken(plan).find_map(|one| match &one.outcome {
-            Outcome::WrongData { reason } => Some(reason.clone()),
-            _ => None,
-        });
-        if let Some(reason) = wrong {
+        let wrong = |side: &str| {
+            let mut samples = self.taken(plan).filter(|one| one.arm == side);
+            samples.find_map(|one| match &one.outcome {
+                Outcome::WrongData { reason } => Some(reason.clone()),
+                _ => None,
+            })
+        };
+        if let Some(reason) = wrong(HEAD) {
             return ScenarioOutcome::WrongData { reason };
         }
         if let Some(reason) = self.failure(plan, HEAD) {
@@ -284,7 +284,9 @@ impl<'a> Sides<'a> {
                 reason: format!("a load of the head failed: {reason}"),
             };
         }
-        if let Some(reason) = self.missing(scenario) {
+        // What the head may be the remedy of.
+        let wrong_base = wrong(BASE).map(|reason| format!("the base left wrong data: {reason}"));
+        if let Some(reason) = wrong_base.or_else(|| self.missing(scenario)) {
             return ScenarioOutcome::Missing {
                 reason,
                 lenient: policy.lenient,
@@ -378,17 +380,6 @@ fn plan_confirmed<'a>(evidence: Evidence<'a>, sample: &Sample) -> Option<&'a Str
     let mut scenarios = evidence.record.scenarios.iter();
     let of_sample = scenarios.find(|one| one.plan.name == sample.scenario)?;
     of_sample.plan.confirms.as_ref()
-}
-
-/// How far `cost` may go before `metric` of a scenario is worse: its limit, or the noise of the machine
-/// where that is larger and nobody stated a limit.
-fn allowed(scenario: &Scenario, metric: GateMetric, cost: Metric, limits: &Limits) -> Threshold {
-    let limit = threshold(metric, limits.share(metric));
-    let mut learned = scenario.thresholds.iter();
-    match learned.find(|one| one.metric == cost) {
-        Some(learned) if !limits.is_stated(metric) => limit.max(learned.threshold),
-        _ => limit,
-    }
 }
 
 /// What a comparison of costs amounts to.

@@ -99,8 +99,8 @@ impl Gate {
             Incomparable::unless_none(baseline.data_differs(&folder.record()?))?;
         }
         let again = to_confirm(&found.scenarios);
-        let mut is_confirmed = true;
-        if ended_by.is_none() && self.confirms && !again.is_empty() {
+        let mut is_confirmed = !self.confirms || again.is_empty();
+        if ended_by.is_none() && !is_confirmed {
             ended_by = self.confirm(&folder, &again).await?;
             is_confirmed = ended_by.is_none();
             found = self.judge(&folder)?;
@@ -189,13 +189,11 @@ impl Gate {
             ..
         } = &self.options;
         let mut interrupt = Interrupt::listen()?;
-        tokio::select! {
-            biased;
-            () = interrupt.happened() => Ok(Some(EndedBy::Interrupt)),
-            taken = Box::pin(counts::take(postgres, program, scenarios, revisions)) => match taken {
-                Ok(counts) => counts::write(folder.path(), &counts).map(|()| None),
-                Err(error) => Ok(Some(EndedBy::Error(error))),
-            },
+        let taken = counts::take(postgres, program, scenarios, revisions, &mut interrupt);
+        match Box::pin(taken).await {
+            Ok(Some(counts)) => counts::write(folder.path(), &counts).map(|()| None),
+            Ok(None) => Ok(Some(EndedBy::Interrupt)),
+            Err(error) => Ok(Some(EndedBy::Error(error))),
         }
     }
 

@@ -36,12 +36,6 @@ impl Limits {
         )
     }
 
-    /// Whether a caller stated it. If not, the noise of the machine may raise it.
-    #[must_use]
-    pub fn is_stated(&self, metric: GateMetric) -> bool {
-        self.0.contains_key(&metric)
-    }
-
     /// By how much `metric` may be worse: a share of what the base has.
     #[must_use]
     pub fn share(&self, metric: GateMetric) -> f64 {
@@ -81,16 +75,6 @@ pub fn threshold(metric: GateMetric, share: f64) -> Threshold {
     };
     let widest = || Threshold::new(1.0).unwrap_or(crate::stats::UNCALIBRATED);
     Threshold::new(of_cost.max(NOTHING)).unwrap_or_else(|_| widest())
-}
-
-/// The limit that `threshold` of the cost of `metric` stands for.
-#[must_use]
-pub fn share(metric: GateMetric, threshold: Threshold) -> f64 {
-    if metric.more_is_better() {
-        threshold.share() / threshold.factor()
-    } else {
-        threshold.share()
-    }
 }
 
 /// A limit as it is typed: `rows_per_second=-5%`, `statements=0`.
@@ -300,7 +284,6 @@ mod tests {
     fn fewer_rows_per_second_are_more_time() {
         let at = threshold(GateMetric::RowsPerSecond, 0.05);
         assert!((at.factor() - 1.0 / 0.95).abs() < 1e-12);
-        assert!((share(GateMetric::RowsPerSecond, at) - 0.05).abs() < 1e-12);
         let cpu = GateMetric::ClientCpuSecondsPerMillionRows;
         assert!((threshold(cpu, 0.03).factor() - 1.03).abs() < 1e-12);
         assert!(threshold(GateMetric::Statements, 0.0).factor() < 1.0 + 1e-9);
@@ -310,9 +293,7 @@ mod tests {
     fn a_stated_limit_stands_before_the_default() {
         let limits = Limits::of(&["rows_per_second=-2%".parse().unwrap()]);
         assert_eq!(limits.share(GateMetric::RowsPerSecond), 0.02);
-        assert!(limits.is_stated(GateMetric::RowsPerSecond));
         assert_eq!(limits.share(GateMetric::Statements), 0.0);
-        assert!(!limits.is_stated(GateMetric::Statements));
     }
 
     fn fewer_rows() -> Check {

@@ -275,7 +275,7 @@ impl Drop for Worktree<'_> {
 fn cache_folder() -> Result<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(stated) = variable("APITAP_GATE_CACHE") {
-        return Ok(stated.into());
+        return std::path::absolute(stated).context("APITAP_GATE_CACHE is no path");
     }
     let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")));

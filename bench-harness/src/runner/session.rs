@@ -185,6 +185,8 @@ pub async fn run(options: RunOptions) -> Result<Finished> {
     };
     if options.into.is_none() {
         folder.write_record(&record)?;
+        // What ends before its first sample can be read too.
+        drop(folder.journal()?);
     }
     go(options, server, folder, record, Vec::new(), interrupt).await
 }

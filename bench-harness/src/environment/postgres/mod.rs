@@ -147,12 +147,22 @@ impl PostgresServer {
         create_database(&self.url, name).await
     }
 
-    /// Drops a database that may be there, with whoever is connected to it.
+    /// Does `work` in a database made for it, whose URL it gets. It is dropped afterwards, as well as it
+    /// can be.
     ///
     /// # Errors
-    /// When the server refuses, or cannot be reached.
-    pub async fn drop_database(&self, name: &str) -> Result<()> {
-        drop_database(&self.url, name).await
+    /// When the server refuses, and those of `work`.
+    pub async fn in_own_database<T>(
+        &self,
+        prefix: &str,
+        work: impl AsyncFnOnce(String) -> Result<T>,
+    ) -> Result<T> {
+        let name = format!("{prefix}_{:08x}", rand::random::<u32>());
+        let done = work(self.create_database(&name).await?).await;
+        if let Err(error) = drop_database(&self.url, &name).await {
+            tracing::warn!("the database {name} is left behind: {error:#}");
+        }
+        done
     }
 
     async fn start_any(options: &PostgresOptions) -> Result<Self> {

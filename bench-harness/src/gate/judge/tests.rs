@@ -2,9 +2,8 @@ use super::*;
 use crate::experiment::Revision;
 use crate::gate::policy::{Limit, Waivers};
 use crate::gate::scenario::{GateScenario, Size};
-use crate::measurement::{Metric, Timestamp};
+use crate::measurement::Timestamp;
 use crate::report::example;
-use crate::run_record::LearnedThreshold;
 
 const BLOCKS: usize = 12;
 
@@ -160,9 +159,9 @@ fn the_same_passes_and_five_per_cent_more_processor_time_does_not() {
 }
 
 #[test]
-fn a_stated_limit_and_the_noise_of_the_machine_move_the_verdict() {
+fn a_stated_limit_moves_the_verdict() {
     let slow = || both("slow", 1.05, 1.0);
-    let mut record = record(&["slow"], &[BASE, HEAD]);
+    let record = record(&["slow"], &[BASE, HEAD]);
     let stated = Rules {
         limits: Limits::of(&["client_cpu_seconds_per_million_rows=8%"
             .parse::<Limit>()
@@ -172,21 +171,6 @@ fn a_stated_limit_and_the_noise_of_the_machine_move_the_verdict() {
     let passed = |found: Vec<GatedScenario>| found[0].outcome == ScenarioOutcome::Passed;
     assert!(passed(judged(&record, slow(), &stated)));
     assert!(!passed(judged(&record, slow(), &Rules::default())));
-    record.scenarios[0].thresholds = vec![LearnedThreshold {
-        metric: Metric::ClientCpuSeconds,
-        threshold: Threshold::new(0.08).unwrap(),
-    }];
-    let found = judged(&record, slow(), &Rules::default());
-    assert_eq!(check(&found[0], CPU).limit, 0.08);
-    assert!(passed(found));
-    // Who states a limit means it.
-    let strict = Rules {
-        limits: Limits::of(&["client_cpu_seconds_per_million_rows=2%"
-            .parse::<Limit>()
-            .unwrap()]),
-        ..Rules::default()
-    };
-    assert!(!passed(judged(&record, slow(), &strict)));
 }
 
 #[test]
@@ -199,10 +183,18 @@ fn what_is_not_worse_the_second_time_does_not_fail() {
     let found = judged(&record, confirmed, &Rules::default());
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].outcome, ScenarioOutcome::Regressed);
-    let refuted = [first, both("slow again", 1.0, 1.0)].concat();
-    let found = judged(&record, refuted, &Rules::default());
-    assert_eq!(found[0].outcome, ScenarioOutcome::Inconclusive);
-    assert!(check(&found[0], CPU).is_unconfirmed);
+    // Where all repeated loads are void, nothing was confirmed either.
+    let void = both("slow again", 1.06, 1.0).into_iter().map(|one| Sample {
+        outcome: Outcome::Void {
+            reason: "steal".to_owned(),
+        },
+        ..one
+    });
+    for again in [both("slow again", 1.0, 1.0), void.collect()] {
+        let found = judged(&record, [first.clone(), again].concat(), &Rules::default());
+        assert_eq!(found[0].outcome, ScenarioOutcome::Inconclusive);
+        assert!(check(&found[0], CPU).is_unconfirmed);
+    }
 }
 
 #[test]
@@ -361,9 +353,21 @@ fn a_side_without_figures_is_missing_and_wrong_data_is_worst() {
         reason: "9 rows instead of 10".to_owned(),
     };
     let mut samples = both("one", 1.5, 1.5);
-    samples.push(sample("one", HEAD, 0, wrong));
+    samples.push(sample("one", HEAD, 0, wrong.clone()));
     let found = judged(&record, samples, &Rules::default());
     assert_eq!(outcome(&found), GateOutcome::WrongData);
+    // A head that mends its base can pass.
+    let mut samples = both("one", 1.0, 1.0);
+    samples.push(sample("one", BASE, 0, wrong));
+    let found = judged(&record, samples.clone(), &Rules::default());
+    let ScenarioOutcome::Missing { reason, .. } = &found[0].outcome else {
+        panic!("{:?}", found[0].outcome);
+    };
+    assert_eq!(reason, "the base left wrong data: 9 rows instead of 10");
+    assert_eq!(
+        outcome(&judged(&record, samples, &lenient)),
+        GateOutcome::Passed
+    );
     assert_eq!(outcome(&[]), GateOutcome::Missing);
 }
 
