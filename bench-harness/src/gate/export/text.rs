@@ -49,7 +49,7 @@ pub(super) fn verdict(outcome: GateOutcome) -> &'static str {
     }
 }
 
-/// What keeps the gate from passing besides its scenarios, a sentence each.
+/// What keeps the gate from passing, or from telling, besides its scenarios, a sentence each.
 pub(super) fn remarks(results: &GateResults) -> Vec<String> {
     let failure = results.failure.iter();
     let failure = failure.map(|reason| format!("The harness failed: {}.", clean(reason)));
@@ -64,7 +64,12 @@ pub(super) fn remarks(results: &GateResults) -> Vec<String> {
          up."
         .to_owned()
     });
-    failure.chain(expired).chain(alone).collect()
+    let noisy = (results.outcome == GateOutcome::Inconclusive).then(|| {
+        "Noise hides what the limits ask for: take more blocks (`--blocks 48`), or a quieter machine. Exit code 4 \
+         says so with `--fail-on-inconclusive`."
+            .to_owned()
+    });
+    failure.chain(expired).chain(alone).chain(noisy).collect()
 }
 
 /// What is held against what, and how.
