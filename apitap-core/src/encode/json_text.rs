@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
-use arrow::datatypes::{DataType, Field, FieldRef, Float16Type, Float32Type, Float64Type};
+use arrow::array::{Array, ArrayRef, StringBuilder};
+use arrow::datatypes::{Field, FieldRef};
 use arrow::error::ArrowError;
 use arrow_json::writer::{Encoder, EncoderFactory, EncoderOptions, NullableEncoder, make_encoder};
 
@@ -78,24 +78,11 @@ impl EncoderFactory for FiniteNumbers {
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
         // Without this factory, or it would be asked again.
         static PLAIN: LazyLock<EncoderOptions> = LazyLock::new(EncoderOptions::default);
-        let is_finite: Box<dyn Fn(usize) -> bool + 'a> = match array.data_type() {
-            DataType::Float16 => {
-                let array = array.as_primitive::<Float16Type>();
-                Box::new(|row| array.value(row).is_finite())
-            }
-            DataType::Float32 => {
-                let array = array.as_primitive::<Float32Type>();
-                Box::new(|row| array.value(row).is_finite())
-            }
-            DataType::Float64 => {
-                let array = array.as_primitive::<Float64Type>();
-                Box::new(|row| array.value(row).is_finite())
-            }
-            _ => return Ok(None),
-        };
+        if !array.data_type().is_floating() {
+            return Ok(None);
+        }
         let encoder = Noticing {
             plain: make_encoder(field, array, &PLAIN)?,
-            is_finite,
             left: Arc::clone(&self.left),
         };
         let nulls = array.nulls().cloned();
@@ -105,22 +92,24 @@ impl EncoderFactory for FiniteNumbers {
 
 struct Noticing<'a> {
     plain: NullableEncoder<'a>,
-    is_finite: Box<dyn Fn(usize) -> bool + 'a>,
     left: Arc<AtomicBool>,
 }
 
 impl Encoder for Noticing<'_> {
     fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
-        if !(self.is_finite)(row) {
+        let begin = out.len();
+        self.plain.encode(row, out);
+        // It is not asked for values that are null.
+        if out[begin..] == *b"null" {
             self.left.store(true, Ordering::Relaxed);
         }
-        self.plain.encode(row, out);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Float64Array, ListArray, StructArray};
+    use arrow::array::{AsArray, Float64Array, ListArray, StructArray};
+    use arrow::datatypes::{DataType, Float64Type};
 
     use super::*;
 
