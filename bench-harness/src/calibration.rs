@@ -134,10 +134,7 @@ impl Calibration {
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self).context("cannot serialise")?;
         text.push('\n');
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
-        }
+        whole_file::make_folder(path)?;
         whole_file::write(path, &text)
     }
 

@@ -1,4 +1,4 @@
-//! Files that are there as a whole or not at all.
+//! Files that are there as a whole or not at all, and their folders.
 
 use std::fs;
 use std::path::Path;
@@ -16,6 +16,17 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(&unfinished, text)
         .and_then(|()| fs::rename(&unfinished, path))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Makes the folder of `path`, where it is not there.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn make_folder(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
 #[cfg(test)]

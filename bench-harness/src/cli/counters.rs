@@ -7,7 +7,7 @@ use apitap_core::Config;
 
 use super::server::ServerArgs;
 use super::{INTERRUPTED, say};
-use crate::counters::{Counted, Counting, availability, table};
+use crate::counters::{Counted, Counting, can_count_instructions, table};
 use crate::environment::postgres::{PostgresOptions, PostgresServer};
 use crate::runner::interrupt::Interrupt;
 
@@ -65,9 +65,7 @@ async fn take(arguments: &CountersArgs, interrupt: &mut Interrupt) -> Result<Opt
     };
     let server = PostgresServer::start(&options).await?;
     eprintln!("PostgreSQL {} ({})", server.version(), server.kind());
-    if let Err(error) = availability() {
-        eprintln!("warning: instructions are not counted: {error:#}");
-    }
+    let instructions = can_count_instructions();
     let mut counted = Vec::new();
     for preset in presets {
         let counting = Counting {
@@ -78,6 +76,7 @@ async fn take(arguments: &CountersArgs, interrupt: &mut Interrupt) -> Result<Opt
             rows: arguments.rows.get(),
             preset,
             settings: arguments.set.clone(),
+            instructions,
         };
         let taken = async |database_url: String| {
             tokio::select! {

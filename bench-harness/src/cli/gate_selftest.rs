@@ -13,6 +13,7 @@ use crate::gate::selftest::{Judge, Said, Series, Trial, append, read, table, tal
 use crate::gate::{GateOutcome, GateResults};
 use crate::report::units::Count;
 use crate::runner::session::CONFIDENCE_LEVEL;
+use crate::whole_file;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -62,10 +63,7 @@ pub(super) struct SelftestArgs {
 
 /// Runs the trials that are missing, and prints how often each series was called slower.
 pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
-    if let Some(folder) = arguments.journal.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
-    }
+    whole_file::make_folder(&arguments.journal)?;
     let setup = arguments.setup()?;
     let begun = Instant::now();
     let limit = arguments

@@ -39,11 +39,12 @@ pub struct Counting {
     pub preset: String,
     /// Changes to it, as `stage.knob=value`.
     pub settings: Vec<String>,
+    /// Whether instructions are counted too; see [`can_count_instructions`](super::can_count_instructions).
+    pub instructions: bool,
 }
 
 impl Counting {
-    /// Takes every counter `runs` times, of loads into the database at `database_url`. Instructions are
-    /// left out where valgrind is not [available](super::availability).
+    /// Takes every counter `runs` times, of loads into the database at `database_url`.
     ///
     /// # Errors
     /// When a load fails, or a program or server cannot be had.
@@ -76,7 +77,7 @@ impl Counting {
     }
 
     /// Takes once what samples do not carry, since it needs loads of its own: allocations and
-    /// instructions by row. Instructions are left out likewise.
+    /// instructions by row.
     ///
     /// # Errors
     /// As [`take`](Self::take).
@@ -90,7 +91,7 @@ impl Counting {
 
     async fn instructions(&self) -> Result<Vec<(GateMetric, f64)>> {
         let mut values = Vec::new();
-        if valgrind::availability().is_err() {
+        if !self.instructions {
             return Ok(values);
         }
         for (kernel, metric) in [

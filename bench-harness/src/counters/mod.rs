@@ -19,4 +19,4 @@ pub use hardness::{is_hard, tolerance};
 pub use kernel::Kernel;
 pub use measure::Counting;
 pub use table::{Counted, table};
-pub use valgrind::{KernelLoad, availability, instructions_per_row};
+pub use valgrind::{KernelLoad, can_count_instructions, instructions_per_row};

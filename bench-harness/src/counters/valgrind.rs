@@ -52,12 +52,14 @@ pub fn instructions_per_row(program: &Path, load: KernelLoad<'_>, rows: u64) -> 
     Ok((many.instructions - few.instructions) as f64 / (many.rows - few.rows) as f64)
 }
 
-/// Checks that valgrind is here.
-///
-/// # Errors
-/// When it is not; the message says how to get it.
-pub fn availability() -> Result<()> {
-    availability_of(OsStr::new("valgrind"))
+/// Whether valgrind is here. Where it is not, a warning says how to get it.
+#[must_use]
+pub fn can_count_instructions() -> bool {
+    let available = availability_of(OsStr::new("valgrind"));
+    if let Err(error) = &available {
+        eprintln!("warning: instructions are not counted: {error:#}");
+    }
+    available.is_ok()
 }
 
 fn availability_of(valgrind: &OsStr) -> Result<()> {

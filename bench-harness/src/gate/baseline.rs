@@ -81,10 +81,7 @@ impl Baseline {
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_string(self).context("cannot serialise the baseline")?;
         text.push('\n');
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
-        }
+        whole_file::make_folder(path)?;
         whole_file::write(path, &text)
     }
 

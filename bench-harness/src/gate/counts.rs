@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::metric::GateMetric;
 use super::scenario::HEAD;
-use crate::counters::{Counting, availability};
+use crate::counters::{Counting, can_count_instructions};
 use crate::environment::postgres::{PostgresOptions, PostgresServer};
 use crate::experiment::{LoadPlan, ScenarioPlan};
 use crate::runner::interrupt::Interrupt;
@@ -48,15 +48,13 @@ pub async fn take(
     programs: &BTreeMap<String, PathBuf>,
     interrupt: &mut Interrupt,
 ) -> Result<Option<Vec<Count>>> {
-    if let Err(error) = availability() {
-        eprintln!("warning: instructions are not counted: {error:#}");
-    }
+    let instructions = can_count_instructions();
     let server = PostgresServer::start(postgres).await?;
     let taken = async |database_url: String| {
         tokio::select! {
             biased;
             () = interrupt.happened() => Ok(None),
-            counts = take_in(&database_url, api, plans, programs) => counts.map(Some),
+            counts = take_in(&database_url, api, plans, programs, instructions) => counts.map(Some),
         }
     };
     server.in_own_database("apitap_bench", taken).await
@@ -67,6 +65,7 @@ async fn take_in(
     api: &Path,
     plans: &[ScenarioPlan],
     programs: &BTreeMap<String, PathBuf>,
+    instructions: bool,
 ) -> Result<Vec<Count>> {
     let mut counts = Vec::new();
     for plan in plans {
@@ -84,6 +83,7 @@ async fn take_in(
                 rows: ROWS,
                 preset: preset.clone(),
                 settings: knobs.clone(),
+                instructions,
             };
             let costs = match counting.take_costs(database_url).await {
                 Ok(costs) => costs,

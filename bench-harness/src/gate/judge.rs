@@ -216,12 +216,9 @@ impl<'a> Sides<'a> {
     ) -> GatedScenario {
         let plan = &scenario.plan;
         for check in &mut timed {
-            let again = confirmation.map(|checks| {
-                let mut checks = checks.iter();
-                checks.find(|one| one.metric == check.metric)
-            });
-            let is_refuted = again
-                .is_some_and(|again| again.is_none_or(|one| one.verdict != Verdict::Regressed));
+            let is_worse_again =
+                |one: &Check| one.metric == check.metric && one.verdict == Verdict::Regressed;
+            let is_refuted = confirmation.is_some_and(|again| !again.iter().any(is_worse_again));
             if check.verdict == Verdict::Regressed && is_refuted {
                 check.verdict = Verdict::Inconclusive;
                 check.is_unconfirmed = true;
@@ -269,17 +266,20 @@ impl<'a> Sides<'a> {
         policy: Policy<'_>,
     ) -> ScenarioOutcome {
         let plan = &scenario.plan;
-        let wrong = |side: &str| {
-            let mut samples = self.taken(plan).filter(|one| one.arm == side);
-            samples.find_map(|one| match &one.outcome {
-                Outcome::WrongData { reason } => Some(reason.clone()),
+        let wrong = |side| {
+            self.first(plan, side, |outcome| match outcome {
+                Outcome::WrongData { reason } => Some(reason),
                 _ => None,
             })
         };
+        let failed = self.first(plan, HEAD, |outcome| match outcome {
+            Outcome::Failed { reason } => Some(reason),
+            _ => None,
+        });
         if let Some(reason) = wrong(HEAD) {
             return ScenarioOutcome::WrongData { reason };
         }
-        if let Some(reason) = self.failure(plan, HEAD) {
+        if let Some(reason) = failed {
             return ScenarioOutcome::Failed {
                 reason: format!("a load of the head failed: {reason}"),
             };
@@ -346,13 +346,15 @@ impl<'a> Sides<'a> {
         self.head.samples.iter().filter(is_of_it)
     }
 
-    /// Why a load of a side failed first.
-    fn failure(&self, plan: &ScenarioPlan, side: &str) -> Option<String> {
+    /// The first reason that `of` finds in the outcomes of a side.
+    fn first(
+        &self,
+        plan: &ScenarioPlan,
+        side: &str,
+        of: fn(&Outcome) -> Option<&String>,
+    ) -> Option<String> {
         let mut samples = self.taken(plan).filter(|one| one.arm == side);
-        samples.find_map(|one| match &one.outcome {
-            Outcome::Failed { reason } => Some(reason.clone()),
-            _ => None,
-        })
+        samples.find_map(|one| of(&one.outcome)).cloned()
     }
 
     /// Why a side has no figures.
@@ -360,9 +362,8 @@ impl<'a> Sides<'a> {
         let plan = &scenario.plan;
         let sides = [(BASE, self.of_base(plan)), (HEAD, self.of_head(plan))];
         let (side, _) = sides.iter().find(|(_, blocks)| blocks.is_empty())?;
-        let mut samples = self.taken(plan).filter(|one| one.arm == *side);
-        let reason = samples.find_map(|one| match &one.outcome {
-            Outcome::Failed { reason } | Outcome::Void { reason } => Some(reason.clone()),
+        let reason = self.first(plan, side, |outcome| match outcome {
+            Outcome::Failed { reason } | Outcome::Void { reason } => Some(reason),
             Outcome::Measured(_) | Outcome::WrongData { .. } => None,
         });
         let reason = reason.or_else(|| scenario.unprepared.clone());

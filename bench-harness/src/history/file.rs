@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::entry::{Entry, SCHEMA_VERSION};
 use crate::measurement::complete_lines;
-use crate::schema_version;
+use crate::{schema_version, whole_file};
 
 /// Where the history is kept unless a caller names another file.
 pub const FILE: &str = "reports/history.ndjson";
@@ -91,9 +91,7 @@ fn entry(line: &[u8]) -> Result<Entry> {
 /// If the file cannot be opened, locked, read or written, holds what is no entry, or holds one of the
 /// entries with another value; nothing is appended then, unless writing itself fails.
 pub fn add(path: &Path, entries: &[Entry]) -> Result<Added> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
+    whole_file::make_folder(path)?;
     let mut file = OpenOptions::new()
         .read(true)
         .append(true)

@@ -18,7 +18,7 @@ use super::schedule::Schedule;
 use super::{Ending, Plan, remaining, take_samples};
 use crate::calibration::Calibration;
 use crate::environment::fingerprint::{Build, Fingerprint};
-use crate::environment::postgres::{PostgresOptions, PostgresServer, URL, drop_database};
+use crate::environment::postgres::{PostgresOptions, PostgresServer, URL, drop_or_warn};
 use crate::experiment::{Definition, IDENTICAL, Scale, ScenarioPlan};
 use crate::measurement::Sample;
 use crate::profile::record::Subject;
@@ -446,9 +446,7 @@ impl Session {
                 .map(|(_, tampering)| tampering),
         };
         let ending = work(self, place).await;
-        if let Err(error) = drop_database(&admin_url, &name).await {
-            tracing::warn!("the database {name} is left behind: {error:#}");
-        }
+        drop_or_warn(&admin_url, &name).await;
         ending
     }
 

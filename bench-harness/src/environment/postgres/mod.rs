@@ -159,9 +159,7 @@ impl PostgresServer {
     ) -> Result<T> {
         let name = format!("{prefix}_{:08x}", rand::random::<u32>());
         let done = work(self.create_database(&name).await?).await;
-        if let Err(error) = drop_database(&self.url, &name).await {
-            tracing::warn!("the database {name} is left behind: {error:#}");
-        }
+        drop_or_warn(&self.url, &name).await;
         done
     }
 
@@ -281,6 +279,13 @@ pub(crate) async fn create_database(url: &str, name: &str) -> Result<String> {
 pub(crate) async fn drop_database(url: &str, name: &str) -> Result<()> {
     let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
     Ok(connect(url).await?.batch_execute(&drop).await?)
+}
+
+/// Drops a database as well as it can be.
+pub(crate) async fn drop_or_warn(url: &str, name: &str) {
+    if let Err(error) = drop_database(url, name).await {
+        tracing::warn!("the database {name} is left behind: {error:#}");
+    }
 }
 
 /// An identifier as SQL takes it.
