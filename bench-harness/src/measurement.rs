@@ -35,6 +35,12 @@ impl Timestamp {
     pub fn now() -> Self {
         Self(Utc::now())
     }
+
+    /// Seconds from `earlier` to this.
+    #[must_use]
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        (self.0 - earlier.0).as_seconds_f64()
+    }
 }
 
 impl From<DateTime<Utc>> for Timestamp {

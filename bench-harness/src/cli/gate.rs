@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use apitap_core::stage;
@@ -93,9 +94,13 @@ pub(super) struct GateArgs {
     /// Half of the rows and 8 blocks: finds 10% instead of 5%
     #[arg(long)]
     quick: bool,
-    /// Blocks of every scenario; an even number lets drift cancel
+    /// Blocks of every scenario at first; an even number lets drift cancel
     #[arg(long)]
     blocks: Option<NonZero<usize>>,
+    /// Double the blocks of what cannot be told, up to eight times, until so many minutes have passed; 0 adds
+    /// none
+    #[arg(long, default_value_t = 6)]
+    minutes: u32,
     /// Rows of every load
     #[arg(long)]
     rows: Option<NonZero<u64>>,
@@ -185,6 +190,7 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
         },
         counts: !arguments.no_counters,
         confirms: !arguments.no_confirmation,
+        patience: 60 * Duration::from_secs(arguments.minutes.into()),
         explains: !arguments.no_explanation,
         options: arguments.options()?,
     };

@@ -55,7 +55,7 @@ pub(crate) fn counted(metric: GateMetric, base: f64, head: f64, verdict: Verdict
         },
         is_hard: true,
         verdict,
-        is_unconfirmed: false,
+        again: None,
     }
 }
 
@@ -184,7 +184,7 @@ fn inconclusive() -> GatedScenario {
         2.2,
         Verdict::Inconclusive,
     );
-    unconfirmed.is_unconfirmed = true;
+    unconfirmed.again = Some(Verdict::Equivalent);
     let mut untold = timed(
         GateMetric::ServerCpuSecondsPerMillionRows,
         1.0,

@@ -158,7 +158,7 @@ impl<'a> Sides<'a> {
                     limit: limits.share(metric),
                     is_hard: true,
                     verdict: told.map_or(Verdict::Inconclusive, |told| told.verdict),
-                    is_unconfirmed: false,
+                    again: None,
                 });
             }
         }
@@ -215,13 +215,14 @@ impl<'a> Sides<'a> {
         policy: Policy<'_>,
     ) -> GatedScenario {
         let plan = &scenario.plan;
-        for check in &mut timed {
-            let is_worse_again =
-                |one: &Check| one.metric == check.metric && one.verdict == Verdict::Regressed;
-            let is_refuted = confirmation.is_some_and(|again| !again.iter().any(is_worse_again));
-            if check.verdict == Verdict::Regressed && is_refuted {
-                check.verdict = Verdict::Inconclusive;
-                check.is_unconfirmed = true;
+        if let Some(confirmation) = confirmation {
+            let is_worse = |check: &&mut Check| check.verdict == Verdict::Regressed;
+            for check in timed.iter_mut().filter(is_worse) {
+                let again = confirmation.iter().find(|one| one.metric == check.metric);
+                check.again = Some(again.map_or(Verdict::Inconclusive, |one| one.verdict));
+                if check.is_unconfirmed() {
+                    check.verdict = Verdict::Inconclusive;
+                }
             }
         }
         let mut checks = self.counted(plan, policy.limits);
@@ -497,7 +498,7 @@ fn counter(
         limit,
         is_hard: tolerance.is_some() && judged.is_some(),
         verdict: judged.unwrap_or(Verdict::Inconclusive),
-        is_unconfirmed: false,
+        again: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use chrono::Utc;
@@ -9,6 +10,7 @@ use chrono::Utc;
 use super::baseline::Baseline;
 use super::counts;
 use super::judge::{Evidence, Policy, judge, outcome, to_confirm};
+use super::more_blocks::more_blocks;
 use super::policy::{Limits, Waiver, Waivers};
 use super::results::{Explanation, GateOutcome, GateResults, SCHEMA_VERSION, ScenarioOutcome};
 use super::revision::BuiltRevision;
@@ -49,6 +51,8 @@ pub struct Gate {
     pub counts: bool,
     /// Whether what is worse is measured once more, on a server started anew.
     pub confirms: bool,
+    /// How long after its first sample no blocks are added any more to what cannot be told.
+    pub patience: Duration,
     /// Whether what is worse is profiled.
     pub explains: bool,
     /// Programs, server, seed and folder. Scenarios and revisions are filled in.
@@ -90,6 +94,7 @@ impl Gate {
             Incomparable::unless_none(differing)?;
             self.options.only_at = Some(baseline.fingerprint()?);
         }
+        let give_up = Instant::now() + self.patience;
         let (folder, mut ended_by) = self.measure(plans).await?;
         if ended_by.is_none() && self.counts {
             ended_by = self.count(&folder).await?;
@@ -98,12 +103,19 @@ impl Gate {
         if let Some(baseline) = &self.baseline {
             Incomparable::unless_none(baseline.data_differs(&folder.record()?))?;
         }
+        if ended_by.is_none() {
+            ended_by = self.measure_on(&folder, &mut found, 0, give_up).await?;
+        }
         let again = to_confirm(&found.scenarios);
         let mut is_confirmed = !self.confirms || again.is_empty();
         if ended_by.is_none() && !is_confirmed {
+            let first = folder.record()?.scenarios.len();
             ended_by = self.confirm(&folder, &again).await?;
             is_confirmed = ended_by.is_none();
             found = self.judge(&folder)?;
+            if ended_by.is_none() {
+                ended_by = self.measure_on(&folder, &mut found, first, give_up).await?;
+            }
         }
         if ended_by.is_none() && self.explains && found.outcome == GateOutcome::Regressed {
             ended_by = self.explain(&folder, &mut found).await?;
@@ -197,6 +209,53 @@ impl Gate {
         }
     }
 
+    /// Adds blocks to the scenarios from the `first` on that cannot be told, until they can or it is time to
+    /// `give_up`.
+    ///
+    /// Not to those of which the base was stored: only one side of the doubt would grow less.
+    async fn measure_on(
+        &self,
+        folder: &RunFolder,
+        found: &mut GateResults,
+        first: usize,
+        give_up: Instant,
+    ) -> Result<Option<EndedBy>> {
+        let planned = self.options.scenarios.iter();
+        let Some(blocks) = planned.map(|plan| plan.blocks).max() else {
+            return Ok(None);
+        };
+        while self.baseline.is_none() {
+            let mut record = folder.record()?;
+            let samples = folder.samples()?.samples;
+            let left = give_up.saturating_duration_since(Instant::now());
+            let open = more_blocks(&record, &samples, &found.scenarios, first, blocks, left);
+            if open.is_empty() {
+                break;
+            }
+            eprintln!(
+                "{} cannot be told yet: blocks are added",
+                Count::of(open.len(), "scenario")
+            );
+            for (index, blocks) in open {
+                record.scenarios[index].plan.blocks = blocks;
+            }
+            folder.write_record(&record)?;
+            let ended_by = self.go_on(folder).await;
+            *found = self.judge(folder)?;
+            if ended_by.is_some() {
+                return Ok(ended_by);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes what the record in `folder` plans and is not taken yet, on a server started anew.
+    async fn go_on(&self, folder: &RunFolder) -> Option<EndedBy> {
+        let path = folder.path().to_owned();
+        let finished = Box::pin(session::resume(self.options.clone(), path)).await;
+        finished.map_or_else(|error| Some(of_error(error)), |one| one.ended_by)
+    }
+
     /// Measures `scenarios` once more, on a server started anew.
     async fn confirm(&self, folder: &RunFolder, scenarios: &[String]) -> Result<Option<EndedBy>> {
         eprintln!(
@@ -211,9 +270,7 @@ impl Gate {
         let again = flagged.map(|one| one.repeated(one.plan.repeated("again")));
         record.scenarios.extend(again);
         folder.write_record(&record)?;
-        let path = folder.path().to_owned();
-        let finished = Box::pin(session::resume(self.options.clone(), path)).await;
-        Ok(finished.map_or_else(|error| Some(of_error(error)), |one| one.ended_by))
+        Ok(self.go_on(folder).await)
     }
 
     /// Profiles what is worse of both revisions.

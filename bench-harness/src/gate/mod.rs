@@ -11,7 +11,7 @@
 //! | [`metric`], [`policy`] | what is judged, by which limits, and what is waived |
 //! | [`counts`], [`baseline`] | counters that need a run of their own; results stored for later |
 //! | [`mod@judge`], [`explain`], [`results`] | from samples to verdicts; why it grew; what was found |
-//! | [`measure`] | a gate from its first sample to its findings |
+//! | [`measure`], `more_blocks` | a gate from its first sample to its findings; what is measured on |
 //! | [`export`] | the findings as files, and on a terminal |
 //! | [`selftest`] | how often the gate is wrong |
 
@@ -24,6 +24,7 @@ pub mod export;
 pub mod judge;
 pub mod measure;
 pub mod metric;
+mod more_blocks;
 pub mod policy;
 pub mod results;
 pub mod revision;

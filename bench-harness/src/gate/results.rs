@@ -153,8 +153,9 @@ pub struct Check {
     pub is_hard: bool,
     /// What it amounts to: `regressed` is worse by more than the limit, confirmed.
     pub verdict: Verdict,
-    /// Worse at first, and not when it was measured once more.
-    pub is_unconfirmed: bool,
+    /// What it amounted to when it was measured once more, on a server started anew; absent where it was
+    /// not worse at first, or was not measured again.
+    pub again: Option<Verdict>,
 }
 
 /// Head against base: 0.05 is 5% more than the base has.
@@ -200,6 +201,14 @@ pub struct Growth {
     pub base: f64,
     /// In the head.
     pub head: f64,
+}
+
+impl Check {
+    /// Whether it was worse at first, and not when it was measured once more.
+    #[must_use]
+    pub fn is_unconfirmed(&self) -> bool {
+        self.again.is_some_and(|again| again != Verdict::Regressed)
+    }
 }
 
 impl GateResults {

@@ -65,8 +65,8 @@ pub(super) fn remarks(results: &GateResults) -> Vec<String> {
         .to_owned()
     });
     let noisy = (results.outcome == GateOutcome::Inconclusive).then(|| {
-        "Noise hides what the limits ask for: take more blocks (`--blocks 48`), or a quieter machine. Exit code 4 \
-         says so with `--fail-on-inconclusive`."
+        "Noise hides what the limits ask for: take more time (`--minutes 20`), more blocks at first (`--blocks 48`), \
+         or a quieter machine. Exit code 4 says so with `--fail-on-inconclusive`."
             .to_owned()
     });
     failure.chain(expired).chain(alone).chain(noisy).collect()
@@ -266,7 +266,7 @@ fn signed(share: f64) -> String {
 
 /// What a check amounts to.
 pub(super) fn finding(check: &Check) -> String {
-    if check.is_unconfirmed {
+    if check.is_unconfirmed() {
         "unconfirmed".to_owned()
     } else {
         check.verdict.to_string()
@@ -275,7 +275,7 @@ pub(super) fn finding(check: &Check) -> String {
 
 /// Whether there is anything to read in a check: a difference, or a doubt.
 pub(super) fn is_notable(check: &Check) -> bool {
-    check.verdict != Verdict::Equivalent || check.is_unconfirmed
+    check.verdict != Verdict::Equivalent || check.is_unconfirmed()
 }
 
 /// A check in a line: `rows/s: 328,000 → 288,000, -12.3% (-14.4% to -10.1%), limit -5%`.

@@ -190,10 +190,14 @@ fn what_is_not_worse_the_second_time_does_not_fail() {
         },
         ..one
     });
-    for again in [both("slow again", 1.0, 1.0), void.collect()] {
+    for (again, verdict) in [
+        (both("slow again", 1.0, 1.0), Verdict::Equivalent),
+        (void.collect(), Verdict::Inconclusive),
+    ] {
         let found = judged(&record, [first.clone(), again].concat(), &Rules::default());
         assert_eq!(found[0].outcome, ScenarioOutcome::Inconclusive);
-        assert!(check(&found[0], CPU).is_unconfirmed);
+        assert_eq!(check(&found[0], CPU).again, Some(verdict));
+        assert!(check(&found[0], CPU).is_unconfirmed());
     }
 }
 

@@ -1,0 +1,219 @@
+//! Which scenarios are measured on, because it cannot be told yet whether they are worse.
+//!
+//! A busy host makes a block vary by several times as much as a quiet one, and no number of blocks serves
+//! both: so a gate begins with few and doubles them where they do not tell.
+
+use std::time::Duration;
+
+use super::metric::Tier;
+use super::results::{GatedScenario, ScenarioOutcome};
+use crate::experiment::ScenarioPlan;
+use crate::measurement::Sample;
+use crate::run_record::RunRecord;
+use crate::stats::Verdict;
+use crate::stats::sample::median;
+
+/// So many times its first blocks are taken of a scenario at most.
+const MOST_TIMES: usize = 8;
+
+/// The same of what confirms one: it must find what was found, without the luck of having found it.
+const MOST_TIMES_AGAIN: usize = 16;
+
+/// The scenarios of `record`, by index from `from` on, that are to have more blocks, and how many in all;
+/// only those whose blocks are taken within `left`. A gate has `first_blocks` of each at first.
+pub(super) fn more_blocks(
+    record: &RunRecord,
+    samples: &[Sample],
+    found: &[GatedScenario],
+    from: usize,
+    first_blocks: usize,
+    mut left: Duration,
+) -> Vec<(usize, usize)> {
+    let mut scenarios = Vec::new();
+    for (index, scenario) in record.scenarios.iter().enumerate().skip(from) {
+        let plan = &scenario.plan;
+        let times = match plan.confirms {
+            Some(_) => MOST_TIMES_AGAIN,
+            None => MOST_TIMES,
+        };
+        let blocks = (2 * plan.blocks).min(times * first_blocks);
+        if blocks <= plan.blocks || !is_open(plan, found) {
+            continue;
+        }
+        let Some(block) = time_of_block(plan, samples) else {
+            continue;
+        };
+        let added = u32::try_from(blocks - plan.blocks).unwrap_or(u32::MAX);
+        if let Some(after) = left.checked_sub(block.saturating_mul(added)) {
+            left = after;
+            scenarios.push((index, blocks));
+        }
+    }
+    scenarios
+}
+
+/// Whether more blocks may tell what could not be told.
+fn is_open(plan: &ScenarioPlan, found: &[GatedScenario]) -> bool {
+    let name = plan.confirms.as_ref().unwrap_or(&plan.name);
+    let Some(scenario) = found.iter().find(|one| one.name == *name) else {
+        return false;
+    };
+    let timed = scenario.checks.iter();
+    let mut timed = timed.filter(|check| check.is_hard && check.metric.tier() != Tier::Counter);
+    // One that is worse in anything is worse, whatever the rest comes to.
+    scenario.outcome == ScenarioOutcome::Inconclusive
+        && timed.any(|check| match plan.confirms {
+            Some(_) => check.again == Some(Verdict::Inconclusive),
+            None => check.verdict == Verdict::Inconclusive && check.again.is_none(),
+        })
+}
+
+/// From the start of a sample to the start of the next, and so for every arm. The median, for a gate that
+/// went on later has a gap.
+fn time_of_block(plan: &ScenarioPlan, samples: &[Sample]) -> Option<Duration> {
+    let own: Vec<&Sample> = samples
+        .iter()
+        .filter(|sample| sample.scenario == plan.name)
+        .collect();
+    let seconds: Vec<f64> = own
+        .windows(2)
+        .map(|two| two[1].started_at.seconds_since(two[0].started_at))
+        .collect();
+    let seconds = median(&seconds)? * plan.arms.len() as f64;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+
+    use super::*;
+    use crate::experiment::Revision;
+    use crate::gate::results::Check;
+    use crate::gate::scenario::{BASE, HEAD, Scenarios, Size};
+    use crate::gate::{GateMetric, example as gate_example};
+    use crate::measurement::Outcome;
+    use crate::report::example;
+    use crate::run_record::Scenario;
+
+    const FIRST: usize = 12;
+
+    /// Two scenarios, `tuned` with so many blocks, and what confirms it.
+    fn record(blocks: usize) -> RunRecord {
+        let revision = Revision {
+            commit: "c".repeat(40),
+            environment: Vec::new(),
+        };
+        let size = Size {
+            blocks: blocks.try_into().ok(),
+            ..Size::default()
+        };
+        let scenarios = Scenarios::read(None).unwrap();
+        let revisions = [(BASE, revision.clone()), (HEAD, revision)];
+        let plan = |name: &str| {
+            let mut all = scenarios.all().iter();
+            all.find(|one| one.name == name)
+                .unwrap()
+                .plan(size, &revisions)
+        };
+        let again = plan("tuned").repeated("again");
+        let plans = [plan("tuned"), plan("before"), again];
+        RunRecord {
+            scenarios: plans.map(Scenario::planned).to_vec(),
+            ..example::run_record()
+        }
+    }
+
+    /// A few samples of every scenario; a block of two arms takes a second.
+    fn samples(record: &RunRecord) -> Vec<Sample> {
+        let begun = DateTime::UNIX_EPOCH;
+        let sample = |scenario: &Scenario, nth: usize| Sample {
+            scenario: scenario.plan.name.clone(),
+            arm: BASE.to_owned(),
+            block: nth,
+            position: 0,
+            warm_up: false,
+            started_at: (begun + TimeDelta::milliseconds(500 * nth as i64)).into(),
+            outcome: Outcome::Void {
+                reason: String::new(),
+            },
+        };
+        let all = record.scenarios.iter();
+        all.flat_map(|one| (0..5).map(|nth| sample(one, nth)))
+            .collect()
+    }
+
+    fn check(verdict: Verdict, again: Option<Verdict>) -> Check {
+        Check {
+            again,
+            ..gate_example::timed(
+                GateMetric::ClientCpuSecondsPerMillionRows,
+                2.0,
+                2.1,
+                verdict,
+            )
+        }
+    }
+
+    fn found(name: &str, outcome: ScenarioOutcome, check: Check) -> GatedScenario {
+        GatedScenario {
+            name: name.to_owned(),
+            workload: "orders".to_owned(),
+            rows: 1,
+            outcome,
+            checks: vec![check],
+            explanation: None,
+        }
+    }
+
+    fn asked(record: &RunRecord, found: &[GatedScenario], seconds: u64) -> Vec<(usize, usize)> {
+        let left = Duration::from_secs(seconds);
+        more_blocks(record, &samples(record), found, 0, FIRST, left)
+    }
+
+    #[test]
+    fn what_cannot_be_told_gets_twice_the_blocks_up_to_eight_times_the_first() {
+        let open = |name| {
+            let check = check(Verdict::Inconclusive, None);
+            found(name, ScenarioOutcome::Inconclusive, check)
+        };
+        let passed = found(
+            "before",
+            ScenarioOutcome::Passed,
+            check(Verdict::Equivalent, None),
+        );
+        let one = [open("tuned"), passed];
+        for (blocks, more) in [(12, Some(24)), (48, Some(96)), (96, None)] {
+            let expected: Vec<(usize, usize)> = more.map(|more| (0, more)).into_iter().collect();
+            assert_eq!(asked(&record(blocks), &one, 1_000), expected);
+        }
+        let both = [open("tuned"), open("before")];
+        assert_eq!(asked(&record(12), &both, 24), [(0, 24), (1, 24)]);
+        assert_eq!(asked(&record(12), &both, 23), [(0, 24)]);
+        assert_eq!(asked(&record(12), &both, 11), []);
+    }
+
+    #[test]
+    fn what_is_told_gets_no_more() {
+        let regressed = check(Verdict::Regressed, None);
+        let also_open = check(Verdict::Inconclusive, None);
+        let mut worse = found("tuned", ScenarioOutcome::Regressed, regressed);
+        worse.checks.push(also_open);
+        assert_eq!(asked(&record(12), &[worse], 1_000), []);
+        let refuted = check(Verdict::Inconclusive, Some(Verdict::Equivalent));
+        let refuted = found("tuned", ScenarioOutcome::Inconclusive, refuted);
+        assert_eq!(asked(&record(12), &[refuted], 1_000), []);
+        let mut shown = check(Verdict::Inconclusive, None);
+        shown.is_hard = false;
+        let shown = found("tuned", ScenarioOutcome::Inconclusive, shown);
+        assert_eq!(asked(&record(12), &[shown], 1_000), []);
+    }
+
+    #[test]
+    fn a_confirmation_that_cannot_be_told_gets_more_than_what_it_confirms() {
+        let unconfirmed = check(Verdict::Inconclusive, Some(Verdict::Inconclusive));
+        let found = [found("tuned", ScenarioOutcome::Inconclusive, unconfirmed)];
+        assert_eq!(asked(&record(96), &found, 1_000), [(2, 192)]);
+        assert_eq!(asked(&record(192), &found, 1_000), []);
+    }
+}
