@@ -4,16 +4,12 @@ use std::path::Path;
 
 use super::results::{Explanation, Growth};
 use crate::profile::delta::Delta;
-use crate::profile::marker::crate_of;
 use crate::profile::record::PROFILES_FOLDER;
 use crate::profile::results::{ArmProfile, ProfileResults};
 use crate::report::profile::{DIFFERENCE_FILE, PAGE_FILE};
 
 /// Functions that are named.
 const FUNCTIONS: usize = 5;
-
-/// The crate whose functions a reader of the verdict knows.
-const ENGINE: &str = "apitap_core";
 
 /// Growth below this share of the whole is not named: a load's processor time varies by as much.
 const LEAST_SHARE: f64 = 0.01;
@@ -57,24 +53,11 @@ fn coverage([base, head]: &[ArmProfile; 2]) -> Option<f64> {
     Some(base.coverage.min(head.coverage))
 }
 
-/// The functions that grew beyond doubt, the most first. Of those that do nothing but call each other, and
-/// so cost the same, one stands for all: one of the engine's own where there is such, the shortest name of
-/// these.
+/// The functions that grew beyond doubt by what they cost themselves, the most first.
 fn functions(profile: &ProfileResults) -> Vec<Growth> {
     let grew = |delta: &&Delta| delta.difference > 0.0 && !delta.is_noise();
-    let costs = |delta: &Delta| [delta.baseline, delta.candidate].map(f64::to_bits);
-    let order = |delta: &Delta| (crate_of(&delta.name) != Some(ENGINE), delta.name.len());
-    let mut named: Vec<&Delta> = Vec::new();
-    for delta in profile.functions.iter().filter(grew) {
-        match named.iter_mut().find(|one| costs(one) == costs(delta)) {
-            Some(one) if order(delta) < order(one) => *one = delta,
-            Some(_) => {}
-            None => named.push(delta),
-        }
-    }
-    named
-        .into_iter()
-        .take(FUNCTIONS)
+    let functions = profile.own_functions.iter().filter(grew).take(FUNCTIONS);
+    functions
         .map(|delta| Growth {
             name: delta.name.clone(),
             base: delta.baseline,
@@ -90,38 +73,6 @@ mod tests {
     use crate::stats::Interval;
 
     #[test]
-    fn of_functions_that_only_call_each_other_the_engines_own_is_named() {
-        let mut profile = ProfileResults::of(&example::record(), 0.95);
-        let delta = |name: &str, candidate: f64| Delta {
-            name: name.to_owned(),
-            baseline: 10.0,
-            candidate,
-            difference: candidate - 10.0,
-            interval: Some(Interval {
-                low: 1.0,
-                high: 100.0,
-            }),
-        };
-        profile.functions = vec![
-            delta(
-                "<core::pin::Pin<P> as futures_core::stream::Stream>::poll_next",
-                50.0,
-            ),
-            delta("apitap_core::decode::tape::decode_page", 50.0),
-            delta("apitap_core::stage::decode", 50.0),
-            delta("core::str::from_utf8", 20.0),
-        ];
-        let named: Vec<String> = functions(&profile)
-            .into_iter()
-            .map(|one| one.name)
-            .collect();
-        assert_eq!(
-            named,
-            ["apitap_core::stage::decode", "core::str::from_utf8"]
-        );
-    }
-
-    #[test]
     fn what_grew_is_named_and_what_shrank_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let mut profile = ProfileResults::of(&example::record(), 0.95);
@@ -129,7 +80,7 @@ mod tests {
         assert_eq!(shrunk.difference, None);
 
         profile.arms.swap(0, 1);
-        for delta in &mut profile.functions {
+        for delta in &mut profile.own_functions {
             std::mem::swap(&mut delta.baseline, &mut delta.candidate);
             delta.difference = -delta.difference;
             delta.interval = delta.interval.map(|Interval { low, high }| Interval {

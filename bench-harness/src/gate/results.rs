@@ -187,11 +187,12 @@ pub struct Explanation {
     /// Share of the processor time that was sampled, of the revision with the smaller one; functions are
     /// ranked where it is large enough. Absent where a revision was not sampled.
     pub coverage: Option<f64>,
-    /// The functions that grew most, those first.
+    /// The functions that grew most by what they cost themselves, those first. What the standard library
+    /// costs counts for who called it.
     pub functions: Vec<Growth>,
 }
 
-/// Processor time of a stage or of a function with all that it calls, in µs per 1,000 rows.
+/// Processor time of a stage or a function, in µs per 1,000 rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Growth {

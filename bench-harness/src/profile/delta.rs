@@ -1,9 +1,9 @@
 //! Which functions and crates cost more or less in the candidate, with how much certainty.
 //!
-//! A function is charged inclusively: with every sample below it, once, however often it stands in
-//! the stack. A crate is charged with the samples whose innermost frame of its own is the innermost
-//! of any crate but the standard library: what `alloc` or `memcpy` cost counts for who called them,
-//! and crates add up.
+//! A function is charged inclusively, with every sample below it, once, however often it stands in the
+//! stack; and by itself, with the samples whose innermost frame outside of the standard library is its
+//! own: what `alloc` or `memcpy` cost counts for who called them. So are crates. What is charged by
+//! itself adds up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,6 +70,12 @@ pub fn functions(pairs: &[(Load, Load)], confidence: f64, count: usize) -> Vec<D
     largest(all(pairs, confidence, inclusive), count)
 }
 
+/// The functions whose own cost differs most, at most `count`.
+#[must_use]
+pub fn own_functions(pairs: &[(Load, Load)], confidence: f64, count: usize) -> Vec<Delta> {
+    largest(all(pairs, confidence, by_function), count)
+}
+
 /// The crates that differ most, at most `count`.
 #[must_use]
 pub fn crates(pairs: &[(Load, Load)], confidence: f64, count: usize) -> Vec<Delta> {
@@ -123,13 +129,26 @@ fn inclusive(load: &Load) -> BTreeMap<String, f64> {
     costs
 }
 
+fn by_function(load: &Load) -> BTreeMap<String, f64> {
+    charged(load, |frame, _| function(frame))
+}
+
 fn by_crate(load: &Load) -> BTreeMap<String, f64> {
+    charged(load, |_, of_crate| of_crate.to_owned())
+}
+
+/// The samples of a load by what `name` makes of the innermost frame that is of a crate outside of the
+/// standard library, given that frame and its crate.
+fn charged(load: &Load, name: impl Fn(&str, &str) -> String) -> BTreeMap<String, f64> {
     let mut costs = BTreeMap::new();
     for (stack, count) in load.stacks.iter() {
-        let of_crate = stack.iter().rev().filter_map(|frame| crate_of(frame));
-        let charged = of_crate.into_iter().find(|name| !STANDARD.contains(name));
-        let name = charged.unwrap_or(NO_CRATE).to_owned();
-        *costs.entry(name).or_default() += count as f64 * load.sample_cost;
+        let mut frames = stack.iter().rev();
+        let charged = frames.find_map(|frame| {
+            let of_crate = crate_of(frame).filter(|one| !STANDARD.contains(one))?;
+            Some(name(frame, of_crate))
+        });
+        let charged = charged.unwrap_or_else(|| NO_CRATE.to_owned());
+        *costs.entry(charged).or_default() += count as f64 * load.sample_cost;
     }
     costs
 }
@@ -151,6 +170,8 @@ mod tests {
         let functions = inclusive(&load(&stacks));
         assert_eq!(functions["a::f"], 8.0);
         assert_eq!(functions["memcpy"], 6.0);
+        let own = by_function(&load(&stacks));
+        assert_eq!((own["a::f"], own["b::g"], own[NO_CRATE]), (6.0, 2.0, 2.0));
         let crates = by_crate(&load(&stacks));
         assert_eq!(
             (crates["a"], crates["b"], crates[NO_CRATE]),

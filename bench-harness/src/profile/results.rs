@@ -38,6 +38,8 @@ pub struct ProfileResults {
     pub arms: [ArmProfile; 2],
     /// Functions whose inclusive processor time differs most; empty where coverage is too low.
     pub functions: Vec<Delta>,
+    /// Functions whose processor time differs most that they are charged with themselves; likewise.
+    pub own_functions: Vec<Delta>,
     /// Crates by the processor time they are charged with; likewise.
     pub crates: Vec<Delta>,
 }
@@ -135,6 +137,7 @@ impl ProfileResults {
         Self {
             folder: folder_name(&subject.scenario),
             functions: delta::functions(&pairs, confidence, FUNCTIONS),
+            own_functions: delta::own_functions(&pairs, confidence, FUNCTIONS),
             crates: delta::crates(&pairs, confidence, CRATES),
             subject,
             arms,

@@ -323,13 +323,15 @@ pub(super) fn stage(stage: Option<&Growth>) -> String {
 /// What stands above the functions that grew, or in their place.
 pub(super) fn functions(explanation: &Explanation) -> String {
     match explanation.coverage {
-        _ if !explanation.functions.is_empty() => format!("Functions that grew, in {GROWTH_UNIT}:"),
+        _ if !explanation.functions.is_empty() => {
+            format!("Functions whose own cost grew, in {GROWTH_UNIT}:")
+        }
         Some(coverage) if coverage < LEAST_COVERAGE => format!(
             "Functions are not ranked: {} of the processor time was sampled, and {} are needed.",
             Percent(coverage),
             Percent(LEAST_COVERAGE)
         ),
-        _ => "No function grew beyond doubt.".to_owned(),
+        _ => "No function grew beyond doubt by itself.".to_owned(),
     }
 }
 
@@ -351,7 +353,7 @@ mod tests {
             functions(&explanation(Some(0.85))),
             "Functions are not ranked: 85% of the processor time was sampled, and 90% are needed."
         );
-        let none = "No function grew beyond doubt.";
+        let none = "No function grew beyond doubt by itself.";
         assert_eq!(functions(&explanation(Some(0.95))), none);
     }
 

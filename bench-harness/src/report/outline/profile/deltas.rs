@@ -12,12 +12,17 @@ pub(super) fn grew(profile: &ProfileResults) -> Vec<Block> {
         return Vec::new();
     }
     let crates = deltas("Crates", "Crate", &profile.crates);
+    let own = deltas(
+        "Functions that differ most by themselves, with what the standard library does for them",
+        "Function",
+        &profile.own_functions,
+    );
     let functions = deltas(
         "Functions that differ most, with all that they call",
         "Function",
         &profile.functions,
     );
-    vec![Block::Table(crates), Block::Table(functions)]
+    [crates, own, functions].map(Block::Table).to_vec()
 }
 
 fn deltas(caption: &str, what: &str, deltas: &[Delta]) -> Table {
