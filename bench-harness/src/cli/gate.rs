@@ -97,9 +97,9 @@ pub(super) struct GateArgs {
     /// Blocks of every scenario at first; an even number lets drift cancel
     #[arg(long)]
     blocks: Option<NonZero<usize>>,
-    /// Double the blocks of what cannot be told, up to eight times, until so many minutes have passed; 0 adds
-    /// none
-    #[arg(long, default_value_t = 6)]
+    /// With --base: add blocks to what cannot be told for up to so many minutes, up to eight times as many,
+    /// and for as long again to what confirms it; 0 adds none
+    #[arg(long, default_value_t = 3, conflicts_with_all = ["baseline", "save_baseline"])]
     minutes: u32,
     /// Rows of every load
     #[arg(long)]
@@ -110,7 +110,7 @@ pub(super) struct GateArgs {
     /// Leave out counters that need runs of their own: allocations and instructions
     #[arg(long)]
     no_counters: bool,
-    /// Do not measure once more what is worse
+    /// Do not measure once more what is worse, and add no blocks to what cannot be told
     #[arg(long)]
     no_confirmation: bool,
     /// Do not profile what is worse

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::results::{Explanation, Growth};
-use crate::profile::delta::Delta;
+use crate::profile::delta::{self, Delta};
 use crate::profile::record::PROFILES_FOLDER;
 use crate::profile::results::{ArmProfile, ProfileResults};
 use crate::report::profile::{DIFFERENCE_FILE, PAGE_FILE};
@@ -55,7 +55,9 @@ fn coverage([base, head]: &[ArmProfile; 2]) -> Option<f64> {
 
 /// The functions that grew beyond doubt by what they cost themselves, the most first.
 fn functions(profile: &ProfileResults) -> Vec<Growth> {
-    let grew = |delta: &&Delta| delta.difference > 0.0 && !delta.is_noise();
+    let grew = |delta: &&Delta| {
+        delta.difference > 0.0 && !delta.is_noise() && delta.name != delta::NO_CRATE
+    };
     let functions = profile.own_functions.iter().filter(grew).take(FUNCTIONS);
     functions
         .map(|delta| Growth {

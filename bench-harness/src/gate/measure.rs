@@ -51,7 +51,7 @@ pub struct Gate {
     pub counts: bool,
     /// Whether what is worse is measured once more, on a server started anew.
     pub confirms: bool,
-    /// How long after its first sample no blocks are added any more to what cannot be told.
+    /// For how long blocks are added to what cannot be told, and for as long again to what confirms it.
     pub patience: Duration,
     /// Whether what is worse is profiled.
     pub explains: bool,
@@ -94,7 +94,6 @@ impl Gate {
             Incomparable::unless_none(differing)?;
             self.options.only_at = Some(baseline.fingerprint()?);
         }
-        let give_up = Instant::now() + self.patience;
         let (folder, mut ended_by) = self.measure(plans).await?;
         if ended_by.is_none() && self.counts {
             ended_by = self.count(&folder).await?;
@@ -103,8 +102,9 @@ impl Gate {
         if let Some(baseline) = &self.baseline {
             Incomparable::unless_none(baseline.data_differs(&folder.record()?))?;
         }
-        if ended_by.is_none() {
-            ended_by = self.measure_on(&folder, &mut found, 0, give_up).await?;
+        // Looking again and again makes false alarms likelier; none is believed unless it is confirmed.
+        if ended_by.is_none() && self.confirms {
+            ended_by = self.measure_on(&folder, &mut found, 0).await?;
         }
         let again = to_confirm(&found.scenarios);
         let mut is_confirmed = !self.confirms || again.is_empty();
@@ -114,7 +114,7 @@ impl Gate {
             is_confirmed = ended_by.is_none();
             found = self.judge(&folder)?;
             if ended_by.is_none() {
-                ended_by = self.measure_on(&folder, &mut found, first, give_up).await?;
+                ended_by = self.measure_on(&folder, &mut found, first).await?;
             }
         }
         if ended_by.is_none() && self.explains && found.outcome == GateOutcome::Regressed {
@@ -209,8 +209,7 @@ impl Gate {
         }
     }
 
-    /// Adds blocks to the scenarios from the `first` on that cannot be told, until they can or it is time to
-    /// `give_up`.
+    /// Adds blocks to the scenarios from the `first` on that cannot be told, until they can or patience ends.
     ///
     /// Not to those of which the base was stored: only one side of the doubt would grow less.
     async fn measure_on(
@@ -218,13 +217,13 @@ impl Gate {
         folder: &RunFolder,
         found: &mut GateResults,
         first: usize,
-        give_up: Instant,
     ) -> Result<Option<EndedBy>> {
+        let give_up = Instant::now() + self.patience;
         let planned = self.options.scenarios.iter();
         let Some(blocks) = planned.map(|plan| plan.blocks).max() else {
             return Ok(None);
         };
-        while self.baseline.is_none() {
+        while self.baseline.is_none() && found.outcome != GateOutcome::WrongData {
             let mut record = folder.record()?;
             let samples = folder.samples()?.samples;
             let left = give_up.saturating_duration_since(Instant::now());
@@ -383,8 +382,8 @@ fn is_corrected(record: &RunRecord) -> bool {
         .iter()
         .filter(|one| one.plan.confirms.is_none());
     let blocks: Vec<usize> = first.map(|one| one.plan.blocks).collect();
-    let fewest = blocks.iter().copied().min().unwrap_or_default();
-    reachable(fewest, blocks.len(), 1.0 - record.confidence_level)
+    let most = blocks.iter().copied().max().unwrap_or_default();
+    reachable(most, blocks.len(), 1.0 - record.confidence_level)
 }
 
 /// What ended a later part, whose results before stand.

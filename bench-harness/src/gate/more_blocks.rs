@@ -60,11 +60,19 @@ fn is_open(plan: &ScenarioPlan, found: &[GatedScenario]) -> bool {
     };
     let timed = scenario.checks.iter();
     let mut timed = timed.filter(|check| check.is_hard && check.metric.tier() != Tier::Counter);
-    // One that is worse in anything is worse, whatever the rest comes to.
-    scenario.outcome == ScenarioOutcome::Inconclusive
+    // What is worse in anything is worse, whatever the rest comes to, unless that is waived. What has figures
+    // and no change, such as no tick in any load, has none with more blocks either.
+    let may_turn = matches!(
+        scenario.outcome,
+        ScenarioOutcome::Inconclusive | ScenarioOutcome::Waived { .. }
+    );
+    may_turn
         && timed.any(|check| match plan.confirms {
             Some(_) => check.again == Some(Verdict::Inconclusive),
-            None => check.verdict == Verdict::Inconclusive && check.again.is_none(),
+            None => {
+                let is_undecided = check.verdict == Verdict::Inconclusive && check.again.is_none();
+                is_undecided && check.change.is_some()
+            }
         })
 }
 
@@ -199,7 +207,16 @@ mod tests {
         let also_open = check(Verdict::Inconclusive, None);
         let mut worse = found("tuned", ScenarioOutcome::Regressed, regressed);
         worse.checks.push(also_open);
-        assert_eq!(asked(&record(12), &[worse], 1_000), []);
+        assert_eq!(asked(&record(12), &[worse.clone()], 1_000), []);
+        worse.outcome = ScenarioOutcome::Waived {
+            reason: "known".to_owned(),
+            expires: "2027-01-31".to_owned(),
+        };
+        assert_eq!(asked(&record(12), &[worse], 1_000), [(0, 24)]);
+        let mut idle = check(Verdict::Inconclusive, None);
+        idle.change = None;
+        let idle = found("tuned", ScenarioOutcome::Inconclusive, idle);
+        assert_eq!(asked(&record(12), &[idle], 1_000), []);
         let refuted = check(Verdict::Inconclusive, Some(Verdict::Equivalent));
         let refuted = found("tuned", ScenarioOutcome::Inconclusive, refuted);
         assert_eq!(asked(&record(12), &[refuted], 1_000), []);

@@ -16,8 +16,8 @@ use super::per_thousand;
 use super::stacks::Stacks;
 use crate::stats::{Interval, location};
 
-/// Stands for what no crate is charged with.
-const NO_CRATE: &str = "[system]";
+/// Stands for what no crate, and no function of one, is charged with.
+pub const NO_CRATE: &str = "[system]";
 
 /// One load's stacks, and what one sample of it stands for.
 #[derive(Debug, Clone)]

@@ -65,9 +65,12 @@ pub(super) fn remarks(results: &GateResults) -> Vec<String> {
         .to_owned()
     });
     let noisy = (results.outcome == GateOutcome::Inconclusive).then(|| {
-        "Noise hides what the limits ask for: take more time (`--minutes 20`), more blocks at first (`--blocks 48`), \
-         or a quieter machine. Exit code 4 says so with `--fail-on-inconclusive`."
-            .to_owned()
+        // Of stored results no blocks are added.
+        let time = if results.is_stored { "" } else { "more time (`--minutes 20`), " };
+        format!(
+            "Noise hides what the limits ask for: take {time}more blocks at first (`--blocks 48`), or a quieter \
+             machine. Exit code 4 says so with `--fail-on-inconclusive`."
+        )
     });
     failure.chain(expired).chain(alone).chain(noisy).collect()
 }
