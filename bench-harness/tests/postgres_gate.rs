@@ -62,8 +62,7 @@ fn told(output: &Output) -> String {
 #[test]
 fn a_slow_head_on_postgres_fails_and_is_explained() {
     let place = Place::new();
-    // So much that no noise of a busy machine hides it in six blocks.
-    let output = place.gate(&["--base=HEAD", "--slow-head=decode=400%"]);
+    let output = place.gate(&["--base=HEAD", "--slow-head=decode=80%"]);
     assert_eq!(code(&output), 3, "{}", told(&output));
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(

@@ -59,7 +59,7 @@ pub(crate) fn counted(metric: GateMetric, base: f64, head: f64, verdict: Verdict
     }
 }
 
-fn scenario(name: &str, outcome: ScenarioOutcome, checks: Vec<Check>) -> GatedScenario {
+pub(crate) fn scenario(name: &str, outcome: ScenarioOutcome, checks: Vec<Check>) -> GatedScenario {
     GatedScenario {
         name: name.to_owned(),
         workload: "events".to_owned(),

@@ -109,12 +109,12 @@ impl Gate {
         let again = to_confirm(&found.scenarios);
         let mut is_confirmed = !self.confirms || again.is_empty();
         if ended_by.is_none() && !is_confirmed {
-            let first = folder.record()?.scenarios.len();
             ended_by = self.confirm(&folder, &again).await?;
             is_confirmed = ended_by.is_none();
             found = self.judge(&folder)?;
             if ended_by.is_none() {
-                ended_by = self.measure_on(&folder, &mut found, first).await?;
+                let confirming = self.options.scenarios.len();
+                ended_by = self.measure_on(&folder, &mut found, confirming).await?;
             }
         }
         if ended_by.is_none() && self.explains && found.outcome == GateOutcome::Regressed {

@@ -164,14 +164,7 @@ mod tests {
     }
 
     fn found(name: &str, outcome: ScenarioOutcome, check: Check) -> GatedScenario {
-        GatedScenario {
-            name: name.to_owned(),
-            workload: "orders".to_owned(),
-            rows: 1,
-            outcome,
-            checks: vec![check],
-            explanation: None,
-        }
+        gate_example::scenario(name, outcome, vec![check])
     }
 
     fn asked(record: &RunRecord, found: &[GatedScenario], seconds: u64) -> Vec<(usize, usize)> {
