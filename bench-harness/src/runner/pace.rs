@@ -1,41 +1,43 @@
-//! How far a run is, scenario by scenario.
+//! How fast a run goes, for a guess at what is left of it.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::progress::spoken;
-use crate::experiment::ScenarioPlan;
-use crate::run_record::RunRecord;
 
-/// How fast the run goes, for a guess at what is left of it.
+/// The samples that were taken, and what they took.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    seconds: f64,
     samples: usize,
-    finished: HashSet<String>,
+    elapsed: Duration,
 }
 
 impl Pace {
-    pub(super) fn took(&mut self, plan: &ScenarioPlan, elapsed: Duration) {
-        self.seconds += elapsed.as_secs_f64();
-        self.samples += plan.arms.len() * plan.blocks;
+    /// Counts `samples` that took `elapsed`, all that belongs to them included.
+    pub(super) fn took(&mut self, samples: usize, elapsed: Duration) {
+        self.samples += samples;
+        self.elapsed += elapsed;
     }
 
-    pub(super) fn finish(&mut self, plan: &ScenarioPlan) {
-        self.finished.insert(plan.name.clone());
-    }
-
-    pub(super) fn left(&self, record: &RunRecord) -> String {
-        let open = record
-            .scenarios
-            .iter()
-            .filter(|one| !self.finished.contains(&one.plan.name));
-        let samples: usize = open.map(|one| one.plan.arms.len() * one.plan.blocks).sum();
+    /// What `samples` will take at this pace, to end a line with; nothing before the first was taken.
+    pub(super) fn left(&self, samples: usize) -> String {
         if self.samples == 0 {
             return String::new();
         }
-        let left = self.seconds / self.samples as f64 * samples as f64;
-        let left = Duration::from_secs_f64(left);
+        let left = self.elapsed.mul_f64(samples as f64 / self.samples as f64);
         format!(", about {} left", spoken(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_takes_as_long_a_sample_as_what_was_taken() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.left(10), "");
+        pace.took(10, Duration::from_secs(20));
+        pace.took(20, Duration::from_secs(10));
+        assert_eq!(pace.left(90), ", about 1 min 30 s left");
     }
 }

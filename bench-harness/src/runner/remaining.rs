@@ -31,6 +31,13 @@ pub(super) fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usiz
         .collect()
 }
 
+/// Samples of `scenarios` that are not among those `taken`.
+pub(super) fn missing_samples(scenarios: &[Scenario], taken: &[Sample]) -> usize {
+    let blocks_left = |plan: &ScenarioPlan| plan.blocks - done_blocks(plan, taken).len();
+    let plans = scenarios.iter().map(|one| &one.plan);
+    plans.map(|plan| plan.arms.len() * blocks_left(plan)).sum()
+}
+
 /// Plans identical arms once more before the first scenario that is left: those of an earlier session
 /// say nothing of what the machine does now.
 pub(super) fn control_again(record: &mut RunRecord, taken: &[Sample]) {
@@ -121,6 +128,8 @@ mod tests {
         let mut taken: Vec<Sample> = arms.map(|arm| sample(0, arm, failed())).collect();
         taken.push(sample(1, 0, failed()));
         assert_eq!(done_blocks(plan, &taken), HashSet::from([0]));
+        let left = plan.arms.len() * (plan.blocks - 1);
+        assert_eq!(missing_samples(&record.scenarios[..1], &taken), left);
         taken.push(sample(0, 0, void()));
         assert_eq!(done_blocks(plan, &taken), HashSet::new());
         taken.push(sample(1, 1, failed()));

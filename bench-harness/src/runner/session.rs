@@ -355,7 +355,6 @@ impl Session {
             let plan = self.record.scenarios[index].plan.clone();
             let done = remaining::done_blocks(&plan, &self.taken);
             if done.len() >= plan.blocks {
-                self.pace.finish(&plan);
                 continue;
             }
             let taken = self.in_own_database(&plan, async |session, place| {
@@ -375,7 +374,6 @@ impl Session {
                 }
                 Err(error) => return Err(error),
             }
-            self.pace.finish(&plan);
         }
         Ok(Ending::Complete)
     }
@@ -468,11 +466,12 @@ impl Session {
             index + 1,
             self.record.scenarios.len()
         );
+        let missing = remaining::missing_samples(&self.record.scenarios[index..], &self.taken);
         eprintln!(
             "{title}: {} of {} rows{}",
             Count::of(plan.arms.len(), "arm"),
             rows.first().map_or("no", String::as_str),
-            self.pace.left(&self.record)
+            self.pace.left(missing)
         );
         let begun = Instant::now();
         let mut interrupt = self.interrupt.clone();
@@ -508,7 +507,8 @@ impl Session {
         let ending = taken.await;
         progress.finish();
         prepared.stop().await;
-        self.pace.took(plan, begun.elapsed());
+        let taken = plan.arms.len() * (plan.blocks - done.len());
+        self.pace.took(taken, begun.elapsed());
         ending
     }
 }
