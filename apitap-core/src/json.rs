@@ -2,9 +2,13 @@
 //!
 //! It validates what it passes over and hands out slices; it never builds a tree.
 
+mod envelope;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+
+pub use self::envelope::{Envelope, scan_lines};
 
 /// How deep arrays and objects may be nested, as in `serde_json`.
 const MAX_DEPTH: usize = 128;
@@ -446,62 +450,6 @@ impl<'a> RawStr<'a> {
     }
 }
 
-/// Where the rows of a page stand, and the values beside them that pagination needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Envelope {
-    /// The bytes of the array of rows with its brackets, or of one object that is the only row.
-    pub rows: Range<usize>,
-    /// How many rows stand there.
-    pub row_count: usize,
-    /// The raw JSON of each wanted pointer, in the order asked for.
-    pub values: Vec<Option<Range<usize>>>,
-}
-
-impl Envelope {
-    /// Validates the whole of `body` and finds the rows at `data_path` and the `wanted` values,
-    /// all RFC 6901 pointers.
-    ///
-    /// # Errors
-    /// Anything that is not JSON, or nothing at `data_path`.
-    pub fn scan(body: &[u8], data_path: &str, wanted: &[&str]) -> Result<Self> {
-        let text = utf8(body)?;
-        let mut scanner = Scanner::new(text, 0);
-        let mut search = Search {
-            data_path: tokens(data_path),
-            wanted: wanted.iter().map(|pointer| tokens(pointer)).collect(),
-            rows: None,
-            row_count: 0,
-            values: vec![None; wanted.len()],
-        };
-        search.value(&mut scanner, &mut Vec::new())?;
-        scanner.end()?;
-        let rows = search.rows.ok_or(JsonError {
-            offset: 0,
-            what: "nothing at data_path",
-        })?;
-        Ok(Self {
-            rows,
-            row_count: search.row_count,
-            values: search.values,
-        })
-    }
-}
-
-/// Counts the rows of newline-delimited JSON, empty lines aside, and validates each.
-///
-/// # Errors
-/// A line that is not JSON.
-pub fn scan_lines(body: &[u8]) -> Result<usize> {
-    let mut scanner = Scanner::new(utf8(body)?, 0);
-    let mut rows = 0;
-    while scanner.peek().is_ok() {
-        scanner.skip()?;
-        line_end(&mut scanner)?;
-        rows += 1;
-    }
-    Ok(rows)
-}
-
 /// Passes to the next line; only blanks may stand before it.
 pub(crate) fn line_end(scanner: &mut Scanner<'_>) -> Result<()> {
     while let Some(byte) = scanner.byte() {
@@ -525,114 +473,6 @@ pub(crate) fn utf8(body: &[u8]) -> Result<&str> {
     })
 }
 
-fn tokens(pointer: &str) -> Vec<String> {
-    pointer
-        .split('/')
-        .skip(1)
-        .map(|token| token.replace("~1", "/").replace("~0", "~"))
-        .collect()
-}
-
-struct Search {
-    data_path: Vec<String>,
-    wanted: Vec<Vec<String>>,
-    rows: Option<Range<usize>>,
-    row_count: usize,
-    values: Vec<Option<Range<usize>>>,
-}
-
-impl Search {
-    /// Goes down only where a pointer leads, so its depth is that of the longest pointer.
-    fn value(&mut self, scanner: &mut Scanner<'_>, path: &mut Vec<String>) -> Result<()> {
-        let first = scanner.peek()?;
-        let start = scanner.offset();
-        let is_rows = *path == self.data_path;
-        let leads_on =
-            |pointer: &Vec<String>| pointer.len() > path.len() && pointer.starts_with(path);
-        let leads_on = leads_on(&self.data_path) || self.wanted.iter().any(leads_on);
-        if is_rows && first == b'[' {
-            self.row_count = count_elements(scanner)?;
-        } else if leads_on && first == b'{' {
-            self.object(scanner, path)?;
-        } else if leads_on && first == b'[' {
-            self.array(scanner, path)?;
-        } else {
-            scanner.skip()?;
-        }
-        let span = start..scanner.offset();
-        if is_rows {
-            match first {
-                b'[' => {}
-                b'{' => self.row_count = 1,
-                b'n' => self.row_count = 0,
-                _ => {
-                    return Err(JsonError {
-                        offset: start,
-                        what: "data_path leads to neither an array nor an object",
-                    });
-                }
-            }
-            self.rows = Some(if first == b'n' {
-                start..start
-            } else {
-                span.clone()
-            });
-        }
-        for (pointer, value) in self.wanted.iter().zip(&mut self.values) {
-            if pointer == path {
-                *value = Some(span.clone());
-            }
-        }
-        Ok(())
-    }
-
-    fn object(&mut self, scanner: &mut Scanner<'_>, path: &mut Vec<String>) -> Result<()> {
-        scanner.expect(b'{', "expected `{`")?;
-        if scanner.eat(b'}')? {
-            return Ok(());
-        }
-        loop {
-            path.push(scanner.key()?.decoded().into_owned());
-            self.value(scanner, path)?;
-            path.pop();
-            if !scanner.more(b'}')? {
-                return Ok(());
-            }
-        }
-    }
-
-    fn array(&mut self, scanner: &mut Scanner<'_>, path: &mut Vec<String>) -> Result<()> {
-        scanner.expect(b'[', "expected `[`")?;
-        if scanner.eat(b']')? {
-            return Ok(());
-        }
-        for index in 0.. {
-            path.push(index.to_string());
-            self.value(scanner, path)?;
-            path.pop();
-            if !scanner.more(b']')? {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn count_elements(scanner: &mut Scanner<'_>) -> Result<usize> {
-    scanner.expect(b'[', "expected `[`")?;
-    if scanner.eat(b']')? {
-        return Ok(0);
-    }
-    let mut count = 0;
-    loop {
-        scanner.skip()?;
-        count += 1;
-        if !scanner.more(b']')? {
-            return Ok(count);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -643,48 +483,6 @@ mod tests {
         let mut scanner = Scanner::new(text, 0);
         scanner.skip()?;
         scanner.end()
-    }
-
-    #[test]
-    fn envelope_finds_rows_and_values() {
-        let body = br#"{"meta":{"total":3,"next":"abc"},"data":{"items":[{"a":1},{"a":[2]},null]},"x":{}}"#;
-        let envelope = Envelope::scan(
-            body,
-            "/data/items",
-            &["/meta/total", "/meta/next", "/meta/none"],
-        )
-        .unwrap();
-        assert_eq!(envelope.row_count, 3);
-        assert_eq!(&body[envelope.rows.clone()], br#"[{"a":1},{"a":[2]},null]"#);
-        let text = |index: usize| envelope.values[index].clone().map(|span| &body[span]);
-        assert_eq!(text(0), Some(&b"3"[..]));
-        assert_eq!(text(1), Some(&br#""abc""#[..]));
-        assert_eq!(text(2), None);
-    }
-
-    #[test]
-    fn one_object_is_one_row_and_null_is_none() {
-        assert_eq!(
-            Envelope::scan(b" {\"a\":1} ", "", &[]).unwrap().row_count,
-            1
-        );
-        assert_eq!(
-            Envelope::scan(b"{\"d\":null}", "/d", &[])
-                .unwrap()
-                .row_count,
-            0
-        );
-        assert_eq!(
-            Envelope::scan(b"{\"d\":1}", "/e", &[]).unwrap_err().what,
-            "nothing at data_path"
-        );
-    }
-
-    #[test]
-    fn lines_are_rows() {
-        assert_eq!(scan_lines(b"{\"a\":1}\n\n{\"a\":2}\r\n").unwrap(), 2);
-        assert!(scan_lines(b"{\"a\":1} {\"a\":2}\n").is_err());
-        assert!(scan_lines(b"{\"a\":1}\n{\"a\":").is_err());
     }
 
     #[test]
