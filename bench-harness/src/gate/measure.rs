@@ -227,17 +227,17 @@ impl Gate {
             let mut record = folder.record()?;
             let samples = folder.samples()?.samples;
             let left = give_up.saturating_duration_since(Instant::now());
-            let open = more_blocks(&record, &samples, &found.scenarios, first, blocks, left);
-            if open.is_empty() {
+            let next = more_blocks(&record, &samples, &found.scenarios, first, blocks, left);
+            let Some((index, blocks)) = next else {
                 break;
-            }
+            };
+            let plan = &mut record.scenarios[index].plan;
             eprintln!(
-                "{} cannot be told yet: blocks are added",
-                Count::of(open.len(), "scenario")
+                "{}: {} cannot tell, so it gets {blocks}",
+                plan.name,
+                Count::of(plan.blocks, "block")
             );
-            for (index, blocks) in open {
-                record.scenarios[index].plan.blocks = blocks;
-            }
+            plan.blocks = blocks;
             folder.write_record(&record)?;
             let ended_by = self.go_on(folder).await;
             *found = self.judge(folder)?;

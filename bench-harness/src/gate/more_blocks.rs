@@ -1,4 +1,4 @@
-//! Which scenarios are measured on, because it cannot be told yet whether they are worse.
+//! Which scenario is measured on, because it cannot be told yet whether it is worse.
 //!
 //! A busy host makes a block vary by several times as much as a quiet one, and no number of blocks serves
 //! both: so a gate begins with few and doubles them where they do not tell.
@@ -19,37 +19,32 @@ const MOST_TIMES: usize = 8;
 /// The same of what confirms one: it must find what was found, without the luck of having found it.
 const MOST_TIMES_AGAIN: usize = 16;
 
-/// The scenarios of `record`, by index from `from` on, that are to have more blocks, and how many in all;
-/// only those whose blocks are taken within `left`. A gate has `first_blocks` of each at first.
+/// The next scenario of `record`, by index from `from` on, that is to have more blocks, and how many in all: of
+/// those whose blocks can be taken within `left` the one that has the fewest. A gate has `first_blocks` of each
+/// at first.
+///
+/// One at a time, so that `left` is known anew before each: a host that grows busier takes longer than before.
 pub(super) fn more_blocks(
     record: &RunRecord,
     samples: &[Sample],
     found: &[GatedScenario],
     from: usize,
     first_blocks: usize,
-    mut left: Duration,
-) -> Vec<(usize, usize)> {
-    let mut scenarios = Vec::new();
-    for (index, scenario) in record.scenarios.iter().enumerate().skip(from) {
+    left: Duration,
+) -> Option<(usize, usize)> {
+    let scenarios = record.scenarios.iter().enumerate().skip(from);
+    let open = scenarios.filter_map(|(index, scenario)| {
         let plan = &scenario.plan;
         let times = match plan.confirms {
             Some(_) => MOST_TIMES_AGAIN,
             None => MOST_TIMES,
         };
         let blocks = (2 * plan.blocks).min(times * first_blocks);
-        if blocks <= plan.blocks || !is_open(plan, found) {
-            continue;
-        }
-        let Some(block) = time_of_block(plan, samples) else {
-            continue;
-        };
-        let added = u32::try_from(blocks - plan.blocks).unwrap_or(u32::MAX);
-        if let Some(after) = left.checked_sub(block.saturating_mul(added)) {
-            left = after;
-            scenarios.push((index, blocks));
-        }
-    }
-    scenarios
+        let added = u32::try_from(blocks.checked_sub(plan.blocks)?).ok()?;
+        let fits = || Some(time_of_block(plan, samples)?.saturating_mul(added) <= left);
+        (added > 0 && is_open(plan, found) && fits()?).then_some((index, blocks))
+    });
+    open.min_by_key(|(_, blocks)| *blocks)
 }
 
 /// Whether more blocks may tell what could not be told.
@@ -167,7 +162,7 @@ mod tests {
         gate_example::scenario(name, outcome, vec![check])
     }
 
-    fn asked(record: &RunRecord, found: &[GatedScenario], seconds: u64) -> Vec<(usize, usize)> {
+    fn asked(record: &RunRecord, found: &[GatedScenario], seconds: u64) -> Option<(usize, usize)> {
         let left = Duration::from_secs(seconds);
         more_blocks(record, &samples(record), found, 0, FIRST, left)
     }
@@ -185,13 +180,26 @@ mod tests {
         );
         let one = [open("tuned"), passed];
         for (blocks, more) in [(12, Some(24)), (48, Some(96)), (96, None)] {
-            let expected: Vec<(usize, usize)> = more.map(|more| (0, more)).into_iter().collect();
+            let expected = more.map(|more| (0, more));
             assert_eq!(asked(&record(blocks), &one, 1_000), expected);
         }
+        assert_eq!(asked(&record(12), &one, 12), Some((0, 24)));
+        assert_eq!(asked(&record(12), &one, 11), None);
+    }
+
+    #[test]
+    fn the_scenario_with_the_fewest_blocks_is_next() {
+        let open = |name| {
+            let check = check(Verdict::Inconclusive, None);
+            found(name, ScenarioOutcome::Inconclusive, check)
+        };
         let both = [open("tuned"), open("before")];
-        assert_eq!(asked(&record(12), &both, 24), [(0, 24), (1, 24)]);
-        assert_eq!(asked(&record(12), &both, 23), [(0, 24)]);
-        assert_eq!(asked(&record(12), &both, 11), []);
+        let mut record = record(12);
+        assert_eq!(asked(&record, &both, 1_000), Some((0, 24)));
+        record.scenarios[0].plan.blocks = 24;
+        assert_eq!(asked(&record, &both, 1_000), Some((1, 24)));
+        record.scenarios[1].plan.blocks = 48;
+        assert_eq!(asked(&record, &both, 1_000), Some((0, 48)));
     }
 
     #[test]
@@ -200,30 +208,30 @@ mod tests {
         let also_open = check(Verdict::Inconclusive, None);
         let mut worse = found("tuned", ScenarioOutcome::Regressed, regressed);
         worse.checks.push(also_open);
-        assert_eq!(asked(&record(12), &[worse.clone()], 1_000), []);
+        assert_eq!(asked(&record(12), &[worse.clone()], 1_000), None);
         worse.outcome = ScenarioOutcome::Waived {
             reason: "known".to_owned(),
             expires: "2027-01-31".to_owned(),
         };
-        assert_eq!(asked(&record(12), &[worse], 1_000), [(0, 24)]);
+        assert_eq!(asked(&record(12), &[worse], 1_000), Some((0, 24)));
         let mut idle = check(Verdict::Inconclusive, None);
         idle.change = None;
         let idle = found("tuned", ScenarioOutcome::Inconclusive, idle);
-        assert_eq!(asked(&record(12), &[idle], 1_000), []);
+        assert_eq!(asked(&record(12), &[idle], 1_000), None);
         let refuted = check(Verdict::Inconclusive, Some(Verdict::Equivalent));
         let refuted = found("tuned", ScenarioOutcome::Inconclusive, refuted);
-        assert_eq!(asked(&record(12), &[refuted], 1_000), []);
+        assert_eq!(asked(&record(12), &[refuted], 1_000), None);
         let mut shown = check(Verdict::Inconclusive, None);
         shown.is_hard = false;
         let shown = found("tuned", ScenarioOutcome::Inconclusive, shown);
-        assert_eq!(asked(&record(12), &[shown], 1_000), []);
+        assert_eq!(asked(&record(12), &[shown], 1_000), None);
     }
 
     #[test]
     fn a_confirmation_that_cannot_be_told_gets_more_than_what_it_confirms() {
         let unconfirmed = check(Verdict::Inconclusive, Some(Verdict::Inconclusive));
         let found = [found("tuned", ScenarioOutcome::Inconclusive, unconfirmed)];
-        assert_eq!(asked(&record(96), &found, 1_000), [(2, 192)]);
-        assert_eq!(asked(&record(192), &found, 1_000), []);
+        assert_eq!(asked(&record(96), &found, 1_000), Some((2, 192)));
+        assert_eq!(asked(&record(192), &found, 1_000), None);
     }
 }
