@@ -1,15 +1,7 @@
 //! Which counters can be relied on, and by how much they vary where they are not exact.
 //!
-//! Measured by `apitap-bench counters`: a dev build, PostgreSQL 15 on the same machine, two cores that
-//! compilers kept busy, `orders`, six runs of each. Spreads are (most − least) / least.
-//!
-//! | counter | before, 5,000 rows | tuned, 2,000 rows | tuned, 5,000 rows | what else |
-//! |---|---|---|---|---|
-//! | statements, round trips, bytes to the server | 0 | 0 | 0 | round trips of `insert` with 2 in flight: 21% |
-//! | bytes from the API | 0 | 0 | 0 | 0 in every setting tried |
-//! | allocations | 0.001% | 0.34% | 0.10% | 3 connections, 2,050 rows: 2.9% |
-//! | allocated bytes | 0.001% | 5.1% | 0.003% | 1 request at a time, 5,000 rows: 4.4%; 3 connections: 13% |
-//! | instructions (1,000 rows, 3 runs) | 0 | 0 | | |
+//! Measured by `apitap-bench counters`, release build, six runs of each; METHODOLOGY.md has the spreads under
+//! "Which counters vary".
 //!
 //! Allocated bytes jump by powers of two: a buffer of a response doubles or does not, as its pieces
 //! happen to arrive. Pages of 50 rows never fill one.
