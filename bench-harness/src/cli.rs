@@ -124,6 +124,9 @@ enum Command {
     Report {
         /// Folder of the run, such as reports/runs/20260101T000000Z-0123abcd
         run_dir: PathBuf,
+        /// Say in it too what became of its quantities since the runs before it that are in this history
+        #[arg(long, value_name = "FILE")]
+        history: Option<PathBuf>,
     },
     /// Show two stored runs side by side, or why they do not compare
     ///
@@ -206,11 +209,15 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Gate(arguments) => return Box::pin(gate::run(*arguments)).await,
         Command::GateSelftest(arguments) => return gate_selftest::run(&arguments),
         Command::Calibrate(arguments) => return Box::pin(calibrate::run(*arguments)).await,
-        Command::Report { run_dir } => {
+        Command::Report {
+            run_dir,
+            history: file,
+        } => {
             let folder = RunFolder::existing(run_dir);
+            let earlier = file.as_deref().map(history::read).transpose()?;
             let profiles = folder.profiles()?;
             if folder.has_samples() || profiles.is_none() {
-                run::show(&folder.report()?);
+                run::show(&folder.report(earlier.as_deref())?);
             }
             if let Some(profiles) = &profiles {
                 run::show_profiles(profiles);

@@ -22,6 +22,8 @@ Examples:
   apitap-bench history show                            every series, what became worse first
   apitap-bench history show tuned COPY rows_per_second only series that hold all of these
   apitap-bench history show --significance 0.001       where there are many series
+  apitap-bench report reports/runs/RUN --history reports/history.ndjson
+                                                       a run's report, with how it came there
   apitap-bench history show --json | jq '.series[] | select(.changes != [])'";
 
 /// What to do with a history.
@@ -141,7 +143,8 @@ fn keep(run_dir: &Path, file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn read(file: &Path) -> Result<Vec<Entry>> {
+/// What the history in `file` holds.
+pub(super) fn read(file: &Path) -> Result<Vec<Entry>> {
     let stored = Stored::read(file)?;
     if let Some(line) = stored.cut_line {
         eprintln!(

@@ -166,6 +166,18 @@ impl History {
         }
     }
 
+    /// The series of `stored` entries that go on with a run, whose `own` entries end them.
+    #[must_use]
+    pub fn up_to(own: &[Entry], stored: &[Entry], significance: f64) -> Self {
+        let goes_on = |entry: &&Entry| {
+            own.iter()
+                .any(|one| key(one) == key(entry) && one.started_at > entry.started_at)
+        };
+        let before = stored.iter().filter(goes_on).cloned();
+        let entries: Vec<Entry> = before.chain(own.iter().cloned()).collect();
+        Self::of(&entries, &[], significance)
+    }
+
     /// Runs that it holds, by when they began.
     #[must_use]
     pub fn runs(&self) -> BTreeSet<Timestamp> {

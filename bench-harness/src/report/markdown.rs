@@ -5,15 +5,16 @@ use std::fmt::Write;
 use super::document::{Align, Block, Cell, Chart, Document, Plot, Section, Table, Tone};
 use super::outline;
 use super::units::one_line;
+use crate::history::series::History;
 use crate::results::Results;
 
 /// Name of the file in the folder of a run.
 pub const FILE: &str = "report.md";
 
-/// Renders `results` as GitHub-flavoured Markdown.
+/// Renders `results`, and the `history` that they end, as GitHub-flavoured Markdown.
 #[must_use]
-pub fn render(results: &Results) -> String {
-    page(&outline::of(results))
+pub fn render(results: &Results, history: Option<&History>) -> String {
+    page(&outline::of(results, history))
 }
 
 /// Lays `document` out.
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn report_of_a_constructed_run() {
-        insta::assert_snapshot!(render(&example::results()));
+        insta::assert_snapshot!(render(&example::results(), None));
     }
 
     #[test]
@@ -222,7 +223,7 @@ mod tests {
         let experiment = &mut results.experiments[1];
         experiment.definition.title = "a | b\n<script> *c* [d](e) `f".into();
         experiment.findings[0].candidate = "x\\|y".into();
-        let report = render(&results);
+        let report = render(&results, None);
         let title = r"a \| b &lt;script> \*c\* \[d\](e) \`f";
         assert!(
             report.contains(&format!("| [{title}](#copy-vs-insert) |")),
@@ -242,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_run_without_samples_still_has_a_report() {
-        let report = render(&example::results_without_samples());
+        let report = render(&example::results_without_samples(), None);
         assert!(
             report.contains("Before against tuned was not measured"),
             "{report}"
@@ -252,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_link_leads_to_a_section_and_no_id_is_there_twice() {
-        let report = render(&example::results());
+        let report = render(&example::results(), None);
         let ids: Vec<&str> = report
             .split("<a id=\"")
             .skip(1)
@@ -271,7 +272,7 @@ mod tests {
     #[test]
     fn every_warning_is_in_the_report() {
         let results = example::results();
-        let report = render(&results);
+        let report = render(&results, None);
         for warning in &results.warnings {
             let text = escaped(&warning.to_string());
             assert!(report.contains(&text), "{text}");

@@ -7,12 +7,15 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
 use super::session::CONFIDENCE_LEVEL;
+use crate::history::entry::Entry;
+use crate::history::series::History;
 use crate::measurement::{Journal, Outcome, SAMPLES_FILE, Sample, Samples};
 use crate::profile::record::{PROFILES_FOLDER, ProfileRecord, Subject, folder_name};
 use crate::profile::results::ProfileResults;
 use crate::report::{html, json, markdown, profile};
 use crate::results::Results;
 use crate::run_record::{RUN_FILE, RunRecord};
+use crate::stats::SIGNIFICANCE;
 
 /// Characters of a commit that its folder is named after, as `git log --oneline` has them.
 const SHORT_COMMIT_CHARS: usize = 8;
@@ -108,20 +111,32 @@ impl RunFolder {
     }
 
     /// Computes the results of what the folder holds, and writes `results.json`, `report.md` and
-    /// `report.html`.
+    /// `report.html`, which say too what became of its quantities up to it where results of earlier runs are
+    /// given.
     ///
     /// # Errors
     /// When a file cannot be read or written.
-    pub fn report(&self) -> Result<Report> {
-        let samples = self.samples()?;
-        let mut results = Results::of(&self.record()?, &samples);
+    pub fn report(&self, earlier: Option<&[Entry]>) -> Result<Report> {
+        let (record, samples) = (self.record()?, self.samples()?);
+        let history = match earlier {
+            Some(earlier) => {
+                let own = Entry::all(&record, &samples)?;
+                Some(History::up_to(&own, earlier, SIGNIFICANCE))
+            }
+            None => None,
+        };
+        let history = history.as_ref();
+        let mut results = Results::of(&record, &samples);
         let profiled = Subject::all(&self.0)?.into_iter();
         results.profiles = profiled.map(|subject| subject.scenario).collect();
         let page = self.0.join(html::FILE);
         for (path, text) in [
             (self.0.join(json::FILE), json::render(&results)?),
-            (self.0.join(markdown::FILE), markdown::render(&results)),
-            (page.clone(), html::render(&results)?),
+            (
+                self.0.join(markdown::FILE),
+                markdown::render(&results, history),
+            ),
+            (page.clone(), html::render(&results, history)?),
         ] {
             write(&path, text.as_bytes())?;
         }
@@ -233,22 +248,47 @@ fn place(sample: &Sample) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history;
     use crate::report::example;
+
+    fn folder_of(parent: &Path, record: &RunRecord, samples: &Samples) -> RunFolder {
+        let time = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+        let folder = RunFolder::create(parent, time, "0123456789abcdef").unwrap();
+        folder.write_record(record).unwrap();
+        let mut journal = folder.journal().unwrap();
+        for sample in &samples.samples {
+            journal.append(sample).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_report_says_how_its_quantities_changed_if_earlier_results_are_given() {
+        let parent = tempfile::tempdir().unwrap();
+        let (record, samples) = history::example::run(12, "c12", |_, _| 1.2);
+        let folder = folder_of(parent.path(), &record, &samples);
+        let earlier = history::example::entries(12, 6, 1.2);
+        for (earlier, told) in [(None, false), (Some(&earlier[..]), true)] {
+            let page = folder.report(earlier).unwrap().page;
+            for page in [page.with_extension("md"), page] {
+                let text = fs::read_to_string(page).unwrap();
+                assert_eq!(text.contains("13 runs, this one last"), told);
+                assert_eq!(
+                    text.contains("Rows per second of orders on tuned, COPY"),
+                    told
+                );
+            }
+        }
+    }
 
     #[test]
     fn a_report_is_made_of_what_the_folder_holds() {
         let parent = tempfile::tempdir().unwrap();
-        let time = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
-        let folder = RunFolder::create(parent.path(), time, "0123456789abcdef").unwrap();
+        let folder = folder_of(parent.path(), &example::run_record(), &example::samples());
         assert!(folder.path().ends_with("20260101T000000Z-01234567"));
-        folder.write_record(&example::run_record()).unwrap();
-        let mut journal = folder.journal().unwrap();
-        for sample in &example::samples().samples {
-            journal.append(sample).unwrap();
-        }
 
         let report = RunFolder::existing(folder.path().to_owned())
-            .report()
+            .report(None)
             .unwrap();
         for file in [html::FILE, markdown::FILE] {
             let text = fs::read_to_string(folder.path().join(file)).unwrap();

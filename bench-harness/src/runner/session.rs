@@ -275,7 +275,7 @@ async fn go(
     };
     let has_samples = session.options.samples || session.folder.has_samples();
     let report = match has_samples && !session.record.experiments.is_empty() {
-        true => Some(session.folder.report()?),
+        true => Some(session.folder.report(None)?),
         false => None,
     };
     Ok(Finished {

@@ -117,6 +117,29 @@ fn runs_are_in_the_order_in_which_they_began() {
 }
 
 #[test]
+fn a_run_ends_the_series_of_its_own_quantities_and_loads() {
+    let stored = example::entries(12, 6, 1.2);
+    let (of_run, later): (Vec<Entry>, Vec<Entry>) = stored
+        .iter()
+        .filter(|one| one.started_at >= example::day(10))
+        .cloned()
+        .partition(|one| one.started_at == example::day(10));
+    assert!(!later.is_empty());
+    let copy = of_run.iter().filter(|one| one.arm == "COPY");
+    let mut own: Vec<Entry> = copy.cloned().collect();
+    own[0].load = "another".to_owned();
+    let up_to = History::up_to(&own, &stored, SIGNIFICANCE);
+    assert_eq!(up_to.series.len(), own.len());
+    for series in &up_to.series {
+        assert_eq!(series.arm, "COPY");
+        let points = if series.load == "another" { 1 } else { 11 };
+        assert_eq!(series.points.len(), points, "{}", series.metric);
+        let last = series.points.last().unwrap();
+        assert_eq!(last.started_at, example::day(10));
+    }
+}
+
+#[test]
 fn every_filter_must_be_held_by_name_metric_or_place() {
     let entries = example::entries(1, 9, 1.0);
     let count = |filters: &[&str]| history(&entries, filters).series.len();

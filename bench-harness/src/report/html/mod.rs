@@ -16,17 +16,18 @@ pub(super) use data::compressed;
 
 use super::document::{Document, Tone};
 use super::outline;
+use crate::history::series::History;
 use crate::results::Results;
 
 /// Name of the file in the folder of a run.
 pub const FILE: &str = "report.html";
 
-/// Renders `results` as a page.
+/// Renders `results`, and the `history` that they end, as a page.
 ///
 /// # Errors
 /// When the template fails.
-pub fn render(results: &Results) -> Result<String> {
-    page(&outline::of(results), &data::render(results)?)
+pub fn render(results: &Results, history: Option<&History>) -> Result<String> {
+    page(&outline::of(results, history), &data::render(results)?)
 }
 
 /// Lays `document` out, with `raw_data` beside it for programs.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::history;
 use crate::report::document::{Block, Cell, Chart, Plot, Section, Table};
 use crate::report::example;
 
@@ -81,6 +82,10 @@ fn text_stays_text_wherever_it_stands() {
     );
 }
 
+fn history() -> History {
+    History::of(&history::example::entries(14, 8, 1.25), &[], 0.01)
+}
+
 #[test]
 fn every_block_has_its_form() {
     let mut document = document();
@@ -93,9 +98,9 @@ fn every_block_has_its_form() {
 
 #[test]
 fn the_report_has_every_section_and_needs_no_network() {
-    let results = example::results();
-    let document = outline::of(&results);
-    let page = render(&results).unwrap();
+    let (results, history) = (example::results(), history());
+    let document = outline::of(&results, Some(&history));
+    let page = render(&results, Some(&history)).unwrap();
     for id in ids(&document.sections) {
         let begin = format!("<section id=\"{id}\"");
         assert_eq!(page.matches(&begin).count(), 1, "{id}");
@@ -111,7 +116,7 @@ fn the_report_has_every_section_and_needs_no_network() {
 
 #[test]
 fn every_link_leads_to_a_place() {
-    let page = render(&example::results()).unwrap();
+    let page = render(&example::results(), Some(&history())).unwrap();
     for (at, _) in page.match_indices("href=\"#") {
         let id = page[at + 7..].split('"').next().unwrap();
         assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
@@ -120,7 +125,7 @@ fn every_link_leads_to_a_place() {
 
 #[test]
 fn ids_are_unique() {
-    let page = render(&example::results()).unwrap();
+    let page = render(&example::results(), Some(&history())).unwrap();
     let mut ids: Vec<&str> = page
         .match_indices(" id=\"")
         .filter_map(|(at, _)| page[at + 5..].split('"').next())
@@ -132,8 +137,21 @@ fn ids_are_unique() {
 }
 
 #[test]
+fn of_a_history_a_report_draws_throughput_and_what_changed() {
+    let drawn = |history: Option<&History>| {
+        let page = render(&example::results(), history).unwrap();
+        page.matches(" id=\"history-").count()
+    };
+    assert_eq!(drawn(None), 0);
+    // Throughput of both arms, and the processor time of the one that became slower.
+    assert_eq!(drawn(Some(&history())), 3);
+    let unchanged = History::of(&history::example::entries(14, 8, 1.0), &[], 0.01);
+    assert_eq!(drawn(Some(&unchanged)), 2);
+}
+
+#[test]
 fn a_report_without_samples_is_a_page_too() {
-    let page = render(&example::results_without_samples()).unwrap();
+    let page = render(&example::results_without_samples(), None).unwrap();
     assert!(page.ends_with("</html>"), "{page}");
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use self::chart::chart;
 use super::paragraph;
 use super::words::capitalised;
+use crate::gate::GateMetric;
 use crate::history::series::{Change, Direction, History, Series};
 use crate::history::text::{caution, day, short, word, words};
 use crate::report::document::{Block, Cell, Document, Section, Table, Tone};
@@ -37,17 +38,7 @@ impl Shared<'_> {
 
 /// The page of `history`.
 pub(in crate::report) fn document(history: &History) -> Document {
-    let shared = in_groups(&history.series, |one| {
-        (&one.scenario, &one.arm, &one.metric, &one.unit)
-    });
-    let shared: Vec<Shared<'_>> = shared
-        .into_iter()
-        .enumerate()
-        .map(|(nth, series)| Shared {
-            id: format!("chart-{}", nth + 1),
-            series,
-        })
-        .collect();
+    let shared = in_charts(history);
     let drawn = &shared[..shared.len().min(MOST_CHARTS)];
     let mut first = changed(history, drawn);
     if drawn.len() < shared.len() {
@@ -58,7 +49,7 @@ pub(in crate::report) fn document(history: &History) -> Document {
         )));
     }
     let by_scenario = in_groups(drawn, |one| &one.first().scenario);
-    let sections = by_scenario.iter().map(|charts| scenario(charts));
+    let sections = by_scenario.iter().map(|charts| of_scenario(charts));
     let mut about = Section::new("how-to-read", "How to read this");
     about.push(paragraph(ABOUT));
     about.push(paragraph(one_line(&caution(history))));
@@ -71,6 +62,50 @@ pub(in crate::report) fn document(history: &History) -> Document {
             .chain([about])
             .collect(),
     }
+}
+
+/// What became of the quantities of a run up to it, in its report: what changed, and beside it the throughput
+/// of every arm.
+pub(super) fn section(history: &History) -> Section {
+    let is_shown = |one: &Shared<'_>| {
+        one.first().metric == GateMetric::RowsPerSecond.name()
+            || one.series.iter().any(|series| !series.changes.is_empty())
+    };
+    let mut shown = in_charts(history);
+    let all = shown.len();
+    shown.retain(is_shown);
+    shown.truncate(MOST_CHARTS);
+    let runs = Count::of(history.runs().len(), "run");
+    let mut section = Section::new("over-time", "Over time");
+    section.push(paragraph(format!("{runs}, this one last. {ABOUT}")));
+    section.blocks.extend(changed(history, &shown).blocks);
+    if shown.len() < all {
+        section.push(paragraph(format!(
+            "Drawn are {} of {}: `apitap-bench history show` has the others.",
+            shown.len(),
+            Count::of(all, "chart")
+        )));
+    }
+    let by_arm = in_groups(&shown, |one| (&one.first().scenario, &one.first().arm));
+    let titled = |charts: &Vec<&Shared<'_>>| {
+        let Series { scenario, arm, .. } = charts[0].first();
+        of_arm(charts, &format!("{scenario}, {arm}"))
+    };
+    section.parts = by_arm.iter().map(titled).collect();
+    section
+}
+
+fn in_charts(history: &History) -> Vec<Shared<'_>> {
+    let groups = in_groups(&history.series, |one| {
+        (&one.scenario, &one.arm, &one.metric, &one.unit)
+    });
+    let numbered = (1..).zip(groups);
+    numbered
+        .map(|(nth, series)| Shared {
+            id: format!("history-{nth}"),
+            series,
+        })
+        .collect()
 }
 
 /// What has one key together, in the order of the first of each.
@@ -104,19 +139,20 @@ fn subtitle(history: &History) -> String {
     }
 }
 
-fn scenario(charts: &[&Shared<'_>]) -> Section {
+fn of_scenario(charts: &[&Shared<'_>]) -> Section {
     let (id, name) = (&charts[0].id, &charts[0].first().scenario);
     let by_arm = in_groups(charts.iter().copied(), |one| &one.first().arm);
-    let part = |charts: &Vec<&Shared<'_>>| {
-        let (id, arm) = (&charts[0].id, &charts[0].first().arm);
-        Section {
-            blocks: charts.iter().map(|one| Block::Chart(chart(one))).collect(),
-            ..Section::new(format!("arm-of-{id}"), one_line(arm))
-        }
-    };
+    let part = |charts: &Vec<&Shared<'_>>| of_arm(charts, &charts[0].first().arm);
     Section {
         parts: by_arm.iter().map(part).collect(),
         ..Section::new(format!("scenario-of-{id}"), one_line(name))
+    }
+}
+
+fn of_arm(charts: &[&Shared<'_>], title: &str) -> Section {
+    Section {
+        blocks: charts.iter().map(|one| Block::Chart(chart(one))).collect(),
+        ..Section::new(format!("arm-of-{}", charts[0].id), one_line(title))
     }
 }
 

@@ -28,23 +28,28 @@ pub(super) use profile::{document as profiles, in_short as profiles_in_short};
 pub(super) use repeat::command as repeat;
 
 use super::document::{Block, Document};
+use crate::history::series::History;
 use crate::results::{Results, Warning};
 
-/// The report of `results`.
-pub(super) fn of(results: &Results) -> Document {
+/// The report of `results`, and of the `history` that they end.
+pub(super) fn of(results: &Results, history: Option<&History>) -> Document {
+    let mut sections = vec![
+        summary::section(results),
+        claims::section(results),
+        waterfall::section(results),
+        first::section(results),
+        experiments::section(results),
+    ];
+    sections.extend(history.map(history::section));
+    sections.extend([
+        environment::section(results),
+        method::section(results),
+        excluded::section(results),
+    ]);
     Document {
         title: "What each optimization brings, measured".to_owned(),
         subtitle: environment::in_one_line(results),
-        sections: vec![
-            summary::section(results),
-            claims::section(results),
-            waterfall::section(results),
-            first::section(results),
-            experiments::section(results),
-            environment::section(results),
-            method::section(results),
-            excluded::section(results),
-        ],
+        sections,
     }
 }
 
