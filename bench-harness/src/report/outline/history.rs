@@ -81,7 +81,7 @@ pub(super) fn section(history: &History) -> Section {
     section.blocks.extend(changed(history, &shown).blocks);
     if shown.len() < all {
         section.push(paragraph(format!(
-            "Drawn are {} of {}: `apitap-bench history show` has the others.",
+            "Drawn are {} of {}: the page of apitap-bench history show has the others.",
             shown.len(),
             Count::of(all, "chart")
         )));
