@@ -3,6 +3,7 @@
 //! A busy host makes a block vary by several times as much as a quiet one, and no number of blocks serves
 //! both: so a gate begins with few and doubles them where they do not tell.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::metric::Tier;
@@ -11,7 +12,6 @@ use crate::experiment::ScenarioPlan;
 use crate::measurement::Sample;
 use crate::run_record::RunRecord;
 use crate::stats::Verdict;
-use crate::stats::sample::median;
 
 /// So many times its first blocks are taken of a scenario at most.
 const MOST_TIMES: usize = 8;
@@ -40,9 +40,12 @@ pub(super) fn more_blocks(
             None => MOST_TIMES,
         };
         let blocks = (2 * plan.blocks).min(times * first_blocks);
-        let added = u32::try_from(blocks.checked_sub(plan.blocks)?).ok()?;
-        let fits = || Some(time_of_block(plan, samples)?.saturating_mul(added) <= left);
-        (added > 0 && is_open(plan, found) && fits()?).then_some((index, blocks))
+        if blocks <= plan.blocks || !is_open(plan, found) {
+            return None;
+        }
+        let added = u32::try_from(blocks - plan.blocks).ok()?;
+        let took = time_of_block(plan, samples)?.saturating_mul(added);
+        (took <= left).then_some((index, blocks))
     });
     open.min_by_key(|(_, blocks)| *blocks)
 }
@@ -71,19 +74,20 @@ fn is_open(plan: &ScenarioPlan, found: &[GatedScenario]) -> bool {
         })
 }
 
-/// From the start of a sample to the start of the next, and so for every arm. The median, for a gate that
-/// went on later has a gap.
+/// What a block took when the scenario was last measured, with warm-up, void samples and the pauses behind them:
+/// a host that has grown busy is rarely idle a moment later.
 fn time_of_block(plan: &ScenarioPlan, samples: &[Sample]) -> Option<Duration> {
-    let own: Vec<&Sample> = samples
-        .iter()
-        .filter(|sample| sample.scenario == plan.name)
-        .collect();
-    let seconds: Vec<f64> = own
-        .windows(2)
-        .map(|two| two[1].started_at.seconds_since(two[0].started_at))
-        .collect();
-    let seconds = median(&seconds)? * plan.arms.len() as f64;
-    Duration::try_from_secs_f64(seconds).ok()
+    let own = samples.iter().filter(|sample| sample.scenario == plan.name);
+    let own: Vec<&Sample> = own.collect();
+    let begins = |two: &[&Sample]| !two[0].warm_up && two[1].warm_up;
+    let begun = own.windows(2).rposition(begins).map_or(0, |at| at + 1);
+    let last = &own[begun..];
+    let measured = last.iter().filter(|sample| !sample.warm_up);
+    let blocks: HashSet<usize> = measured.map(|sample| sample.block).collect();
+    let gaps = last.len().checked_sub(1).filter(|gaps| *gaps > 0)?;
+    let elapsed = last[gaps].started_at.seconds_since(last[0].started_at);
+    let took = elapsed * last.len() as f64 / gaps as f64;
+    Duration::try_from_secs_f64(took / blocks.len() as f64).ok()
 }
 
 #[cfg(test)]
@@ -127,23 +131,30 @@ mod tests {
         }
     }
 
-    /// A few samples of every scenario; a block of two arms takes a second.
-    fn samples(record: &RunRecord) -> Vec<Sample> {
-        let begun = DateTime::UNIX_EPOCH;
-        let sample = |scenario: &Scenario, nth: usize| Sample {
+    /// A session's samples of a scenario, a block of which takes so long; the first only warms up.
+    fn session(scenario: &Scenario, begun_at: i64, seconds_of_block: f64) -> Vec<Sample> {
+        const MEASURED_BLOCKS: usize = 3;
+        let samples = 2 * (1 + MEASURED_BLOCKS);
+        let gap = seconds_of_block * MEASURED_BLOCKS as f64 / samples as f64;
+        let begun = DateTime::from_timestamp(begun_at, 0).unwrap();
+        let sample = |nth: usize| Sample {
             scenario: scenario.plan.name.clone(),
-            arm: BASE.to_owned(),
-            block: nth,
-            position: 0,
-            warm_up: false,
-            started_at: (begun + TimeDelta::milliseconds(500 * nth as i64)).into(),
+            arm: [BASE, HEAD][nth % 2].to_owned(),
+            block: (nth / 2).saturating_sub(1),
+            position: nth % 2,
+            warm_up: nth < 2,
+            started_at: (begun + TimeDelta::milliseconds((1e3 * gap * nth as f64) as i64)).into(),
             outcome: Outcome::Void {
                 reason: String::new(),
             },
         };
+        (0..samples).map(sample).collect()
+    }
+
+    /// Samples of every scenario, a block of which takes a second.
+    fn samples(record: &RunRecord) -> Vec<Sample> {
         let all = record.scenarios.iter();
-        all.flat_map(|one| (0..5).map(|nth| sample(one, nth)))
-            .collect()
+        all.flat_map(|one| session(one, 0, 1.0)).collect()
     }
 
     fn check(verdict: Verdict, again: Option<Verdict>) -> Check {
@@ -183,7 +194,7 @@ mod tests {
             let expected = more.map(|more| (0, more));
             assert_eq!(asked(&record(blocks), &one, 1_000), expected);
         }
-        assert_eq!(asked(&record(12), &one, 12), Some((0, 24)));
+        assert_eq!(asked(&record(12), &one, 13), Some((0, 24)));
         assert_eq!(asked(&record(12), &one, 11), None);
     }
 
@@ -198,8 +209,22 @@ mod tests {
         assert_eq!(asked(&record, &both, 1_000), Some((0, 24)));
         record.scenarios[0].plan.blocks = 24;
         assert_eq!(asked(&record, &both, 1_000), Some((1, 24)));
+        let slow = session(&record.scenarios[1], 0, 60.0);
+        let samples = [session(&record.scenarios[0], 0, 1.0), slow].concat();
+        let left = Duration::from_secs(25);
+        let next = more_blocks(&record, &samples, &both, 0, FIRST, left);
+        assert_eq!(next, Some((0, 48)), "what fits is next");
         record.scenarios[1].plan.blocks = 48;
         assert_eq!(asked(&record, &both, 1_000), Some((0, 48)));
+    }
+
+    #[test]
+    fn a_block_takes_what_it_took_when_it_was_last_measured() {
+        let record = record(12);
+        let scenario = &record.scenarios[0];
+        let samples = [session(scenario, 0, 1.0), session(scenario, 3_600, 5.0)].concat();
+        let took = time_of_block(&scenario.plan, &samples).unwrap();
+        assert!((took.as_secs_f64() - 5.0).abs() < 0.01, "{took:?}");
     }
 
     #[test]
