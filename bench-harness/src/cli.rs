@@ -124,7 +124,7 @@ enum Command {
     Report {
         /// Folder of the run, such as reports/runs/20260101T000000Z-0123abcd
         run_dir: PathBuf,
-        /// Say in it too what became of its quantities since the runs before it that are in this history
+        /// Add how its quantities changed over the earlier runs of a history, such as reports/history.ndjson
         #[arg(long, value_name = "FILE")]
         history: Option<PathBuf>,
     },
@@ -218,6 +218,11 @@ async fn dispatch(command: Command) -> Result<u8> {
             let profiles = folder.profiles()?;
             if folder.has_samples() || profiles.is_none() {
                 run::show(&folder.report(earlier.as_deref())?);
+            } else if let Some(file) = file {
+                eprintln!(
+                    "warning: profiles alone have no place in {}",
+                    file.display()
+                );
             }
             if let Some(profiles) = &profiles {
                 run::show_profiles(profiles);

@@ -109,6 +109,33 @@ fn the_commit_that_made_an_arm_slower_is_found_and_a_page_shows_it() {
 }
 
 #[test]
+fn a_report_says_how_its_quantities_changed() {
+    let (parent, file) = kept();
+    let run = run(parent.path(), BEFORE + AFTER, slow_atomic);
+    let told = |file: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_apitap-bench"));
+        let output = command.arg("report").arg(&run).arg("--history").arg(file);
+        let output = output.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        std::fs::read_to_string(run.join("report.html")).unwrap()
+    };
+    let page = told(&file);
+    assert!(page.contains(&format!("{} runs, this one last", BEFORE + AFTER + 1)));
+    assert!(page.contains("class=\"change down\""));
+
+    // Of another machine.
+    let elsewhere = file.with_file_name("elsewhere.ndjson");
+    let mut record = record();
+    record.started_at = start(0);
+    record.fingerprint["machine"]["cores"] = 64.into();
+    let stranger = written(parent.path(), &record, |_, _| 1.0);
+    history(&elsewhere, "add", &[stranger.to_str().unwrap()]);
+    let page = told(&elsewhere);
+    assert!(page.contains("No run of this history before this one compares"));
+    assert!(!page.contains("id=\"history-"));
+}
+
+#[test]
 fn a_run_is_added_once() {
     let parent = tempfile::tempdir().unwrap();
     let file = parent.path().join("history.ndjson");

@@ -22,9 +22,8 @@ Examples:
   apitap-bench history show                            every series, what became worse first
   apitap-bench history show tuned COPY rows_per_second only series that hold all of these
   apitap-bench history show --significance 0.001       where there are many series
-  apitap-bench report reports/runs/RUN --history reports/history.ndjson
-                                                       a run's report, with how it came there
-  apitap-bench history show --json | jq '.series[] | select(.changes != [])'";
+  apitap-bench history show --json | jq '.series[] | select(.changes != [])'
+  apitap-bench report reports/runs/RUN --history reports/history.ndjson";
 
 /// What to do with a history.
 #[derive(Debug, clap::Args)]

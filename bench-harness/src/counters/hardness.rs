@@ -20,7 +20,7 @@ const EXACT: f64 = 0.0;
 /// up. It is empty, a few bytes in a megabyte.
 const AHEAD: f64 = 1e-4;
 
-/// Of allocations by row, at 5,000 rows or more, with small pages: a tenth of that was seen. With larger
+/// Of allocations by row, at 5,000 rows or more, with small pages: a fiftieth of that was seen. With larger
 /// ones some ten come and go with the moments at which responses arrive, which is 2.7% of all where a row
 /// takes a tenth of one, as `narrow` does through `prepared`.
 const ALLOCATIONS: f64 = 0.01;

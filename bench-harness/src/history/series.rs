@@ -166,15 +166,15 @@ impl History {
         }
     }
 
-    /// The series of `stored` entries that go on with a run, whose `own` entries end them.
+    /// The series of a run, which its `own` entries end, with those `stored` of earlier runs before them.
     #[must_use]
     pub fn up_to(own: &[Entry], stored: &[Entry], significance: f64) -> Self {
-        let goes_on = |entry: &&Entry| {
-            own.iter()
-                .any(|one| key(one) == key(entry) && one.started_at > entry.started_at)
-        };
-        let before = stored.iter().filter(goes_on).cloned();
-        let entries: Vec<Entry> = before.chain(own.iter().cloned()).collect();
+        let keys: BTreeSet<_> = own.iter().map(key).collect();
+        let started_at = own.iter().map(|one| one.started_at).min();
+        let is_earlier = |entry: &&Entry| Some(entry.started_at) < started_at;
+        let before = stored.iter().filter(is_earlier);
+        let before = before.filter(|entry| keys.contains(&key(entry)));
+        let entries: Vec<Entry> = before.chain(own).cloned().collect();
         Self::of(&entries, &[], significance)
     }
 

@@ -37,7 +37,7 @@ struct Page {
 impl Page {
     fn section(&mut self, level: usize, section: &Section) {
         // GitHub makes an anchor of a heading's words; links name the id.
-        self.block(&format!("<a id=\"{}\"></a>", section.id));
+        self.anchor(&section.id);
         self.heading(level, &section.title);
         for block in &section.blocks {
             self.element(block);
@@ -94,14 +94,21 @@ impl Page {
         self.block(&format!("{fence}sh\n{text}\n{fence}"));
     }
 
+    /// Where links to `id` lead.
+    fn anchor(&mut self, id: &str) {
+        self.block(&format!("<a id=\"{id}\"></a>"));
+    }
+
     /// The data of a chart. Where another table has them too, they are folded away.
     fn chart(&mut self, chart: &Chart) {
         match chart.plot {
             // Of the samples themselves a table would say less than their medians do.
-            Plot::Gains { .. }
-            | Plot::Strips { .. }
-            | Plot::Course { .. }
-            | Plot::History { .. } => {
+            Plot::Gains { .. } | Plot::Strips { .. } | Plot::Course { .. } => {
+                self.details(&chart.data.caption, |page| page.table(&chart.data));
+            }
+            // What changed leads to it.
+            Plot::History { .. } => {
+                self.anchor(&chart.id);
                 self.details(&chart.data.caption, |page| page.table(&chart.data));
             }
             Plot::Waterfall { .. }
@@ -210,6 +217,7 @@ fn html_escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history;
     use crate::report::example;
 
     #[test]
@@ -253,7 +261,9 @@ mod tests {
 
     #[test]
     fn every_link_leads_to_a_section_and_no_id_is_there_twice() {
-        let report = render(&example::results(), None);
+        let history = History::of(&history::example::entries(14, 8, 1.25), &[], 0.01);
+        let report = render(&example::results(), Some(&history));
+        assert!(report.contains("](#history-"), "{report}");
         let ids: Vec<&str> = report
             .split("<a id=\"")
             .skip(1)

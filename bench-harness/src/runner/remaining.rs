@@ -31,7 +31,7 @@ pub(super) fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usiz
         .collect()
 }
 
-/// Samples of `scenarios` that are not among those `taken`.
+/// Samples of the blocks that are left of `scenarios`.
 pub(super) fn missing_samples(scenarios: &[Scenario], taken: &[Sample]) -> usize {
     let blocks_left = |plan: &ScenarioPlan| plan.blocks - done_blocks(plan, taken).len();
     let plans = scenarios.iter().map(|one| &one.plan);

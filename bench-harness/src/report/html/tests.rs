@@ -150,6 +150,24 @@ fn of_a_history_a_report_draws_throughput_and_what_changed() {
 }
 
 #[test]
+fn a_long_history_of_many_arms_adds_little_to_a_report() {
+    let of_one = history::example::entries(30, 20, 1.25);
+    let scenarios = (0..8).flat_map(|nth| {
+        let named = of_one.clone().into_iter().map(move |mut entry| {
+            entry.scenario = format!("orders {nth}");
+            entry
+        });
+        named.collect::<Vec<_>>()
+    });
+    let history = History::of(&scenarios.collect::<Vec<_>>(), &[], 0.01);
+    let page = render(&example::results(), Some(&history)).unwrap();
+    assert_eq!(page.matches(" id=\"history-").count(), 12);
+    let without = render(&example::results(), None).unwrap();
+    let added = page.len() - without.len();
+    assert!(added < 150_000, "{added}");
+}
+
+#[test]
 fn a_report_without_samples_is_a_page_too() {
     let page = render(&example::results_without_samples(), None).unwrap();
     assert!(page.ends_with("</html>"), "{page}");

@@ -16,6 +16,13 @@ use crate::report::units::{Change as Share, Count, Measured, Number, Whole, one_
 /// Charts of a page at most, those of what changed first: more make it too large to open.
 const MOST_CHARTS: usize = 150;
 
+/// The same of a report, in which they stand beside all else.
+const MOST_CHARTS_OF_REPORT: usize = 12;
+
+const ABOUT_SECTION: &str = "What changed was found by E-divisive with a permutation test. It lies between the \
+    commit of the last run before a change and that of the first one after it, if it is not the machine. A change \
+    was looked for where it is largest, so that its size is rather too large than too small.";
+
 const ABOUT: &str = "A point is the median of a run's blocks, with its quartiles; runs stand at equal distances. \
     Vertical lines are changes, found by E-divisive with a permutation test; horizontal lines are the medians \
     between them. What changed lies between the commit of the last run before a line and that of the first one \
@@ -40,7 +47,8 @@ impl Shared<'_> {
 pub(in crate::report) fn document(history: &History) -> Document {
     let shared = in_charts(history);
     let drawn = &shared[..shared.len().min(MOST_CHARTS)];
-    let mut first = changed(history, drawn);
+    let mut first = Section::new("changes", "What changed");
+    first.push(changed(history, drawn));
     if drawn.len() < shared.len() {
         first.push(paragraph(format!(
             "The page has the first {} of {}: name some with a filter to see the others.",
@@ -64,26 +72,38 @@ pub(in crate::report) fn document(history: &History) -> Document {
     }
 }
 
-/// What became of the quantities of a run up to it, in its report: what changed, and beside it the throughput
-/// of every arm.
+/// How the quantities of a run changed up to it, for its report: all that changed, and charts of that and of
+/// throughput.
 pub(super) fn section(history: &History) -> Section {
-    let is_shown = |one: &Shared<'_>| {
-        one.first().metric == GateMetric::RowsPerSecond.name()
-            || one.series.iter().any(|series| !series.changes.is_empty())
+    let mut section = Section::new("over-time", "Over time");
+    let runs = history.runs().len();
+    if runs < 2 {
+        section.push(paragraph(
+            "No run of this history before this one compares with it: machine, server, build or loads are others.",
+        ));
+        return section;
+    }
+    let has_changed = |one: &Shared<'_>| one.series.iter().any(|series| !series.changes.is_empty());
+    let is_course = |one: &Shared<'_>| {
+        let first = one.first();
+        first.points.len() > 1 && first.metric == GateMetric::RowsPerSecond.name()
     };
     let mut shown = in_charts(history);
+    shown.retain(|one| has_changed(one) || is_course(one));
     let all = shown.len();
-    shown.retain(is_shown);
-    shown.truncate(MOST_CHARTS);
-    let runs = Count::of(history.runs().len(), "run");
-    let mut section = Section::new("over-time", "Over time");
-    section.push(paragraph(format!("{runs}, this one last. {ABOUT}")));
-    section.blocks.extend(changed(history, &shown).blocks);
+    shown.truncate(MOST_CHARTS_OF_REPORT);
+    section.push(paragraph(format!(
+        "{}, this one last. {ABOUT_SECTION}",
+        Count::of(runs, "run")
+    )));
+    section.push(changed(history, &shown));
+    section.push(paragraph(one_line(&caution(history))));
     if shown.len() < all {
         section.push(paragraph(format!(
-            "Drawn are {} of {}: the page of apitap-bench history show has the others.",
-            shown.len(),
-            Count::of(all, "chart")
+            "Of {} of throughput and of what changed the first {} are here: \
+             apitap-bench history show has more, with a filter those that it names.",
+            Count::of(all, "chart"),
+            shown.len()
         )));
     }
     let by_arm = in_groups(&shown, |one| (&one.first().scenario, &one.first().arm));
@@ -156,8 +176,7 @@ fn of_arm(charts: &[&Shared<'_>], title: &str) -> Section {
     }
 }
 
-fn changed(history: &History, drawn: &[Shared<'_>]) -> Section {
-    let mut section = Section::new("changes", "What changed");
+fn changed(history: &History, drawn: &[Shared<'_>]) -> Block {
     let mut table = Table::new(
         "What changed, worse first",
         &[
@@ -179,14 +198,16 @@ fn changed(history: &History, drawn: &[Shared<'_>]) -> Section {
         table.rows.extend(rows);
     }
     if table.rows.is_empty() {
-        section.push(paragraph(format!(
-            "No series changed. {}",
-            one_line(&caution(history))
-        )));
-    } else {
-        section.push(Block::Table(table));
+        return paragraph("No series changed.");
     }
-    section
+    // What is the same of all says nothing.
+    if history.places().len() == 1 {
+        table.columns.pop();
+        for row in &mut table.rows {
+            row.pop();
+        }
+    }
+    Block::Table(table)
 }
 
 fn row(series: &Series, change: &Change, chart: Option<&str>) -> Vec<Cell> {
