@@ -19,15 +19,13 @@ const MOST_CHARTS: usize = 150;
 /// The same of a report, in which they stand beside all else.
 const MOST_CHARTS_OF_REPORT: usize = 12;
 
-const ABOUT_SECTION: &str = "What changed was found by E-divisive with a permutation test. It lies between the \
-    commit of the last run before a change and that of the first one after it, if it is not the machine. A change \
-    was looked for where it is largest, so that its size is rather too large than too small.";
+const ABOUT_CHARTS: &str = "A point is the median of a run's blocks, with its quartiles; runs stand at equal distances. \
+    Vertical lines are changes, horizontal lines the medians between them. Results of other machines, servers, \
+    builds or loads are other series.";
 
-const ABOUT: &str = "A point is the median of a run's blocks, with its quartiles; runs stand at equal distances. \
-    Vertical lines are changes, found by E-divisive with a permutation test; horizontal lines are the medians \
-    between them. What changed lies between the commit of the last run before a line and that of the first one \
-    after it, if it is not the machine. A change was looked for where it is largest, so that its size is rather \
-    too large than too small. Results of other machines, servers, builds or loads are other series.";
+const ABOUT_CHANGES: &str = "Changes were found by E-divisive with a permutation test. What changed lies between the \
+    commit of the last run before and that of the first one after, if it is not the machine. A change was looked for \
+    where it is largest, so that its size is rather too large than too small.";
 
 /// Series of one quantity of one arm, which share a chart.
 struct Shared<'a> {
@@ -59,7 +57,8 @@ pub(in crate::report) fn document(history: &History) -> Document {
     let by_scenario = in_groups(drawn, |one| &one.first().scenario);
     let sections = by_scenario.iter().map(|charts| of_scenario(charts));
     let mut about = Section::new("how-to-read", "How to read this");
-    about.push(paragraph(ABOUT));
+    about.push(paragraph(ABOUT_CHARTS));
+    about.push(paragraph(ABOUT_CHANGES));
     about.push(paragraph(one_line(&caution(history))));
     about.push(Block::Table(places(history)));
     Document {
@@ -93,7 +92,7 @@ pub(super) fn section(history: &History) -> Section {
     let all = shown.len();
     shown.truncate(MOST_CHARTS_OF_REPORT);
     section.push(paragraph(format!(
-        "{}, this one last. {ABOUT_SECTION}",
+        "{}, this one last. {ABOUT_CHANGES}",
         Count::of(runs, "run")
     )));
     section.push(changed(history, &shown));
