@@ -84,9 +84,12 @@ fn time_of_block(plan: &ScenarioPlan, samples: &[Sample]) -> Option<Duration> {
     let last = &own[begun..];
     let measured = last.iter().filter(|sample| !sample.warm_up);
     let blocks: HashSet<usize> = measured.map(|sample| sample.block).collect();
-    let gaps = last.len().checked_sub(1).filter(|gaps| *gaps > 0)?;
-    let elapsed = last[gaps].started_at.seconds_since(last[0].started_at);
-    let took = elapsed * last.len() as f64 / gaps as f64;
+    let [first, .., end] = last else {
+        return None;
+    };
+    let between = end.started_at.seconds_since(first.started_at);
+    // What begins last takes as long as the others.
+    let took = between * last.len() as f64 / (last.len() - 1) as f64;
     Duration::try_from_secs_f64(took / blocks.len() as f64).ok()
 }
 
@@ -173,6 +176,11 @@ mod tests {
         gate_example::scenario(name, outcome, vec![check])
     }
 
+    fn open(name: &str) -> GatedScenario {
+        let check = check(Verdict::Inconclusive, None);
+        found(name, ScenarioOutcome::Inconclusive, check)
+    }
+
     fn asked(record: &RunRecord, found: &[GatedScenario], seconds: u64) -> Option<(usize, usize)> {
         let left = Duration::from_secs(seconds);
         more_blocks(record, &samples(record), found, 0, FIRST, left)
@@ -180,10 +188,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_gets_twice_the_blocks_up_to_eight_times_the_first() {
-        let open = |name| {
-            let check = check(Verdict::Inconclusive, None);
-            found(name, ScenarioOutcome::Inconclusive, check)
-        };
         let passed = found(
             "before",
             ScenarioOutcome::Passed,
@@ -200,10 +204,6 @@ mod tests {
 
     #[test]
     fn the_scenario_with_the_fewest_blocks_is_next() {
-        let open = |name| {
-            let check = check(Verdict::Inconclusive, None);
-            found(name, ScenarioOutcome::Inconclusive, check)
-        };
         let both = [open("tuned"), open("before")];
         let mut record = record(12);
         assert_eq!(asked(&record, &both, 1_000), Some((0, 24)));

@@ -9,6 +9,8 @@ use serde_json::json;
 use experiments::EXPERIMENTS;
 
 use crate::experiment::{ArmPlan, Definition, Experiment, LoadPlan, Scale, ScenarioPlan};
+use crate::history;
+use crate::history::series::History;
 use crate::measurement::{Measurements, Metric, Outcome, Sample, Samples, Timestamp};
 use crate::results::Results;
 use crate::run_record::{
@@ -235,6 +237,11 @@ fn sample(plan: &ScenarioPlan, arm: usize, block: usize, warm_up: bool, nth: usi
             extra: serde_json::Value::Null,
         }),
     }
+}
+
+/// A history of two arms, one of which becomes slower.
+pub(crate) fn history() -> History {
+    History::of(&history::example::entries(14, 8, 1.25), &[], 0.01)
 }
 
 pub(crate) fn results() -> Results {

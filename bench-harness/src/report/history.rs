@@ -29,11 +29,11 @@ pub fn json(history: &History) -> Result<String> {
 mod tests {
     use super::*;
     use crate::history::example;
+    use crate::report;
 
     #[test]
     fn a_page_has_a_chart_with_its_table_for_each_quantity_of_each_arm() {
-        let history = History::of(&example::entries(14, 8, 1.25), &[], 0.01);
-        let page = page(&history).unwrap();
+        let page = page(&report::example::history()).unwrap();
         assert_eq!(page.matches("<svg class=plot role=img").count(), 12);
         assert_eq!(page.matches("<summary>Data</summary>").count(), 12);
         assert_eq!(page.matches("class=\"change down\"").count(), 2);

@@ -101,14 +101,16 @@ impl Page {
 
     /// The data of a chart. Where another table has them too, they are folded away.
     fn chart(&mut self, chart: &Chart) {
+        if let Plot::History { .. } = chart.plot {
+            // What changed leads to it.
+            self.anchor(&chart.id);
+        }
         match chart.plot {
             // Of the samples themselves a table would say less than their medians do.
-            Plot::Gains { .. } | Plot::Strips { .. } | Plot::Course { .. } => {
-                self.details(&chart.data.caption, |page| page.table(&chart.data));
-            }
-            // What changed leads to it.
-            Plot::History { .. } => {
-                self.anchor(&chart.id);
+            Plot::Gains { .. }
+            | Plot::Strips { .. }
+            | Plot::Course { .. }
+            | Plot::History { .. } => {
                 self.details(&chart.data.caption, |page| page.table(&chart.data));
             }
             Plot::Waterfall { .. }
@@ -217,7 +219,6 @@ fn html_escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history;
     use crate::report::example;
 
     #[test]
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn every_link_leads_to_a_section_and_no_id_is_there_twice() {
-        let history = History::of(&history::example::entries(14, 8, 1.25), &[], 0.01);
+        let history = example::history();
         let report = render(&example::results(), Some(&history));
         assert!(report.contains("](#history-"), "{report}");
         let ids: Vec<&str> = report

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::progress::spoken;
+use super::progress::about_left;
 
 /// The samples that were taken, and what they took.
 #[derive(Debug, Default)]
@@ -23,8 +23,7 @@ impl Pace {
         if self.samples == 0 {
             return String::new();
         }
-        let left = self.elapsed.mul_f64(samples as f64 / self.samples as f64);
-        format!(", about {} left", spoken(left))
+        about_left(self.elapsed.mul_f64(samples as f64 / self.samples as f64))
     }
 }
 

@@ -107,9 +107,7 @@ impl Progress {
     /// Says that a sample begins.
     pub fn began(&mut self, step: Step, arm: &str) {
         let place = self.place(step);
-        let left = self.estimate.remaining().map_or(String::new(), |left| {
-            format!(", about {} left", spoken(left))
-        });
+        let left = self.estimate.remaining().map_or(String::new(), about_left);
         match &self.display {
             Display::Bar(bar) => bar.set_message(format!("{arm}, {place}{left}")),
             Display::Lines if self.last_line.elapsed() > LINE_INTERVAL => {
@@ -206,8 +204,13 @@ impl Estimate {
     }
 }
 
+/// What is left, to end a line with.
+pub(super) fn about_left(left: Duration) -> String {
+    format!(", about {} left", spoken(left))
+}
+
 /// `45 s`, `3 min 20 s`.
-pub(super) fn spoken(duration: Duration) -> String {
+fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs_f64().round() as u64;
     match (seconds / 60, seconds % 60) {
         (0, seconds) => format!("{seconds} s"),

@@ -507,7 +507,8 @@ impl Session {
         let ending = taken.await;
         progress.finish();
         prepared.stop().await;
-        let taken = plan.arms.len() * (plan.blocks - done.len());
+        let own = &self.record.scenarios[index..=index];
+        let taken = remaining::missing_samples(own, &self.taken);
         self.pace.took(taken, begun.elapsed());
         ending
     }

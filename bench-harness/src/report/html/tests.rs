@@ -1,5 +1,6 @@
 use super::*;
 use crate::history;
+use crate::history::entry::Entry;
 use crate::report::document::{Block, Cell, Chart, Plot, Section, Table};
 use crate::report::example;
 
@@ -82,10 +83,6 @@ fn text_stays_text_wherever_it_stands() {
     );
 }
 
-fn history() -> History {
-    History::of(&history::example::entries(14, 8, 1.25), &[], 0.01)
-}
-
 #[test]
 fn every_block_has_its_form() {
     let mut document = document();
@@ -98,7 +95,7 @@ fn every_block_has_its_form() {
 
 #[test]
 fn the_report_has_every_section_and_needs_no_network() {
-    let (results, history) = (example::results(), history());
+    let (results, history) = (example::results(), example::history());
     let document = outline::of(&results, Some(&history));
     let page = render(&results, Some(&history)).unwrap();
     for id in ids(&document.sections) {
@@ -116,7 +113,7 @@ fn the_report_has_every_section_and_needs_no_network() {
 
 #[test]
 fn every_link_leads_to_a_place() {
-    let page = render(&example::results(), Some(&history())).unwrap();
+    let page = render(&example::results(), Some(&example::history())).unwrap();
     for (at, _) in page.match_indices("href=\"#") {
         let id = page[at + 7..].split('"').next().unwrap();
         assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
@@ -125,7 +122,7 @@ fn every_link_leads_to_a_place() {
 
 #[test]
 fn ids_are_unique() {
-    let page = render(&example::results(), Some(&history())).unwrap();
+    let page = render(&example::results(), Some(&example::history())).unwrap();
     let mut ids: Vec<&str> = page
         .match_indices(" id=\"")
         .filter_map(|(at, _)| page[at + 5..].split('"').next())
@@ -144,7 +141,7 @@ fn of_a_history_a_report_draws_throughput_and_what_changed() {
     };
     assert_eq!(drawn(None), 0);
     // Throughput of both arms, and the processor time of the one that became slower.
-    assert_eq!(drawn(Some(&history())), 3);
+    assert_eq!(drawn(Some(&example::history())), 3);
     let unchanged = History::of(&history::example::entries(14, 8, 1.0), &[], 0.01);
     assert_eq!(drawn(Some(&unchanged)), 2);
 }
@@ -152,14 +149,15 @@ fn of_a_history_a_report_draws_throughput_and_what_changed() {
 #[test]
 fn a_long_history_of_many_arms_adds_little_to_a_report() {
     let of_one = history::example::entries(30, 20, 1.25);
-    let scenarios = (0..8).flat_map(|nth| {
-        let named = of_one.clone().into_iter().map(move |mut entry| {
-            entry.scenario = format!("orders {nth}");
-            entry
-        });
-        named.collect::<Vec<_>>()
-    });
-    let history = History::of(&scenarios.collect::<Vec<_>>(), &[], 0.01);
+    let named = |scenario: u32| {
+        let entries = of_one.iter();
+        entries.map(move |one| Entry {
+            scenario: format!("orders {scenario}"),
+            ..one.clone()
+        })
+    };
+    let entries: Vec<Entry> = (0..8).flat_map(named).collect();
+    let history = History::of(&entries, &[], 0.01);
     let page = render(&example::results(), Some(&history)).unwrap();
     assert_eq!(page.matches(" id=\"history-").count(), 12);
     let without = render(&example::results(), None).unwrap();

@@ -176,35 +176,28 @@ fn of_arm(charts: &[&Shared<'_>], title: &str) -> Section {
 }
 
 fn changed(history: &History, drawn: &[Shared<'_>]) -> Block {
-    let mut table = Table::new(
-        "What changed, worse first",
-        &[
-            "What",
-            ">Change",
-            "Medians",
-            "Since",
-            "Commit before",
-            ">p",
-            "Place",
-        ],
-    );
+    let mut columns = vec!["What", ">Change", "Medians", "Since", "Commit before", ">p"];
+    // What is the same of all says nothing.
+    let has_places = history.places().len() > 1;
+    if has_places {
+        columns.push("Place");
+    }
+    let mut table = Table::new("What changed, worse first", &columns);
     for series in &history.series {
         let chart = drawn
             .iter()
             .find(|shared| shared.series.iter().any(|one| std::ptr::eq(*one, series)));
         let id = chart.map(|shared| shared.id.as_str());
-        let rows = series.changes.iter().map(|change| row(series, change, id));
-        table.rows.extend(rows);
+        for change in &series.changes {
+            let mut cells = row(series, change, id);
+            if has_places {
+                cells.push(Cell::text(&series.place.digest));
+            }
+            table.rows.push(cells);
+        }
     }
     if table.rows.is_empty() {
         return paragraph("No series changed.");
-    }
-    // What is the same of all says nothing.
-    if history.places().len() == 1 {
-        table.columns.pop();
-        for row in &mut table.rows {
-            row.pop();
-        }
     }
     Block::Table(table)
 }
@@ -245,7 +238,6 @@ fn row(series: &Series, change: &Change, chart: Option<&str>) -> Vec<Cell> {
         )),
         Cell::text(short(&change.commit_before)),
         Cell::figure(Number(change.p_value).to_string(), change.p_value),
-        Cell::text(&series.place.digest),
     ]
 }
 
