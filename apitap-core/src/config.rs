@@ -311,6 +311,49 @@ impl WriteMethod {
             Self::CopyBinary => "copy-binary",
         }
     }
+
+    /// By which command, and in which form, its rows reach the server.
+    pub fn command(self) -> WriteCommand {
+        match self {
+            Self::Insert => WriteCommand::Statement(StatementForm::Insert),
+            Self::Prepared => WriteCommand::Statement(StatementForm::Prepared),
+            Self::Unnest => WriteCommand::Statement(StatementForm::Unnest),
+            Self::CopyCsv => WriteCommand::Copy(CopyFormat::Csv),
+            Self::CopyText => WriteCommand::Copy(CopyFormat::Text),
+            Self::CopyBinary => WriteCommand::Copy(CopyFormat::Binary),
+        }
+    }
+}
+
+/// The command by which rows reach the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteCommand {
+    /// Statements that bind rows as parameters.
+    Statement(StatementForm),
+    /// One `COPY … FROM STDIN` per connection.
+    Copy(CopyFormat),
+}
+
+/// How a statement takes its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatementForm {
+    /// A parameter per cell; the SQL is sent with every statement.
+    Insert,
+    /// A parameter per cell; the SQL is prepared once.
+    Prepared,
+    /// An array parameter per column; the SQL is prepared once.
+    Unnest,
+}
+
+/// A format of `COPY`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyFormat {
+    /// `FORMAT csv`.
+    Csv,
+    /// `FORMAT text`.
+    Text,
+    /// `FORMAT binary`.
+    Binary,
 }
 
 impl fmt::Display for WriteMethod {

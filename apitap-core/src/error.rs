@@ -23,6 +23,8 @@ pub enum ErrorKind {
     InvalidJson,
     /// A value that its column cannot hold.
     Value,
+    /// Text with a NUL character, which PostgreSQL cannot store.
+    NulCharacter,
     /// SQL that does not parse, plan or execute.
     Sql,
     /// PostgreSQL refused the connection or the password.

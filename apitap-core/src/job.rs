@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::config::{WriteConfig, WriteMode};
 use crate::error::Result;
 use crate::module::Module;
-use crate::pipeline_file::{PipelineFile, SourceSpec};
+use crate::pipeline_file::PipelineFile;
+use crate::source::SourceSpec;
 use crate::write::{Sink, TableName};
 
 /// One module with all that it needs: sources, SQL, and where the result goes.

@@ -17,22 +17,20 @@
 //! | [`encode`] | Arrow to PostgreSQL's wire formats; the only table of types |
 //! | [`write`] | rows into tables, all or nothing |
 //! | [`channel`] | bounded queues |
-//! | [`metrics`], [`activity`], [`stage`] | what is counted and timed; what goes on at the same time; the frame, span and clock of each stage |
+//! | [`metrics`], [`concurrency_time`], [`stage`] | what is counted and timed; what goes on at the same time; the frame, span and clock of each stage |
 //! | [`job`] | a module with its sources and its table: what a run needs |
 //! | [`pipeline`] | builds the stages of a run, and commits or rolls back |
 //! | [`run_report`], [`timeline`] | what a run did, as a whole and over time |
-//! | [`exposition`], [`trace`] | the same for Prometheus while it goes, and its spans for Perfetto |
+//! | [`prometheus`], [`trace`] | the same for Prometheus while it goes, and its spans for Perfetto |
 //!
 //! Data flows one way, and an arrow of the picture is the only way one stage knows of another.
 
-pub mod activity;
 pub mod channel;
+pub mod concurrency_time;
 pub mod config;
 pub mod decode;
 pub mod encode;
 pub mod error;
-pub mod exposition;
-mod feed;
 pub mod infer;
 pub mod job;
 pub mod json;
@@ -40,12 +38,16 @@ pub mod metrics;
 pub mod module;
 pub mod pipeline;
 pub mod pipeline_file;
+pub mod prometheus;
 pub mod run_report;
 pub mod schedule;
 pub mod schema;
+pub mod secret;
 pub mod source;
+mod source_table;
 pub mod stage;
 mod template;
+mod time;
 pub mod timeline;
 pub mod trace;
 pub mod transform;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::activity::{Activities, Activity, Wait};
 use crate::channel::ChannelMetrics;
+use crate::concurrency_time::{Activities, Activity, Wait};
 use crate::config::{Counter, Observe};
 
 /// Everything one run measures about itself.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use apitap_core::exposition::{CONTENT_TYPE, Exposition};
+use apitap_core::prometheus::{CONTENT_TYPE, Exposition};
 use axum::Router;
 use axum::extract::State;
 use axum::http::header;

@@ -10,18 +10,18 @@ use futures::stream::{self, StreamExt};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use crate::activity::Activity;
 use crate::channel::{self, Receiver, Sender};
+use crate::concurrency_time::Activity;
 use crate::config::{Config, WriteMode};
 use crate::decode::NulSighting;
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::feed::Begun;
 use crate::infer::{Columns, SchemaCache, fingerprint, infer};
 use crate::job::Job;
 use crate::metrics::{Metrics, RowCounter};
-use crate::pipeline_file::SourceSpec;
 use crate::run_report::RunReport;
 use crate::schema::arrow_schema;
+use crate::source::SourceSpec;
+use crate::source_table::Begun;
 use crate::stage;
 use crate::transform::{ApiTable, Query, of_data};
 use crate::write::connect::connect;
@@ -272,7 +272,7 @@ impl Engine {
             }
         }
         match nuls.place() {
-            Some(place) if error.stage() == Stage::Encode && error.to_string().contains("NUL") => {
+            Some(place) if error.kind() == ErrorKind::NulCharacter => {
                 error.at(format_args!("{place} has a NUL character"))
             }
             _ => error,

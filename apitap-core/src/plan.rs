@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use apitap_core::exposition::Exposition;
 use apitap_core::job::Job;
 use apitap_core::module::Module;
 use apitap_core::pipeline_file::PipelineFile;
+use apitap_core::prometheus::Exposition;
 use apitap_core::schedule::Schedule;
 use apitap_core::{Config, Engine, Error, ErrorKind, Stage};
 use chrono::{DateTime, Utc};

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::activity::ActivityTime;
 use crate::channel::ChannelReport;
+use crate::concurrency_time::ActivityTime;
 use crate::config::{Config, DecodePath};
 use crate::metrics::{LatencyReport, Metrics, ProcessUsage, StageReport, process_usage};
 

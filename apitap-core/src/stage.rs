@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use futures::Stream;
 
-use crate::activity::Activity;
+use crate::concurrency_time::Activity;
 use crate::metrics::{Metrics, StageMetrics, StageReport};
 #[cfg(feature = "slowdown")]
 use slowdown::slowed;

@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use apitap_core::config::{Config, WriteMode};
-use apitap_core::pipeline_file::{Pagination, RetryPolicy, SourceSpec, SslMode, TargetSpec};
+use apitap_core::source::SourceSpec;
+use apitap_core::source::pagination::Pagination;
+use apitap_core::source::retry::RetryPolicy;
 use apitap_core::write::{Sink, TableName};
+use apitap_core::write::{SslMode, TargetSpec};
 use apitap_core::{Engine, Job, Result, RunReport};
 use bench_harness::environment::test_database::{TestDatabase, test_database};
 use serde_json::Value;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use apitap_core::ErrorKind;
 use apitap_core::config::Config;
-use apitap_core::pipeline_file::SslMode;
+use apitap_core::write::SslMode;
 use bench_harness::environment::postgres::{PostgresChoice, PostgresOptions, PostgresServer};
 use serde_json::json;
 

@@ -13,7 +13,7 @@ mod support {
 use std::hint::black_box;
 
 use anyhow::{Context, Result};
-use apitap_core::config::WriteMethod;
+use apitap_core::config::{StatementForm, WriteCommand, WriteMethod};
 use apitap_core::encode::{PgType, RowEncoder};
 use apitap_core::metrics::Metrics;
 use apitap_core::stage;
@@ -95,16 +95,13 @@ impl Encoding {
 
     fn encode(&self, batch: &RecordBatch, out: &mut BytesMut) -> Result<()> {
         let rows = self.encoder.rows(batch, 1)?;
-        match self.method {
-            WriteMethod::CopyCsv | WriteMethod::CopyText | WriteMethod::CopyBinary => {
-                Ok(self.encoder.copy(&rows, self.method, out)?)
-            }
-            WriteMethod::Insert => {
-                black_box(insert_statement(&self.table, &self.columns, rows.len()));
-                Ok(self.encoder.bind(&rows, self.method, out)?)
-            }
-            WriteMethod::Prepared | WriteMethod::Unnest => {
-                Ok(self.encoder.bind(&rows, self.method, out)?)
+        match self.method.command() {
+            WriteCommand::Copy(format) => Ok(self.encoder.copy(&rows, format, out)?),
+            WriteCommand::Statement(form) => {
+                if form == StatementForm::Insert {
+                    black_box(insert_statement(&self.table, &self.columns, rows.len()));
+                }
+                Ok(self.encoder.bind(&rows, form, out)?)
             }
         }
     }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use apitap_core::config::{WriteConfig, WriteMethod, WriteMode};
 use apitap_core::metrics::Metrics;
-use apitap_core::pipeline_file::TargetSpec;
+use apitap_core::write::TargetSpec;
 use apitap_core::write::{Load, Sink, TableName};
 use arrow::array::RecordBatch;
 use criterion::{BenchmarkId, Criterion};

@@ -14,11 +14,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use apitap_core::config::WriteMode;
-use apitap_core::exposition::Exposition;
 use apitap_core::metrics::Metrics;
-use apitap_core::pipeline_file::{Pagination, SourceSpec, TargetSpec};
+use apitap_core::prometheus::Exposition;
+use apitap_core::source::SourceSpec;
+use apitap_core::source::pagination::Pagination;
 use apitap_core::timeline::{self, Moment, Timeline};
 use apitap_core::trace::{TraceGuard, chrome_trace};
+use apitap_core::write::TargetSpec;
 use apitap_core::write::{Sink, TableName};
 use apitap_core::{Config, Engine, Job, RunReport};
 use serde::{Deserialize, Serialize};

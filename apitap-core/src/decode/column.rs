@@ -8,10 +8,10 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
-use super::time;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::json::{RawNumber, RawStr, RawValue};
 use crate::schema::is_json;
+use crate::time;
 
 /// Why a value does not fit its column. Never holds the value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,6 @@
 mod column;
 pub mod rows;
 mod tape;
-pub(crate) mod time;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};

@@ -14,24 +14,42 @@ use bytes::{BufMut, BytesMut};
 
 use super::numeric;
 use super::pg_type::PgType;
+use crate::error::ErrorKind;
 
 /// Why a cell cannot be written, and what to do about it.
-pub(crate) type Reason = (&'static str, &'static str);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reason {
+    pub(crate) kind: ErrorKind,
+    pub(crate) what: &'static str,
+    pub(crate) hint: &'static str,
+}
 
-const NUL: Reason = (
+impl Reason {
+    const fn value(what: &'static str, hint: &'static str) -> Self {
+        let kind = ErrorKind::Value;
+        Self { kind, what, hint }
+    }
+
+    const fn nul(what: &'static str, hint: &'static str) -> Self {
+        let kind = ErrorKind::NulCharacter;
+        Self { kind, what, hint }
+    }
+}
+
+const NUL: Reason = Reason::nul(
     "the text has a NUL character, which PostgreSQL cannot store",
     "remove it in the module's SQL: replace(column, chr(0), '')",
 );
-const NUL_IN_JSON: Reason = (
+const NUL_IN_JSON: Reason = Reason::nul(
     "the JSON has a NUL character (\\u0000), which PostgreSQL cannot store",
     "clean it at the source, or declare the column as text and remove it in the module's SQL",
 );
-const UUID: Reason = ("the text is no UUID", "clean it in the module's SQL");
-const RANGE: Reason = (
+const UUID: Reason = Reason::value("the text is no UUID", "clean it in the module's SQL");
+const RANGE: Reason = Reason::value(
     "the date or time lies outside what PostgreSQL can store",
     "clean it in the module's SQL",
 );
-const NANOSECONDS: Reason = (
+const NANOSECONDS: Reason = Reason::value(
     "the interval has nanoseconds, and PostgreSQL keeps microseconds",
     "truncate it in the module's SQL",
 );

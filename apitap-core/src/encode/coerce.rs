@@ -15,8 +15,8 @@ use arrow::util::display::FormatOptions;
 
 use super::json_text::json_text;
 use super::pg_type::{MICROSECOND_DIGITS, PgType, is_nested, value_type};
-use crate::decode::time;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::time;
 
 /// How the values of one result column become values of one table column.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,11 +15,7 @@ const NULL: i32 = -1;
 pub(super) fn row(cells: &[Cells<'_>], row: usize, out: &mut BytesMut) -> Result<(), Fault> {
     out.put_i16(cells.len() as i16);
     for (column, cells) in cells.iter().enumerate() {
-        field(cells, row, out).map_err(|(reason, hint)| Fault {
-            column,
-            reason,
-            hint,
-        })?;
+        field(cells, row, out).map_err(|reason| Fault { column, reason })?;
     }
     Ok(())
 }

@@ -19,11 +19,9 @@ pub(super) fn row(cells: &[Cells<'_>], row: usize, out: &mut BytesMut) -> Result
             out.put_u8(b'"');
         }
         let start = out.len();
-        cells.text(row, out).map_err(|(reason, hint)| Fault {
-            column,
-            reason,
-            hint,
-        })?;
+        cells
+            .text(row, out)
+            .map_err(|reason| Fault { column, reason })?;
         if quoted {
             widen(start, out, |byte| (byte == b'"').then_some(*b"\"\""));
             out.put_u8(b'"');

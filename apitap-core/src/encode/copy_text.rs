@@ -16,11 +16,9 @@ pub(super) fn row(cells: &[Cells<'_>], row: usize, out: &mut BytesMut) -> Result
             continue;
         }
         let start = out.len();
-        cells.text(row, out).map_err(|(reason, hint)| Fault {
-            column,
-            reason,
-            hint,
-        })?;
+        cells
+            .text(row, out)
+            .map_err(|reason| Fault { column, reason })?;
         if cells.needs_escape() {
             widen(start, out, |byte| match byte {
                 b'\\' => Some(*b"\\\\"),

@@ -19,10 +19,10 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use bytes::BytesMut;
 
-pub(crate) use self::cell::Cells;
+pub(crate) use self::cell::{Cells, Reason};
 use self::coerce::Coercion;
 pub use self::pg_type::PgType;
-use crate::config::WriteMethod;
+use crate::config::{CopyFormat, StatementForm, WriteCommand, WriteMethod};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 /// Turns batches of one schema into rows for one table.
@@ -42,7 +42,8 @@ impl RowEncoder {
         let columns = fields
             .zip(targets)
             .map(|(field, target)| {
-                if method == WriteMethod::CopyBinary && !target.has_binary() {
+                let is_binary = method.command() == WriteCommand::Copy(CopyFormat::Binary);
+                if is_binary && !target.has_binary() {
                     return Err(Error::new(
                         ErrorKind::Value,
                         Stage::Encode,
@@ -85,36 +86,35 @@ impl RowEncoder {
         })
     }
 
-    /// Appends `rows` to a COPY stream of `method`.
+    /// Appends `rows` to a COPY stream of `format`.
     ///
     /// # Errors
     /// A value that PostgreSQL cannot hold, with its row and column.
-    pub fn copy(&self, rows: &Rows, method: WriteMethod, out: &mut BytesMut) -> Result<()> {
+    pub fn copy(&self, rows: &Rows, format: CopyFormat, out: &mut BytesMut) -> Result<()> {
         let cells = self.cells(rows)?;
         for row in 0..rows.count {
-            let encoded = match method {
-                WriteMethod::CopyText => copy_text::row(&cells, row, out),
-                WriteMethod::CopyCsv => copy_csv::row(&cells, row, out),
-                _ => copy_binary::row(&cells, row, out),
+            let encoded = match format {
+                CopyFormat::Csv => copy_csv::row(&cells, row, out),
+                CopyFormat::Text => copy_text::row(&cells, row, out),
+                CopyFormat::Binary => copy_binary::row(&cells, row, out),
             };
             encoded.map_err(|fault| self.locate(fault, rows, row))?;
         }
         Ok(())
     }
 
-    /// Appends `rows` as a statement of `method` binds them, each value without its length: of
-    /// `unnest` an array for each column, of others cell by cell. What surrounds the values is
-    /// `tokio_postgres`'s.
+    /// Appends `rows` as a statement of `form` binds them, each value without its length.
+    /// `tokio_postgres` writes what surrounds the values.
     ///
     /// # Errors
     /// A value that PostgreSQL cannot hold, with its row and column.
-    pub fn bind(&self, rows: &Rows, method: WriteMethod, out: &mut BytesMut) -> Result<()> {
+    pub fn bind(&self, rows: &Rows, form: StatementForm, out: &mut BytesMut) -> Result<()> {
         let cells = self.cells(rows)?;
-        params::bind(self, &cells, rows.len(), method, out).map_err(|error| match error
-            .downcast_ref::<params::CellFault>(
-        ) {
-            Some(cell) => self.locate(cell.fault, rows, cell.row),
-            None => Error::new(ErrorKind::Internal, Stage::Encode, error.to_string()),
+        params::bind(self, &cells, rows.len(), form, out).map_err(|error| {
+            match error.downcast_ref::<params::CellFault>() {
+                Some(cell) => self.locate(cell.fault, rows, cell.row),
+                None => Error::new(ErrorKind::Internal, Stage::Encode, error.to_string()),
+            }
         })
     }
 
@@ -140,17 +140,11 @@ impl RowEncoder {
     }
 
     pub(crate) fn locate(&self, fault: Fault, rows: &Rows, row: usize) -> Error {
-        Error::new(
-            ErrorKind::Value,
-            Stage::Encode,
-            format!(
-                "column {}, row {} of the result: {}",
-                self.schema.field(fault.column).name(),
-                rows.first_row + row as u64,
-                fault.reason
-            ),
-        )
-        .hint(fault.hint)
+        let Reason { kind, what, hint } = fault.reason;
+        let column = self.schema.field(fault.column).name();
+        let row = rows.first_row + row as u64;
+        let detail = format!("column {column}, row {row} of the result: {what}");
+        Error::new(kind, Stage::Encode, detail).hint(hint)
     }
 }
 
@@ -180,19 +174,30 @@ impl Rows {
     }
 }
 
-/// What precedes the rows in a COPY stream of `method`.
-pub fn copy_header(method: WriteMethod) -> &'static [u8] {
-    match method {
-        WriteMethod::CopyBinary => copy_binary::HEADER,
-        _ => b"",
+impl CopyFormat {
+    /// Its name in SQL.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Text => "text",
+            Self::Binary => "binary",
+        }
     }
-}
 
-/// What follows the rows in a COPY stream of `method`.
-pub fn copy_trailer(method: WriteMethod) -> &'static [u8] {
-    match method {
-        WriteMethod::CopyBinary => copy_binary::TRAILER,
-        _ => b"",
+    /// What precedes the rows in a stream.
+    pub fn header(self) -> &'static [u8] {
+        match self {
+            Self::Csv | Self::Text => b"",
+            Self::Binary => copy_binary::HEADER,
+        }
+    }
+
+    /// What follows the rows in a stream.
+    pub fn trailer(self) -> &'static [u8] {
+        match self {
+            Self::Csv | Self::Text => b"",
+            Self::Binary => copy_binary::TRAILER,
+        }
     }
 }
 
@@ -200,6 +205,5 @@ pub fn copy_trailer(method: WriteMethod) -> &'static [u8] {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) column: usize,
-    pub(crate) reason: &'static str,
-    pub(crate) hint: &'static str,
+    pub(crate) reason: Reason,
 }

@@ -11,7 +11,7 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 
 use super::cell::{Cells, Reason};
 use super::{RowEncoder, copy_binary};
-use crate::config::WriteMethod;
+use crate::config::StatementForm;
 
 type Refusal = Box<dyn StdError + Sync + Send>;
 
@@ -68,38 +68,37 @@ pub(crate) struct CellFault {
 
 impl fmt::Display for CellFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.fault.reason)
+        f.write_str(self.fault.reason.what)
     }
 }
 
 impl StdError for CellFault {}
 
-fn boxed(column: usize, row: usize, (reason, hint): Reason) -> Refusal {
-    let fault = super::Fault {
-        column,
-        reason,
-        hint,
-    };
+fn boxed(column: usize, row: usize, reason: Reason) -> Refusal {
+    let fault = super::Fault { column, reason };
     Box::new(CellFault { row, fault })
 }
 
-/// Appends what statements of `method` have as parameters of `rows` rows.
+/// Appends the parameters of `rows` rows in a statement of `form`.
 pub(super) fn bind(
     encoder: &RowEncoder,
     cells: &[Cells<'_>],
     rows: usize,
-    method: WriteMethod,
+    form: StatementForm,
     out: &mut BytesMut,
 ) -> std::result::Result<(), Refusal> {
     // Parameters know their types.
     let any = Type::UNKNOWN;
-    if method == WriteMethod::Unnest {
-        for parameter in of_columns(encoder, cells, rows) {
-            parameter.to_sql(&any, out)?;
+    match form {
+        StatementForm::Unnest => {
+            for parameter in of_columns(encoder, cells, rows) {
+                parameter.to_sql(&any, out)?;
+            }
         }
-    } else {
-        for parameter in of_rows(cells, rows) {
-            parameter.to_sql(&any, out)?;
+        StatementForm::Insert | StatementForm::Prepared => {
+            for parameter in of_rows(cells, rows) {
+                parameter.to_sql(&any, out)?;
+            }
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::Columns;
 use crate::config::{InferConfig, SchemaCacheMode};
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::pipeline_file::SourceSpec;
+use crate::source::SourceSpec;
 
 /// Schemas by source, in memory and, where the configuration names a folder, in files.
 ///

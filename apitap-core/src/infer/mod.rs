@@ -15,11 +15,12 @@ mod cache;
 pub use cache::{SchemaCache, fingerprint};
 
 use crate::config::InferConfig;
-use crate::decode::{ByName, Fault, exact_f64, time};
+use crate::decode::{ByName, Fault, exact_f64};
 use crate::error::Result;
 use crate::json::{self, RawNumber, RawValue, Scanner};
 use crate::schema::ColumnType;
 use crate::source::{Page, PageFormat};
+use crate::time;
 
 /// Columns in order, with their types.
 pub type Columns = Vec<(String, ColumnType)>;

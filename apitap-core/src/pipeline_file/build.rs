@@ -7,13 +7,16 @@ use reqwest::header::{HeaderName, HeaderValue};
 use serde_saphyr::{Location, Spanned};
 use url::Url;
 
+use super::PipelineFile;
 use super::raw::{self, invalid, line};
-use super::{
-    Auth, Pagination, PipelineFile, RetryPolicy, Secret, SourceSpec, TargetSpec, TotalHint,
-};
 use crate::error::{Error, Result};
 use crate::schema::ColumnType;
+use crate::secret::Secret;
+use crate::source::pagination::Pagination;
+use crate::source::retry::RetryPolicy;
+use crate::source::{Auth, SourceSpec, TotalHint};
 use crate::template::{Context, dates_and_variables, variables};
+use crate::write::TargetSpec;
 
 /// Where APIs commonly put the next cursor.
 const CURSOR_PATHS: [&str; 8] = [

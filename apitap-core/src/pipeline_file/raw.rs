@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_saphyr::{Error as YamlError, Location, Spanned};
 
-use super::SslMode;
 use crate::config::WriteMode;
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::write::SslMode;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

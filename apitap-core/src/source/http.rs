@@ -11,11 +11,11 @@ use reqwest::{Client, StatusCode, redirect};
 use url::Url;
 
 use super::pagination::Planned;
+use super::spec::{SourceSpec, shown_url};
 use super::{request, retry};
 use crate::config::SourceConfig;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::Metrics;
-use crate::pipeline_file::{SourceSpec, shown_url};
 
 /// As much of an announced length as is reserved before any of it has arrived.
 const RESERVE_LIMIT_BYTES: u64 = 16 << 20;

@@ -10,6 +10,7 @@ mod http;
 pub mod pagination;
 mod request;
 pub mod retry;
+mod spec;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -25,15 +26,16 @@ use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use self::spec::{Auth, SourceSpec, TotalHint};
+
 use self::answer::{count, format_of, link, scalar};
 use self::http::{Answer, Fetcher};
 use self::pagination::{Facts, Pagination, Paginator, Planned, Verdict};
-use crate::activity::Activity;
+use crate::concurrency_time::Activity;
 use crate::config::SourceConfig;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::json::{self, Envelope};
 use crate::metrics::Metrics;
-use crate::pipeline_file::SourceSpec;
 use crate::stage;
 
 /// One page of rows, validated.

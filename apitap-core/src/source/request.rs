@@ -6,8 +6,8 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::pagination::{Pagination, Request};
+use super::spec::{Auth, SourceSpec};
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::pipeline_file::{Auth, SourceSpec};
 
 /// The URL of a request.
 pub(super) fn url(spec: &SourceSpec, page_rows: usize, request: &Request) -> Result<Url> {

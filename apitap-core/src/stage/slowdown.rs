@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::activity::Activity;
+use crate::concurrency_time::Activity;
 use crate::metrics::thread_cpu;
 
 const VARIABLE: &str = "APITAP_SLOWDOWN";

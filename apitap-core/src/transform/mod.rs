@@ -4,6 +4,7 @@
 //! Feed (source → decode) ──lanes──▶ ApiTable ──▶ plan ──▶ batches
 //! ```
 
+mod feed;
 mod names;
 mod shared;
 mod table;
@@ -25,8 +26,9 @@ use datafusion::physical_plan::{
 };
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 
+pub use self::feed::{Feed, Lane, ScanRequest};
 use self::shared::SharedLimit;
-pub use self::table::{ApiTable, Feed, Lane, ScanRequest};
+pub use self::table::ApiTable;
 use crate::config::TransformConfig;
 use crate::error::{Error, ErrorKind, Result, Stage};
 

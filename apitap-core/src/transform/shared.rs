@@ -15,7 +15,7 @@ use datafusion::physical_plan::SpillManager;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, SpillMetrics};
 use futures::stream::{BoxStream, StreamExt};
 
-use super::table::Lane;
+use super::feed::Lane;
 
 /// Bytes that one shared source may hold in memory: the operators above it need some too.
 #[derive(Debug)]

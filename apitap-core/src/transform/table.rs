@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -23,35 +22,10 @@ use datafusion::physical_plan::{
 };
 use futures::TryFutureExt;
 use futures::future::{BoxFuture, FutureExt, Shared};
-use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{StreamExt, TryStreamExt};
 
+use super::feed::{Feed, Lane, ScanRequest};
 use super::shared::SharedRows;
-
-/// Batches of one lane, in order.
-pub type Lane = BoxStream<'static, crate::Result<RecordBatch>>;
-
-/// What a query needs of a source.
-#[derive(Debug, Clone)]
-pub struct ScanRequest {
-    /// The columns, of the source's schema and in its order.
-    pub schema: SchemaRef,
-    /// Whether the query asks for every column there is, by `*`: a key that the schema lacks
-    /// would then be lost.
-    pub wildcard: bool,
-    /// Rows after which no more are needed. A hint: lanes may yield more, and the plan cuts them.
-    pub limit: Option<usize>,
-    /// How many lanes share the rows.
-    pub lanes: usize,
-}
-
-/// Where the rows of a table come from.
-pub trait Feed: fmt::Debug + Send + Sync {
-    /// Opens the lanes of a scan.
-    ///
-    /// # Errors
-    /// A feed that cannot be opened (again).
-    fn open(&self, request: ScanRequest) -> crate::Result<Vec<Lane>>;
-}
 
 /// A source as a table of DataFusion.
 #[derive(Debug)]

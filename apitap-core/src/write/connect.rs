@@ -15,10 +15,10 @@ use tracing::Instrument as _;
 
 use super::dial::{Socket, dial};
 use super::round_trips::{Counted, CountedTls};
-use crate::activity::Activity;
+use super::target::{SslMode, TargetSpec};
+use crate::concurrency_time::Activity;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::Metrics;
-use crate::pipeline_file::{SslMode, TargetSpec};
 use crate::stage;
 
 /// Opens a connection; the task that drives it ends when the client is dropped.

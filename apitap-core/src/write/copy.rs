@@ -13,8 +13,7 @@ use tokio_postgres::{Client, CopyInSink};
 use super::connect::database;
 use super::table::quoted_list;
 use super::{LoadTarget, await_server};
-use crate::config::{WriteConfig, WriteMethod};
-use crate::encode::{copy_header, copy_trailer};
+use crate::config::{CopyFormat, WriteConfig};
 use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::stage;
@@ -29,7 +28,7 @@ const MAX_FLUSH_BYTES: usize = 32 << 20;
 pub(super) struct CopyWriter {
     sink: Pin<Box<CopyInSink<Bytes>>>,
     target: Arc<LoadTarget>,
-    method: WriteMethod,
+    format: CopyFormat,
     batch_rows: usize,
     buffer: BytesMut,
     buffered_rows: usize,
@@ -41,18 +40,15 @@ impl CopyWriter {
     pub(super) async fn start(
         client: &Client,
         target: Arc<LoadTarget>,
+        format: CopyFormat,
         config: &WriteConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self> {
-        let format = match config.method {
-            WriteMethod::CopyCsv => "csv",
-            WriteMethod::CopyText => "text",
-            _ => "binary",
-        };
         let statement = format!(
-            "COPY {} ({}) FROM STDIN (FORMAT {format})",
+            "COPY {} ({}) FROM STDIN (FORMAT {})",
             target.table,
-            quoted_list(target.columns.iter().map(|column| &column.name))
+            quoted_list(target.columns.iter().map(|column| &column.name)),
+            format.sql()
         );
         metrics.write.statements.fetch_add(1, Relaxed);
         let sink = client
@@ -62,9 +58,9 @@ impl CopyWriter {
         Ok(Self {
             sink: Box::pin(sink),
             target,
-            method: config.method,
+            format,
             batch_rows: config.batch_rows.get(),
-            buffer: BytesMut::from(copy_header(config.method)),
+            buffer: BytesMut::from(format.header()),
             buffered_rows: 0,
             rows: 0,
             metrics,
@@ -79,7 +75,7 @@ impl CopyWriter {
             let encoder = &self.target.encoder;
             stage::encode(&self.metrics, || {
                 let rows = encoder.rows(&slice, self.rows + 1)?;
-                encoder.copy(&rows, self.method, &mut self.buffer)
+                encoder.copy(&rows, self.format, &mut self.buffer)
             })?;
             self.metrics.encode.passed(count);
             at += count;
@@ -117,7 +113,7 @@ impl CopyWriter {
     }
 
     pub(super) async fn finish(mut self) -> Result<u64> {
-        self.buffer.extend_from_slice(copy_trailer(self.method));
+        self.buffer.extend_from_slice(self.format.trailer());
         self.flush().await?;
         let rows = await_server(&self.metrics, self.sink.as_mut().finish()).await;
         rows.map_err(|error| database(&self.target.doing(), error))

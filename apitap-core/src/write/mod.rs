@@ -32,6 +32,7 @@ mod plan;
 mod round_trips;
 mod statements;
 pub(crate) mod table;
+mod target;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -51,12 +52,12 @@ use self::statements::StatementWriter;
 pub use self::statements::insert_statement;
 pub use self::table::{LoadColumn, TableName};
 use self::table::{create, create_like, quoted_list, swap};
-use crate::activity::Activity;
-use crate::config::{WriteConfig, WriteMethod, WriteMode};
+pub use self::target::{SslMode, TargetSpec};
+use crate::concurrency_time::Activity;
+use crate::config::{WriteCommand, WriteConfig, WriteMode};
 use crate::encode::RowEncoder;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::Metrics;
-use crate::pipeline_file::TargetSpec;
 
 /// Where the rows of a result go.
 #[derive(Debug, Clone)]
@@ -259,26 +260,24 @@ impl Load {
         } else {
             self.control.clone()
         };
-        let rows = match self.config.method {
-            WriteMethod::Insert | WriteMethod::Prepared | WriteMethod::Unnest => {
-                Method::Statements(Box::new(StatementWriter::new(
-                    client.clone(),
+        let rows = match self.config.method.command() {
+            WriteCommand::Statement(form) => Method::Statements(Box::new(StatementWriter::new(
+                client.clone(),
+                self.target.clone(),
+                form,
+                &self.config,
+                self.metrics.clone(),
+            ))),
+            WriteCommand::Copy(format) => Method::Copy(Box::new(
+                CopyWriter::start(
+                    &client,
                     self.target.clone(),
+                    format,
                     &self.config,
                     self.metrics.clone(),
-                )))
-            }
-            WriteMethod::CopyCsv | WriteMethod::CopyText | WriteMethod::CopyBinary => {
-                Method::Copy(Box::new(
-                    CopyWriter::start(
-                        &client,
-                        self.target.clone(),
-                        &self.config,
-                        self.metrics.clone(),
-                    )
-                    .await?,
-                ))
-            }
+                )
+                .await?,
+            )),
         };
         Ok(Writer {
             method: rows,

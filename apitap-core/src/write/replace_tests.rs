@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 
 use super::tests::{client, config, ids, load, row, rows, sink};
 use super::*;
-use crate::pipeline_file::Secret;
+use crate::secret::Secret;
 
 fn one(name: &str, array: impl Array + 'static) -> RecordBatch {
     RecordBatch::try_from_iter([(name, Arc::new(array) as ArrayRef)]).unwrap()

@@ -18,7 +18,7 @@ use tokio_postgres::{Client, Statement};
 use super::connect::database;
 use super::table::{LoadColumn, TableName, quote, quoted_list};
 use super::{LoadTarget, await_server};
-use crate::config::{WriteConfig, WriteMethod};
+use crate::config::{StatementForm, WriteConfig};
 use crate::encode::Rows;
 use crate::encode::params::{self, CellFault, CellParameter};
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -33,7 +33,7 @@ const MAX_PARAMETERS: usize = 65_535;
 pub(super) struct StatementWriter {
     client: Arc<Client>,
     target: Arc<LoadTarget>,
-    method: WriteMethod,
+    form: StatementForm,
     batch_rows: usize,
     in_flight: usize,
     /// Statements by the rows they take: those of a full flush, and of what remained at its end.
@@ -50,13 +50,14 @@ impl StatementWriter {
     pub(super) fn new(
         client: Arc<Client>,
         target: Arc<LoadTarget>,
+        form: StatementForm,
         config: &WriteConfig,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             client,
             target,
-            method: config.method,
+            form,
             batch_rows: config.batch_rows.get(),
             in_flight: config.in_flight.get(),
             prepared: HashMap::new(),
@@ -136,7 +137,6 @@ impl StatementWriter {
                 client: self.client.clone(),
                 target: self.target.clone(),
                 metrics: self.metrics.clone(),
-                unnest: self.method == WriteMethod::Unnest,
                 rows,
             };
             let mut execution = Box::pin(execution.run(command));
@@ -154,38 +154,45 @@ impl StatementWriter {
     /// How many statements a flush of `rows` takes.
     fn statements(&self, rows: usize) -> usize {
         let width = self.target.columns.len().max(1);
-        match self.method {
-            WriteMethod::Unnest => 1,
-            _ => rows.div_ceil(MAX_PARAMETERS / width),
+        match self.form {
+            StatementForm::Unnest => 1,
+            StatementForm::Insert | StatementForm::Prepared => {
+                rows.div_ceil(MAX_PARAMETERS / width)
+            }
         }
     }
 
     async fn command(&mut self, rows: usize) -> Result<Command> {
-        if self.method == WriteMethod::Insert {
-            let LoadTarget { table, columns, .. } = &*self.target;
-            let (sql, types) =
-                stage::encode(&self.metrics, || insert_statement(table, columns, rows));
-            return Ok(Command::Text(sql, types));
+        match self.form {
+            StatementForm::Insert => {
+                let (sql, types) = stage::encode(&self.metrics, || self.target.insert(rows));
+                Ok(Command::Text(sql, types))
+            }
+            StatementForm::Prepared => {
+                let insert = |target: &LoadTarget| target.insert(rows);
+                Ok(Command::Prepared(self.prepared(rows, insert).await?))
+            }
+            // One text serves any number of rows of arrays.
+            StatementForm::Unnest => Ok(Command::PreparedArrays(self.prepared(0, unnest).await?)),
         }
-        // One text serves any number of rows of arrays.
-        let size = if self.method == WriteMethod::Unnest {
-            0
-        } else {
-            rows
-        };
+    }
+
+    /// The statement of that `size`, prepared the first time that it is needed.
+    async fn prepared(
+        &mut self,
+        size: usize,
+        text: impl Fn(&LoadTarget) -> (String, Vec<Type>),
+    ) -> Result<Statement> {
         if let Some(statement) = self.prepared.get(&size) {
-            return Ok(Command::Prepared(statement.clone()));
+            return Ok(statement.clone());
         }
-        let (sql, types) = stage::encode(&self.metrics, || match self.method {
-            WriteMethod::Unnest => unnest(&self.target),
-            _ => insert_statement(&self.target.table, &self.target.columns, rows),
-        });
+        let (sql, types) = stage::encode(&self.metrics, || text(&self.target));
         self.metrics.write.statements.fetch_add(1, Relaxed);
         let statement = await_server(&self.metrics, self.client.prepare_typed(&sql, &types))
             .await
             .map_err(|error| database(&self.target.doing(), error))?;
         self.prepared.insert(size, statement.clone());
-        Ok(Command::Prepared(statement))
+        Ok(statement)
     }
 
     async fn settle_one(&mut self) -> Result<()> {
@@ -196,10 +203,18 @@ impl StatementWriter {
     }
 }
 
+impl LoadTarget {
+    fn insert(&self, rows: usize) -> (String, Vec<Type>) {
+        insert_statement(&self.table, &self.columns, rows)
+    }
+}
+
 /// What the server is asked to run.
 enum Command {
     /// A statement that it knows.
     Prepared(Statement),
+    /// A prepared statement that takes an array per column.
+    PreparedArrays(Statement),
     /// A text with the types of its parameters, to be parsed for this once. It goes with the
     /// parameters in one round trip.
     Text(String, Vec<Type>),
@@ -209,7 +224,6 @@ struct Execution {
     client: Arc<Client>,
     target: Arc<LoadTarget>,
     metrics: Arc<Metrics>,
-    unnest: bool,
     rows: Arc<Rows>,
 }
 
@@ -219,13 +233,12 @@ impl Execution {
             client,
             target,
             metrics,
-            unnest,
             rows,
         } = self;
         let start = Instant::now();
         let cells = target.encoder.cells(&rows)?;
         let result = match command {
-            Command::Prepared(statement) if unnest => {
+            Command::PreparedArrays(statement) => {
                 let parameters = params::of_columns(&target.encoder, &cells, rows.len());
                 encoding_first_poll(&metrics, client.execute_raw(&statement, parameters)).await
             }

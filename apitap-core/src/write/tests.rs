@@ -15,7 +15,6 @@ use tokio_postgres::{Client, NoTls};
 use super::*;
 use crate::config::WriteConfig;
 use crate::encode::PgType;
-use crate::pipeline_file::SslMode;
 
 /// The target of a URL that the harness made.
 fn target(url: &str) -> TargetSpec {

@@ -9,7 +9,7 @@
 use std::num::NonZero;
 
 use apitap_core::Config;
-use apitap_core::config::{WriteConfig, WriteMethod};
+use apitap_core::config::{WriteCommand, WriteConfig};
 
 use crate::gate::GateMetric;
 
@@ -75,10 +75,7 @@ pub fn tolerance(metric: GateMetric, config: &Config) -> Option<f64> {
 }
 
 fn copies(write: &WriteConfig) -> bool {
-    matches!(
-        write.method,
-        WriteMethod::CopyBinary | WriteMethod::CopyText | WriteMethod::CopyCsv
-    )
+    matches!(write.method.command(), WriteCommand::Copy(_))
 }
 
 #[cfg(test)]

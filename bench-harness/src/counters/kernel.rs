@@ -10,7 +10,7 @@ use std::hint::black_box;
 
 use anyhow::{Context, Result};
 use apitap_core::Config;
-use apitap_core::config::{DecodePath, Observe, WriteMethod};
+use apitap_core::config::{DecodePath, Observe, WriteCommand};
 use apitap_core::decode::rows::{RowsDecoder, parse};
 use apitap_core::decode::{NulSighting, TapeDecoder};
 use apitap_core::encode::{PgType, RowEncoder};
@@ -102,11 +102,9 @@ fn encode(workload: &Workload, config: &Config, rows: u64, metrics: &Metrics) ->
         }
         stage::encode(metrics, || {
             let rows = encoder.rows(flush, 1)?;
-            match method {
-                WriteMethod::CopyBinary | WriteMethod::CopyText | WriteMethod::CopyCsv => {
-                    encoder.copy(&rows, method, &mut buffer)
-                }
-                _ => encoder.bind(&rows, method, &mut buffer),
+            match method.command() {
+                WriteCommand::Copy(format) => encoder.copy(&rows, format, &mut buffer),
+                WriteCommand::Statement(form) => encoder.bind(&rows, form, &mut buffer),
             }
         })
         .map_err(|error| told(&error))?;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use apitap_core::RunReport;
-use apitap_core::activity::{Activity, ActivitySet, ActivityTime};
+use apitap_core::concurrency_time::{Activity, ActivitySet, ActivityTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! A constructed profile: every figure of it follows from what stands here.
 
-use apitap_core::activity::{Activity, ActivityTime};
+use apitap_core::concurrency_time::{Activity, ActivityTime};
 use apitap_core::timeline::Moment;
 use apitap_core::{Config, RunReport};
 use chrono::DateTime;

@@ -40,7 +40,7 @@ pub fn readable(stack: &[String]) -> Vec<String> {
 fn is_clockwork(frame: &str) -> bool {
     const CLOCKWORK: [&str; 3] = [
         "apitap_core::stage::",
-        "apitap_core::activity::Activities::during",
+        "apitap_core::concurrency_time::Activities::during",
         "apitap_core::metrics::StageMetrics::time",
     ];
     CLOCKWORK.iter().any(|start| frame.starts_with(start)) && stage_of_frame(frame).is_none()

@@ -53,7 +53,7 @@ mod tests {
         for (stage, _) in ALL {
             let name = format!("apitap_core::stage::{stage}");
             assert_eq!(stage_of_frame(&name), Some(*stage));
-            let v0 = format!("{name}::<(), apitap_core::feed::page::{{closure#0}}>");
+            let v0 = format!("{name}::<(), apitap_core::source_table::page::{{closure#0}}>");
             assert_eq!(stage_of_frame(&v0), Some(*stage));
             assert_eq!(stage_of_frame(&format!("{name}<(), F>")), Some(*stage));
         }

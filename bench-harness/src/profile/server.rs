@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use apitap_core::activity::ActivitySet;
+use apitap_core::concurrency_time::ActivitySet;
 use apitap_core::metrics::Metrics;
 
 use super::budget::{Seen, ServerState};

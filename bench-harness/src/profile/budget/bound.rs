@@ -1,6 +1,6 @@
 //! The least wall time that a load needs without one of its parts.
 
-use apitap_core::activity::{Activity, ActivityTime};
+use apitap_core::concurrency_time::{Activity, ActivityTime};
 use apitap_core::config::DecodePath;
 use apitap_core::{Config, RunReport};
 

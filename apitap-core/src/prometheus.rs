@@ -22,7 +22,7 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 ///
 /// ```
 /// # use std::sync::Arc;
-/// use apitap_core::exposition::Exposition;
+/// use apitap_core::prometheus::Exposition;
 ///
 /// let exposition = Exposition::new();
 /// let metrics = Arc::default();

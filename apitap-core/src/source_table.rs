@@ -10,14 +10,14 @@ use arrow::array::RecordBatch;
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::task::JoinSet;
 
-use crate::activity::Activity;
 use crate::channel::{self, Receiver};
+use crate::concurrency_time::Activity;
 use crate::config::{Config, DecodePath, UnknownFields};
 use crate::decode::rows::{self, Row, RowsDecoder};
 use crate::decode::{NulSighting, TapeDecoder};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::{Metrics, RowCounter};
-use crate::pipeline_file::SourceSpec;
+use crate::source::SourceSpec;
 use crate::source::{self, Page, RowBudget};
 use crate::stage::{self, PolledStream};
 use crate::transform::{Feed, Lane, ScanRequest};
