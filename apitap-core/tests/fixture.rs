@@ -11,8 +11,8 @@ use apitap_core::source::retry::RetryPolicy;
 use apitap_core::write::{Sink, TableName};
 use apitap_core::write::{SslMode, TargetSpec};
 use apitap_core::{Engine, Job, Result, RunReport};
-use bench_harness::environment::test_database::{TestDatabase, test_database};
 use serde_json::Value;
+use testkit::test_database::{TestDatabase, test_database};
 use tokio_postgres::{Client, NoTls};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers};
 

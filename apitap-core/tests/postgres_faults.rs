@@ -273,7 +273,7 @@ async fn postgres_that_refuses_or_is_not_there_is_named() {
     let uri = server.uri();
     let job = fixture.job(&[("orders", &uri)], "SELECT id FROM orders", "t");
     let mut wrong_password = job.clone();
-    wrong_password.sink.target.password = apitap_core::pipeline_file::Secret("secret".into());
+    wrong_password.sink.target.password = apitap_core::secret::Secret("secret".into());
     let mut no_server = job.clone();
     no_server.sink.target.port = 9;
     let mut no_database = job;

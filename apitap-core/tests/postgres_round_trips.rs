@@ -1,7 +1,7 @@
 //! How often a load waits for the server, counted at the socket and known beforehand.
 
 use apitap_core::config::Config;
-use bench_harness::environment::mock_api::{MockApiOptions, serve};
+use testkit::mock_api::{MockApiOptions, serve};
 
 use crate::fixture::{Fixture, run, source};
 

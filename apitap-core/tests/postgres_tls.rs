@@ -7,8 +7,8 @@ use std::process::Command;
 use apitap_core::ErrorKind;
 use apitap_core::config::Config;
 use apitap_core::write::SslMode;
-use bench_harness::environment::postgres::{PostgresChoice, PostgresOptions, PostgresServer};
 use serde_json::json;
+use testkit::postgres::{PostgresChoice, PostgresOptions, PostgresServer};
 
 use crate::fixture::{Fixture, api, connect, run, target};
 

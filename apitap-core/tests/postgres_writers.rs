@@ -2,9 +2,9 @@
 //! and it is the table that the generator says.
 
 use apitap_core::config::{Config, WriteMethod};
-use bench_harness::environment::mock_api::{MockApiOptions, serve};
-use bench_harness::environment::postgres::{PostgresChoice, PostgresOptions, PostgresServer};
-use bench_harness::workload::{Expectation, Workload};
+use testkit::mock_api::{MockApiOptions, serve};
+use testkit::postgres::{PostgresChoice, PostgresOptions, PostgresServer};
+use testkit::workload::{Expectation, Workload};
 
 use crate::fixture::{Fixture, connect, run, source, target};
 

@@ -17,8 +17,8 @@ use apitap_core::decode::rows::{self, RowsDecoder};
 use apitap_core::metrics::Metrics;
 use apitap_core::stage;
 use arrow::datatypes::SchemaRef;
-use bench_harness::workload::Workload;
 use criterion::{BenchmarkId, Criterion};
+use testkit::workload::Workload;
 
 use support::program;
 use support::sample::Sample;

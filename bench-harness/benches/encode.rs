@@ -20,9 +20,9 @@ use apitap_core::stage;
 use apitap_core::write::{LoadColumn, TableName, insert_statement};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use bench_harness::workload::Workload;
 use bytes::BytesMut;
 use criterion::{BenchmarkId, Criterion};
+use testkit::workload::Workload;
 
 use support::batches::batches;
 use support::program;

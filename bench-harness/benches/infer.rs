@@ -12,8 +12,8 @@ use apitap_core::config::InferConfig;
 use apitap_core::infer::infer;
 use apitap_core::metrics::Metrics;
 use apitap_core::stage;
-use bench_harness::workload::Workload;
 use criterion::{BenchmarkId, Criterion};
+use testkit::workload::Workload;
 
 use support::program;
 use support::sample::Sample;

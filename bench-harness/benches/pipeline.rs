@@ -14,9 +14,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use apitap_core::config::{Config, WriteMode};
 use apitap_core::{Engine, Job};
-use bench_harness::environment::mock_api::{MockApiOptions, MockApiProcess};
-use bench_harness::worker::{PageKind, Watch, WorkerJob};
+use bench_harness::measure::worker::{PageKind, Watch, WorkerJob};
 use criterion::{BenchmarkId, Criterion, Throughput};
+use testkit::mock_api::{MockApiOptions, MockApiProcess};
 use tokio::runtime::Runtime;
 
 use support::program;

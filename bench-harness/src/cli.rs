@@ -3,6 +3,7 @@
 mod calibrate;
 mod compare;
 mod counters;
+mod ending;
 mod flamegraph;
 mod gate;
 mod gate_selftest;
@@ -10,7 +11,9 @@ mod history;
 mod kernel;
 mod profile;
 mod run;
+mod selection;
 mod server;
+mod slowdown;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -23,15 +26,13 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::environment::doctor::{self, Outcome};
-use crate::environment::mock_api::{self, MockApiOptions};
-use crate::environment::with_postgres;
 use crate::experiment::{Experiment, Scale};
+use crate::format::{Count, Promise};
+use crate::measure::doctor::{self, Outcome};
+use crate::measure::worker;
+use crate::report::files::{write_profiles, write_report};
 use crate::report::terminal::Colour;
-use crate::report::units::{Count, Promise};
-use crate::runner::output::RunFolder;
-use crate::worker;
-use crate::workload::Workload;
+use crate::run_folder::RunFolder;
 use calibrate::CalibrateArgs;
 use counters::CountersArgs;
 use flamegraph::FlamegraphArgs;
@@ -42,12 +43,18 @@ use kernel::KernelArgs;
 use profile::ProfileArgs;
 use run::RunArgs;
 use server::ServerArgs;
+use testkit::mock_api::{self, MockApiOptions};
+use testkit::with_postgres;
+use testkit::workload::Workload;
 
 /// The harness failed, or a sample did not finish.
 const FAILED: u8 = 1;
 
 /// As clap ends the process for a wrong argument.
 const WRONG_USAGE: u8 = 2;
+
+/// Something is worse by more than its limit.
+const REGRESSED: u8 = 3;
 
 /// Results of another place, program or data: no figure could compare.
 const INCOMPARABLE: u8 = 5;
@@ -215,9 +222,9 @@ async fn dispatch(command: Command) -> Result<u8> {
         } => {
             let folder = RunFolder::existing(run_dir);
             let earlier = file.as_deref().map(history::read).transpose()?;
-            let profiles = folder.profiles()?;
+            let profiles = write_profiles(&folder)?;
             if folder.has_samples() || profiles.is_none() {
-                run::show(&folder.report(earlier.as_deref())?);
+                ending::show(&write_report(&folder, earlier.as_deref())?);
             } else if let Some(file) = file {
                 eprintln!(
                     "warning: profiles alone have no place in {}",
@@ -225,7 +232,7 @@ async fn dispatch(command: Command) -> Result<u8> {
                 );
             }
             if let Some(profiles) = &profiles {
-                run::show_profiles(profiles);
+                ending::show_profiles(profiles);
             }
         }
         Command::Compare { run_a, run_b, json } => return compare::run(run_a, run_b, json),

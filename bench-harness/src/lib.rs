@@ -1,40 +1,37 @@
 //! Measures `apitap-core` on real servers and says what its figures are worth.
 //!
 //! ```text
-//! experiment ──▶ environment ──▶ runner ──▶ measurement ──▶ stats ──▶ results, report
+//! experiment ──▶ measure ──▶ samples ──▶ judge ──▶ report
+//!                   │                      └─────▶ gate
+//!                   └──▶ profile
 //! ```
 //!
-//! | module | what lives there |
+//! | room | what it is for |
 //! |---|---|
-//! | [`experiment`] | what is compared: scenarios and their arms, spelled out as data |
-//! | [`environment`] | real servers, the mock API, and the machine's fingerprint |
-//! | [`workload`] | seeded rows, and the checksum of what must land |
-//! | [`runner`] | one fresh process per sample, in a seeded order, verified after each |
-//! | [`measurement`], [`run_record`] | what a run leaves behind: raw samples and their setting |
-//! | [`counters`] | what does not vary between runs of one program: round trips, allocations, instructions |
-//! | [`profile`] | where time and memory went, and why one arm is faster |
-//! | [`stats`], [`results`], [`report`] | pure: samples in, verdicts and text out |
-//! | [`across`] | two stored runs side by side, or why they do not compare |
-//! | [`history`] | results over time, and where they changed |
-//! | [`calibration`] | the noise of a machine, and the thresholds that follow |
-//! | [`cli`], [`worker`] | the `apitap-bench` command, and the process that a sample runs in |
+//! | [`measure`] | take samples: one fresh process per load, in a seeded order, each one verified |
+//! | [`judge`] | turn samples into findings: verdicts, comparisons of runs, changes over time |
+//! | [`profile`] | say where time and memory went, and why one arm is faster |
+//! | [`report`] | show findings to people: HTML, Markdown, terminal |
+//! | [`gate`] | say whether a change made the engine slower |
+//!
+//! All rooms use [`experiment`] (what is compared), [`samples`], [`run_record`] and [`run_folder`] (what
+//! a run leaves behind), [`fingerprint`] (where it ran), [`metric`], [`mod@format`] and [`stats`], which is
+//! pure. [`cli`] is the `apitap-bench` command. Servers, mock APIs and workloads are in the crate
+//! `testkit`, which knows nothing of the engine.
 
-pub mod across;
-pub mod calibration;
+mod atomic_write;
 pub mod cli;
-pub mod counters;
-pub mod environment;
 pub mod experiment;
+pub mod fingerprint;
+pub mod format;
 pub mod gate;
-pub mod history;
-pub mod measurement;
+pub mod judge;
+pub mod measure;
+pub mod metric;
 pub mod profile;
 pub mod report;
-pub mod results;
+pub mod run_folder;
 pub mod run_record;
-pub mod runner;
+pub mod samples;
 mod schema_version;
 pub mod stats;
-mod whole_file;
-pub mod worker;
-pub mod workload;

@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::{Definition, Scale, ScenarioPlan};
-use crate::measurement::{Metric, Timestamp};
+use crate::samples::{Metric, Timestamp};
 use crate::stats::{self, Threshold};
-use crate::{schema_version, whole_file};
+use crate::{atomic_write, schema_version};
 
 /// Name of the record in the folder of a run.
 pub const RUN_FILE: &str = "run.json";
@@ -156,7 +156,7 @@ impl RunRecord {
         let mut text =
             serde_json::to_string_pretty(self).context("cannot serialise the run record")?;
         text.push('\n');
-        whole_file::write(path, &text)
+        atomic_write::write(path, &text)
     }
 
     /// Reads a record from `path`.

@@ -13,3 +13,4 @@ mod postgres_gate;
 mod postgres_profile;
 mod postgres_run;
 mod report_html;
+mod structure;

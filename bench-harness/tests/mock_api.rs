@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bench_harness::environment::mock_api::{MockApiOptions, MockApiProcess, measure_ceiling};
-use bench_harness::workload::Workload;
+use testkit::mock_api::{MockApiOptions, MockApiProcess, measure_ceiling};
+use testkit::workload::Workload;
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_apitap-bench"))

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bench_harness::environment::postgres::{PostgresChoice, PostgresOptions, PostgresServer};
 use bench_harness::profile::budget::{Budget, Part};
 use bench_harness::profile::results::ProfileResults;
+use testkit::postgres::{PostgresChoice, PostgresOptions, PostgresServer};
 use tokio_postgres::NoTls;
 
 struct Profiled {

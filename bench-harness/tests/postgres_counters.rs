@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use apitap_core::config::WriteMode;
-use bench_harness::counters::{Allocations, Kernel, KernelLoad, instructions_per_row};
-use bench_harness::environment::mock_api::{MockApiOptions, MockApiProcess};
-use bench_harness::environment::test_database::test_database;
-use bench_harness::gate::GateMetric;
+use bench_harness::measure::counters::{Allocations, Kernel, KernelLoad, instructions_per_row};
+use bench_harness::measure::worker::{PageKind, Watch, WorkerJob};
+use bench_harness::metric::GateMetric;
 use bench_harness::profile::heap::HeapProfile;
-use bench_harness::worker::{PageKind, Watch, WorkerJob};
 use serde_json::Value;
 use tempfile::NamedTempFile;
+use testkit::mock_api::{MockApiOptions, MockApiProcess};
+use testkit::test_database::test_database;
 use tokio::io::AsyncWriteExt as _;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_apitap-bench");

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bench_harness::gate::{GateMetric, GateResults, ScenarioOutcome};
+use bench_harness::gate::{GateResults, ScenarioOutcome};
+use bench_harness::metric::GateMetric;
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_apitap-bench");

@@ -5,10 +5,10 @@ use std::process::Stdio;
 
 use apitap_core::RunReport;
 use apitap_core::config::WriteMode;
-use bench_harness::environment::mock_api::{MockApiOptions, MockApiProcess};
-use bench_harness::environment::test_database::test_database;
+use bench_harness::measure::worker::{PageKind, Watch, WorkerJob};
 use bench_harness::profile::heap::HeapProfile;
-use bench_harness::worker::{PageKind, Watch, WorkerJob};
+use testkit::mock_api::{MockApiOptions, MockApiProcess};
+use testkit::test_database::test_database;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use url::Url;

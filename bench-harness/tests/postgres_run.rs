@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use bench_harness::environment::test_database::{TestDatabase, test_database};
-use bench_harness::measurement::{Outcome, SAMPLES_FILE, Sample, Samples};
-use bench_harness::results::Results;
+use bench_harness::judge::Results;
+use bench_harness::samples::{Outcome, SAMPLES_FILE, Sample, Samples};
+use testkit::test_database::{TestDatabase, test_database};
 use tokio::process::Command;
 
 fn apitap_bench(arguments: &[&str]) -> Command {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use arrow::array::*;
 use arrow::datatypes::*;
-use bench_harness::environment::test_database::{TestDatabase, test_database};
+use testkit::test_database::{TestDatabase, test_database};
 use tokio_postgres::Client;
 
 use super::tests::{client, config, ids, load, row, rows, sink};
 use super::*;
+use crate::config::WriteMethod;
 use crate::secret::Secret;
 
 fn one(name: &str, array: impl Array + 'static) -> RecordBatch {

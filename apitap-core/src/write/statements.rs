@@ -364,6 +364,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
+    use crate::config::WriteMethod;
     use crate::encode::{PgType, RowEncoder};
 
     fn target() -> LoadTarget {

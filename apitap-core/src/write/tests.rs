@@ -6,14 +6,14 @@ use std::sync::Arc;
 use arrow::array::*;
 use arrow::datatypes::*;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use bench_harness::environment::test_database::{TestDatabase, test_database};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use testkit::test_database::{TestDatabase, test_database};
 use tokio_postgres::{Client, NoTls};
 
 use super::*;
-use crate::config::WriteConfig;
+use crate::config::{WriteConfig, WriteMethod};
 use crate::encode::PgType;
 
 /// The target of a URL that the harness made.

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use apitap_core::json::Envelope;
 use apitap_core::source::{Page, PageFormat};
-use bench_harness::workload::Workload;
 use criterion::Throughput;
+use testkit::workload::Workload;
 
 /// Pages of one workload.
 #[derive(Debug, Clone)]

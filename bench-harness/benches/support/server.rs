@@ -4,10 +4,8 @@ use std::cell::OnceCell;
 use std::process;
 
 use anyhow::Result;
-use bench_harness::environment::postgres::{
-    DATABASE_URL_VARIABLE, PostgresChoice, PostgresOptions, PostgresServer,
-};
-use bench_harness::environment::test_database::TestDatabase;
+use testkit::postgres::{DATABASE_URL_VARIABLE, PostgresChoice, PostgresOptions, PostgresServer};
+use testkit::test_database::TestDatabase;
 use tokio::runtime::Runtime;
 
 /// A database of its own on the server that `auto` finds. Criterion calls the closures of selected

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::run::{Selection, ended, ended_or_refused};
+use super::ending::{ended, ended_or_refused};
+use super::selection::Selection;
 use super::server::ServerArgs;
 use super::{say, wrong_usage};
-use crate::calibration::{self, Calibration};
 use crate::experiment::{IDENTICAL, ScenarioPlan};
-use crate::measurement::Metric;
-use crate::report::units::{Count, Percent};
-use crate::runner::output::RunFolder;
-use crate::runner::session::{self, CONFIDENCE_LEVEL};
+use crate::format::{Count, Percent};
+use crate::judge::calibration::{self, Calibration};
+use crate::measure::session;
+use crate::samples::Metric;
+use crate::stats::CONFIDENCE_LEVEL;
 use crate::stats::noise::LEAST_RATIOS;
 use crate::stats::{blocks_for, scale};
 
@@ -64,14 +65,14 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
         Ok(finished) => finished,
         refused => return ended_or_refused(refused),
     };
-    let code = ended(&finished, |_| {
+    let (code, report) = ended(&finished, |_| {
         "calibrate again: noise is learned from a whole run".to_owned()
-    });
+    })?;
     if code != 0 {
         return Ok(code);
     }
-    let report = finished.report.context("the run has no report")?;
-    let record = RunFolder::existing(finished.folder).record()?;
+    let report = report.context("the run has no report")?;
+    let record = finished.folder.record()?;
     let mut calibration = Calibration::of(&record, &report.samples)?;
     match Calibration::fitting(&arguments.calibration, &calibration.fingerprint) {
         Ok(Some(earlier)) => calibration.keep(earlier),

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::{INCOMPARABLE, say};
-use crate::across::{across, text};
-use crate::measurement::Samples;
+use crate::judge::compare::{across, text};
+use crate::run_folder::RunFolder;
 use crate::run_record::RunRecord;
-use crate::runner::output::RunFolder;
+use crate::samples::Samples;
 
 /// Prints both runs side by side, or why they do not compare; returns the exit code.
 pub(super) fn run(run_a: PathBuf, run_b: PathBuf, json: bool) -> Result<u8> {

@@ -7,9 +7,9 @@ use apitap_core::Config;
 
 use super::server::ServerArgs;
 use super::{INTERRUPTED, say};
-use crate::counters::{Counted, Counting, can_count_instructions, table};
-use crate::environment::postgres::{PostgresOptions, PostgresServer};
-use crate::runner::interrupt::Interrupt;
+use crate::measure::counters::{Counted, Counting, can_count_instructions, table};
+use crate::measure::interrupt::Interrupt;
+use testkit::postgres::{PostgresOptions, PostgresServer};
 
 /// What is counted, and how often.
 #[derive(Debug, clap::Args)]

@@ -5,15 +5,15 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use apitap_core::stage;
+use anyhow::{Context, Result};
 use chrono::Utc;
 
-use super::gate_selftest::NO_SLOWDOWN;
-use super::run::command_line;
+use super::selection::command_line;
 use super::server::ServerArgs;
-use super::{FAILED, INCOMPARABLE, INTERRUPTED, WRONG_DATA, WRONG_USAGE, colour, say, wrong_usage};
-use crate::environment::postgres::PgStorage;
+use super::slowdown::{NO_SLOWDOWN, SLOWDOWN, slowdown};
+use super::{
+    FAILED, INCOMPARABLE, INTERRUPTED, REGRESSED, WRONG_DATA, WRONG_USAGE, colour, say, wrong_usage,
+};
 use crate::experiment::Scale;
 use crate::gate::baseline::Baseline;
 use crate::gate::export::{render, write_all};
@@ -22,20 +22,15 @@ use crate::gate::policy::{Limit, Limits, Waivers};
 use crate::gate::revision::{BuiltRevision, Recipe};
 use crate::gate::scenario::{Scenarios, Size, is_chosen};
 use crate::gate::{GateOutcome, GateResults, GatedRevision};
-use crate::runner::profiling::WrongData;
-use crate::runner::session::{EndedBy, Incomparable, NothingTaken, RunOptions};
-
-/// Something is worse by more than its limit.
-pub(super) const REGRESSED: u8 = 3;
+use crate::measure::profiling::WrongData;
+use crate::measure::session::{EndedBy, Incomparable, NothingTaken, RunOptions};
+use testkit::postgres::PgStorage;
 
 /// Nothing is worse, and of something it cannot be told.
 const INCONCLUSIVE: u8 = 4;
 
 /// What is waived, in the repository.
 const WAIVERS_FILE: &str = "fixtures/gate-waivers.toml";
-
-/// The variable by which a build slows down a stage.
-pub(super) const SLOWDOWN: &str = "APITAP_SLOWDOWN";
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -262,29 +257,6 @@ fn refused(error: anyhow::Error) -> Result<u8> {
         return Ok(WRONG_DATA);
     }
     Err(error)
-}
-
-/// `none`, or a stage with a share.
-pub(super) fn slowdown(text: &str) -> Result<String> {
-    if text == NO_SLOWDOWN {
-        return Ok(text.to_owned());
-    }
-    let expected = || {
-        let stages: Vec<&str> = stage::ALL.iter().map(|(stage, _)| *stage).collect();
-        format!(
-            "expected none, or STAGE=SHARE% such as decode=10%; stages are {}",
-            stages.join(", ")
-        )
-    };
-    let (name, share) = text.split_once('=').with_context(expected)?;
-    ensure!(
-        stage::ALL.iter().any(|(stage, _)| *stage == name),
-        expected()
-    );
-    let share = share.strip_suffix('%').with_context(expected)?;
-    let share: f64 = share.parse().ok().with_context(expected)?;
-    ensure!(share > 0.0 && share <= 1_000.0, expected());
-    Ok(text.to_owned())
 }
 
 /// The revision; ends the process where there is none.

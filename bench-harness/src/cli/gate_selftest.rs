@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::gate::{REGRESSED, SLOWDOWN, slowdown};
+use super::REGRESSED;
 use super::say;
+use super::slowdown::{NO_SLOWDOWN, SLOWDOWN, slowdown};
+use crate::atomic_write;
+use crate::format::Count;
 use crate::gate::revision::Recipe;
 use crate::gate::selftest::{Judge, Said, Series, Trial, append, read, table, tally};
 use crate::gate::{GateOutcome, GateResults};
-use crate::report::units::Count;
-use crate::runner::session::CONFIDENCE_LEVEL;
-use crate::whole_file;
+use crate::stats::CONFIDENCE_LEVEL;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -63,7 +64,7 @@ pub(super) struct SelftestArgs {
 
 /// Runs the trials that are missing, and prints how often each series was called slower.
 pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
-    whole_file::make_folder(&arguments.journal)?;
+    atomic_write::make_folder(&arguments.journal)?;
     let setup = arguments.setup()?;
     let begun = Instant::now();
     let limit = arguments
@@ -227,9 +228,6 @@ impl SelftestArgs {
         Ok(output)
     }
 }
-
-/// A head that is as its base, in the build whose stages can be slowed down.
-pub(super) const NO_SLOWDOWN: &str = "none";
 
 fn complain(output: &Output) {
     let stderr = String::from_utf8_lossy(&output.stderr);

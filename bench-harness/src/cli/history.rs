@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use super::{say, wrong_usage};
-use crate::history::entry::Entry;
-use crate::history::file::{Added, FILE, Stored, add};
-use crate::history::series::History;
-use crate::history::text;
+use crate::atomic_write;
+use crate::format::Count;
+use crate::judge::history::entry::Entry;
+use crate::judge::history::file::{Added, FILE, Stored, add};
+use crate::judge::history::series::History;
+use crate::judge::history::text;
 use crate::report::history::{EXTENSION, json, page};
-use crate::report::units::Count;
-use crate::runner::output::RunFolder;
+use crate::run_folder::RunFolder;
 use crate::stats::SIGNIFICANCE;
-use crate::whole_file;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -155,7 +155,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Entry>> {
 }
 
 fn show(history: &History, html: &Path, as_json: bool) -> Result<()> {
-    whole_file::write(html, &page(history)?)?;
+    atomic_write::write(html, &page(history)?)?;
     if as_json {
         say(json(history)?);
         eprintln!("{}", html.display());

@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use super::say;
-use crate::counters::Kernel;
-use crate::worker;
-use crate::workload::Workload;
+use crate::measure::counters::Kernel;
+use crate::measure::worker;
+use testkit::workload::Workload;
 
 /// What to do, and how.
 #[derive(Debug, clap::Args)]

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::run::{Selection, ended_or_refused};
+use super::ending::ended_or_refused;
+use super::selection::Selection;
 use super::server::ServerArgs;
 use super::wrong_usage;
 use crate::experiment::{IDENTICAL, ScenarioPlan};
+use crate::measure::profiling::{Profiling, ROWS_TIMES, has_profile, timing};
+use crate::measure::session::{self, RunOptions};
 use crate::profile::record::SamplerKind;
-use crate::runner::output::RunFolder;
-use crate::runner::profiling::{Profiling, ROWS_TIMES, has_profile, timing};
-use crate::runner::session::{self, RunOptions};
+use crate::run_folder::RunFolder;
 
 /// Rounds of a profile: the exact interval of ten differences reaches 99.8%.
 pub(super) const ROUNDS: NonZero<usize> = NonZero::new(10).unwrap();

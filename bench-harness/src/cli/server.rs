@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::environment::postgres::{PgStorage, PostgresOptions};
+use testkit::postgres::{PgStorage, PostgresOptions};
 
 /// Where the server comes from.
 #[derive(Debug, clap::Args)]

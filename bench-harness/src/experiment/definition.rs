@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{IDENTICAL, Scale};
-use crate::measurement::Metric;
+use crate::samples::Metric;
 use crate::stats::Expected;
-use crate::workload::Workload;
+use testkit::workload::Workload;
 
 /// Varies the round trip between worker and PostgreSQL, in milliseconds that are added.
 pub const POSTGRES_ROUND_TRIP: &str = "postgres_round_trip_ms";

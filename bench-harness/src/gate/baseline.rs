@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::Count;
 use super::results::GatedRevision;
-use crate::environment::fingerprint::{Build, Fingerprint};
 use crate::experiment::{LoadPlan, ScenarioPlan};
-use crate::measurement::{Outcome, Sample, Samples};
+use crate::fingerprint::{Build, Fingerprint};
+use crate::measure::profiling::WrongData;
 use crate::run_record::{RunRecord, Scenario};
-use crate::runner::profiling::WrongData;
-use crate::{schema_version, whole_file};
+use crate::samples::{Outcome, Sample, Samples};
+use crate::{atomic_write, schema_version};
 
 const SCHEMA_VERSION: u32 = 1;
 
@@ -81,8 +81,8 @@ impl Baseline {
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_string(self).context("cannot serialise the baseline")?;
         text.push('\n');
-        whole_file::make_folder(path)?;
-        whole_file::write(path, &text)
+        atomic_write::make_folder(path)?;
+        atomic_write::write(path, &text)
     }
 
     /// Refuses what later gates could not be held against.

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::metric::GateMetric;
 use super::scenario::HEAD;
-use crate::counters::{Counting, can_count_instructions};
-use crate::environment::postgres::{PostgresOptions, PostgresServer};
+use crate::atomic_write;
 use crate::experiment::{LoadPlan, ScenarioPlan};
-use crate::runner::interrupt::Interrupt;
-use crate::whole_file;
+use crate::measure::counters::{Counting, can_count_instructions};
+use crate::measure::interrupt::Interrupt;
+use crate::metric::GateMetric;
+use testkit::postgres::{PostgresOptions, PostgresServer};
 
 /// Name of their file in the folder of a gate.
 pub const COUNTS_FILE: &str = "counts.json";
@@ -129,5 +129,5 @@ pub fn read(folder: &Path) -> Result<Vec<Count>> {
 pub fn write(folder: &Path, counts: &[Count]) -> Result<()> {
     let mut text = serde_json::to_string_pretty(counts).context("cannot serialise counts")?;
     text.push('\n');
-    whole_file::write(&folder.join(COUNTS_FILE), &text)
+    atomic_write::write(&folder.join(COUNTS_FILE), &text)
 }

@@ -5,9 +5,10 @@ use chrono::DateTime;
 use serde_json::json;
 
 use super::{
-    Change, Check, Explanation, GateMetric, GateOutcome, GateResults, GatedRevision, GatedScenario,
-    Growth, SCHEMA_VERSION, ScenarioOutcome, Tier,
+    Change, Check, Explanation, GateOutcome, GateResults, GatedRevision, GatedScenario, Growth,
+    SCHEMA_VERSION, ScenarioOutcome,
 };
+use crate::metric::{GateMetric, Tier};
 use crate::stats::Verdict;
 
 /// Half of the width of every interval.

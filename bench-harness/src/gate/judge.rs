@@ -3,15 +3,15 @@
 use chrono::NaiveDate;
 
 use super::counts::Count;
-use super::metric::{GateMetric, Tier};
 use super::policy::{Limits, Waiver, threshold};
 use super::results::{Change, Check, GateOutcome, GatedScenario, ScenarioOutcome};
 use super::scenario::{BASE, HEAD};
-use crate::counters::tolerance;
 use crate::experiment::{LoadPlan, ScenarioPlan, configured};
-use crate::measurement::{Measurements, Metric, Outcome, Sample};
-use crate::results::{Blocks, blocks, log_ratios};
+use crate::judge::{Blocks, blocks, log_ratios};
+use crate::measure::counters::tolerance;
+use crate::metric::{GateMetric, Tier};
 use crate::run_record::{RunRecord, Scenario};
+use crate::samples::{Measurements, Metric, Outcome, Sample};
 use crate::stats::{
     Comparison, Interval, Judged, Threshold, Unpaired, UnpairedJudged, Verdict, judge_family,
     judge_unpaired, sample, verdict,

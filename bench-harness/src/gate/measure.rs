@@ -16,13 +16,14 @@ use super::results::{Explanation, GateOutcome, GateResults, SCHEMA_VERSION, Scen
 use super::revision::BuiltRevision;
 use super::scenario::{BASE, GateScenario, HEAD, Size};
 use crate::experiment::{Revision, ScenarioPlan};
+use crate::format::Count;
+use crate::measure::interrupt::Interrupt;
+use crate::measure::profiling::{Profiling, ROWS_TIMES, timing};
+use crate::measure::session::{self, EndedBy, Incomparable, NothingTaken, RunOptions};
 use crate::profile::record::SamplerKind;
-use crate::report::units::Count;
+use crate::report::files::write_profiles;
+use crate::run_folder::RunFolder;
 use crate::run_record::RunRecord;
-use crate::runner::interrupt::Interrupt;
-use crate::runner::output::RunFolder;
-use crate::runner::profiling::{Profiling, ROWS_TIMES, timing};
-use crate::runner::session::{self, EndedBy, Incomparable, NothingTaken, RunOptions};
 use crate::stats::holm::reachable;
 
 /// Rounds of the profiles that explain: the fewest whose intervals reach 95%.
@@ -188,7 +189,7 @@ impl Gate {
         self.options.build = Some(self.head.build.clone());
         self.options.scenarios = plans;
         let finished = Box::pin(session::run(self.options.clone())).await?;
-        Ok((RunFolder::existing(finished.folder), finished.ended_by))
+        Ok((finished.folder, finished.ended_by))
     }
 
     /// Counts what needs a run of its own.
@@ -312,7 +313,8 @@ impl Gate {
             Ok(finished) => finished,
             Err(error) => return Ok(unexplained(of_error(error))),
         };
-        for profile in finished.profiles.iter().flat_map(|all| &all.results) {
+        let profiles = write_profiles(&finished.folder)?;
+        for profile in profiles.iter().flat_map(|all| &all.results) {
             let of_scenario = |name: &str| name == profile.subject.scenario;
             let mut scenarios = found.scenarios.iter_mut();
             if let Some(scenario) = scenarios.find(|one| of_scenario(&one.name)) {

@@ -23,7 +23,6 @@ pub mod explain;
 pub mod export;
 pub mod judge;
 pub mod measure;
-pub mod metric;
 mod more_blocks;
 pub mod policy;
 pub mod results;
@@ -32,7 +31,6 @@ pub mod scenario;
 pub mod selftest;
 
 pub use judge::{Evidence, Policy, judge};
-pub use metric::{GateMetric, Tier};
 pub use results::{
     Change, Check, Explanation, GateOutcome, GateResults, GatedRevision, GatedScenario, Growth,
     SCHEMA_VERSION, ScenarioOutcome,

@@ -6,11 +6,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::metric::Tier;
 use super::results::{GatedScenario, ScenarioOutcome};
 use crate::experiment::ScenarioPlan;
-use crate::measurement::Sample;
+use crate::metric::Tier;
 use crate::run_record::RunRecord;
+use crate::samples::Sample;
 use crate::stats::Verdict;
 
 /// So many times its first blocks are taken of a scenario at most.
@@ -99,12 +99,13 @@ mod tests {
 
     use super::*;
     use crate::experiment::Revision;
+    use crate::gate::example as gate_example;
     use crate::gate::results::Check;
     use crate::gate::scenario::{BASE, HEAD, Scenarios, Size};
-    use crate::gate::{GateMetric, example as gate_example};
-    use crate::measurement::Outcome;
+    use crate::metric::GateMetric;
     use crate::report::example;
     use crate::run_record::Scenario;
+    use crate::samples::Outcome;
 
     const FIRST: usize = 12;
 

@@ -10,8 +10,8 @@ use chrono::NaiveDate;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::metric::{GateMetric, Tier};
 use super::results::Check;
+use crate::metric::{GateMetric, Tier};
 use crate::stats::Threshold;
 
 /// A limit of nothing, as a threshold: less than one part in a million millions is rounding.

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::metric::GateMetric;
-use crate::measurement::Timestamp;
+use crate::metric::GateMetric;
+use crate::samples::Timestamp;
 use crate::stats::Verdict;
 
 /// Version of the layout of `gate.json`.

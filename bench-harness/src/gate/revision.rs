@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use super::results::GatedRevision;
-use crate::environment::fingerprint::Build;
+use crate::fingerprint::Build;
 
 /// Programs that a revision is built for.
 const PROGRAMS: [&str; 2] = ["apitap-bench", "apitap-bench-heap"];

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::experiment::{ArmPlan, LoadPlan, Revision, ScenarioPlan, configured};
-use crate::workload::Workload;
+use testkit::workload::Workload;
 
 /// The arm that the head is held against.
 pub const BASE: &str = "base";

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::report::units::Percent;
+use crate::format::Percent;
 use crate::stats::sample::median;
 use crate::stats::{Proportion, proportion};
 

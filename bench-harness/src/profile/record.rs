@@ -15,8 +15,8 @@ use super::budget::Seen;
 use super::heap::HeapProfile;
 use super::sampler::Sampled;
 use super::statistics::ServerStatistics;
-use crate::measurement::Timestamp;
-use crate::whole_file;
+use crate::atomic_write;
+use crate::samples::Timestamp;
 
 /// Folder of profiles in that of a run; each scenario has one in it.
 pub const PROFILES_FOLDER: &str = "profiles";
@@ -88,7 +88,7 @@ pub struct ProfiledLoad {
 
 /// What one way of profiling saw.
 ///
-/// Externally tagged, for the reason given at [`crate::measurement::Outcome`].
+/// Externally tagged, for the reason given at [`crate::samples::Outcome`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Observed {
@@ -153,9 +153,9 @@ impl Subject {
         }
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let text = serde_json::to_string_pretty(self).context("cannot serialise the profile")?;
-        whole_file::write(&folder.join(SUBJECT_FILE), &(text + "\n"))?;
+        atomic_write::write(&folder.join(SUBJECT_FILE), &(text + "\n"))?;
         // A profile that ends before its first load is one without loads.
-        whole_file::write(&folder.join(RUNS_FILE), "")?;
+        atomic_write::write(&folder.join(RUNS_FILE), "")?;
         Ok(folder)
     }
 

@@ -12,7 +12,7 @@ use apitap_core::concurrency_time::ActivitySet;
 use apitap_core::metrics::Metrics;
 
 use super::budget::{Seen, ServerState};
-use crate::environment::postgres::connect;
+use testkit::postgres::connect;
 
 /// Time between two looks.
 ///

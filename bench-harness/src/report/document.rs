@@ -1,6 +1,6 @@
 //! What a report consists of, whatever it is written in.
 //!
-//! [`super::outline`] makes a [`Document`] of results, once; Markdown and HTML lay the same one out,
+//! [`super::sections`] makes a [`Document`] of results, once; Markdown and HTML lay the same one out,
 //! so both have the same facts. A [`Chart`] holds data: HTML draws it with its table behind it,
 //! Markdown prints the table alone.
 

@@ -9,14 +9,14 @@ use serde_json::json;
 use experiments::EXPERIMENTS;
 
 use crate::experiment::{ArmPlan, Definition, Experiment, LoadPlan, Scale, ScenarioPlan};
-use crate::history;
-use crate::history::series::History;
-use crate::measurement::{Measurements, Metric, Outcome, Sample, Samples, Timestamp};
-use crate::results::Results;
+use crate::judge::Results;
+use crate::judge::history;
+use crate::judge::history::series::History;
+use crate::measure::schedule::Schedule;
 use crate::run_record::{
     LearnedThreshold, MockApiCeiling, RoundTrip, RunRecord, SCHEMA_VERSION, Scenario, Verification,
 };
-use crate::runner::schedule::Schedule;
+use crate::samples::{Measurements, Metric, Outcome, Sample, Samples, Timestamp};
 use crate::stats::Threshold;
 
 const SEED: u64 = 42;

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::{html, outline};
-use crate::history::series::History;
+use super::{html, sections};
+use crate::judge::history::series::History;
 
 /// Extension of the page beside a history.
 pub const EXTENSION: &str = "html";
@@ -14,7 +14,7 @@ pub const EXTENSION: &str = "html";
 /// When the template fails.
 pub fn page(history: &History) -> Result<String> {
     let data = serde_json::to_string(history).context("cannot serialise the history")?;
-    html::page(&outline::history(history), &html::compressed(&data)?)
+    html::page(&sections::history(history), &html::compressed(&data)?)
 }
 
 /// The figures.
@@ -28,7 +28,7 @@ pub fn json(history: &History) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::example;
+    use crate::judge::history::example;
     use crate::report;
 
     #[test]
@@ -46,7 +46,7 @@ mod tests {
         let mut entries = example::entries(4, 9, 1.0);
         for entry in &mut entries {
             if entry.started_at >= example::day(2) {
-                entry.place.digest = "another".to_owned();
+                entry.machine.digest = "another".to_owned();
             }
         }
         let filters = ["rows_per_second".to_owned()];

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use crate::results::Results;
+use crate::judge::Results;
 
 /// Name of the file in the folder of a run.
 pub const FILE: &str = "results.json";

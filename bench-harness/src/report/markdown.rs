@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::document::{Align, Block, Cell, Chart, Document, Plot, Section, Table, Tone};
-use super::outline;
-use super::units::one_line;
-use crate::history::series::History;
-use crate::results::Results;
+use super::sections;
+use crate::format::one_line;
+use crate::judge::Results;
+use crate::judge::history::series::History;
 
 /// Name of the file in the folder of a run.
 pub const FILE: &str = "report.md";
@@ -14,7 +14,7 @@ pub const FILE: &str = "report.md";
 /// Renders `results`, and the `history` that they end, as GitHub-flavoured Markdown.
 #[must_use]
 pub fn render(results: &Results, history: Option<&History>) -> String {
-    page(&outline::of(results, history))
+    page(&sections::of(results, history))
 }
 
 /// Lays `document` out.

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::units::one_line;
-use super::{html, markdown, outline};
+use super::{html, markdown, sections};
+use crate::format::one_line;
 use crate::profile::flamegraph::{
     Caption, Orientation, PER_1000_ROWS, Scaled, Widths, draw, draw_difference,
 };
@@ -29,13 +29,13 @@ pub const DIFFERENCE_FILE: &str = "difference-in-candidate.svg";
 /// When the template fails.
 pub fn page(profiles: &[ProfileResults]) -> Result<String> {
     let data = json(profiles)?;
-    html::page(&outline::profiles(profiles), &html::compressed(&data)?)
+    html::page(&sections::profiles(profiles), &html::compressed(&data)?)
 }
 
 /// The same as Markdown.
 #[must_use]
 pub fn markdown(profiles: &[ProfileResults]) -> String {
-    markdown::page(&outline::profiles(profiles))
+    markdown::page(&sections::profiles(profiles))
 }
 
 /// The figures.
@@ -51,7 +51,7 @@ pub fn json(profiles: &[ProfileResults]) -> Result<String> {
 /// A sentence for each profile.
 #[must_use]
 pub fn in_short(profiles: &[ProfileResults]) -> Vec<String> {
-    outline::profiles_in_short(profiles)
+    sections::profiles_in_short(profiles)
 }
 
 /// The files of one profile, by name: flame graphs, differences, and profiles for pprof. None where

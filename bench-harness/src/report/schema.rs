@@ -6,8 +6,8 @@
 use schemars::Schema;
 use serde_json::Value;
 
-use crate::history::entry::{self, Entry};
-use crate::results::Results;
+use crate::judge::Results;
+use crate::judge::history::entry::{self, Entry};
 use crate::run_record::{RunRecord, SCHEMA_VERSION};
 
 /// The schema of `results.json`.
@@ -127,7 +127,7 @@ pub(crate) mod tests {
     #[test]
     fn every_line_of_a_history_fits_its_schema() {
         let validator = Validator::new(&history_entry_schema());
-        for entry in crate::history::example::entries(1, 9, 1.0) {
+        for entry in crate::judge::history::example::entries(1, 9, 1.0) {
             let mut entry = serde_json::to_value(entry).unwrap();
             assert_eq!(validator.errors(&entry), "");
             entry["value"] = "much".into();

@@ -1,9 +1,9 @@
 //! The report on a terminal: what became of every claim, within 100 columns.
 
 use super::document::{Align, Block, Cell, Column, Table, Tone};
-use super::outline;
-use super::units::one_line;
-use crate::results::Results;
+use super::sections;
+use crate::format::one_line;
+use crate::judge::Results;
 
 /// Columns that nothing exceeds, so that a report pasted into a review does not wrap.
 const MAX_COLUMNS: usize = 100;
@@ -40,7 +40,7 @@ pub fn render(results: &Results, colour: Colour) -> String {
     }
     lines.push(colour.bold("How to repeat"));
     // Not wrapped: a command must survive copying.
-    lines.push(format!("  {}", outline::repeat(results)));
+    lines.push(format!("  {}", sections::repeat(results)));
     let mut text = lines.join("\n");
     text.push('\n');
     text
@@ -48,7 +48,7 @@ pub fn render(results: &Results, colour: Colour) -> String {
 
 /// The claims in the words of the report, one line each.
 fn tables(results: &Results) -> Vec<(&'static str, Table)> {
-    let (changes, whole) = outline::claims(results);
+    let (changes, whole) = sections::claims(results);
     let changes = narrowed(
         &changes,
         &[
@@ -111,7 +111,7 @@ fn first_words(cell: &Cell) -> Cell {
 
 /// The paragraphs and items of the summary, without its warnings.
 fn in_short(results: &Results, colour: Colour) -> Vec<String> {
-    let document = outline::of(results, None);
+    let document = sections::of(results, None);
     let Some(summary) = document.sections.iter().find(|one| one.id == "summary") else {
         return Vec::new();
     };

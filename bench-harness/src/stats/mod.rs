@@ -41,3 +41,6 @@ pub use proportion::{Proportion, proportion};
 pub use sample::Summary;
 pub use unpaired::{Unpaired, UnpairedJudged, compare_unpaired, judge_unpaired};
 pub use verdict::{FLOOR, Threshold, UNCALIBRATED, Verdict, is_beyond, verdict};
+
+/// Confidence asked of every family of intervals.
+pub const CONFIDENCE_LEVEL: f64 = 0.95;

@@ -15,7 +15,7 @@ use super::noise::learned_threshold;
 use super::power::{blocks_for, smallest_detectable};
 use super::sample::median;
 use super::verdict::{FLOOR, Threshold, UNCALIBRATED, Verdict, verdict};
-use crate::measurement::{Outcome, Samples};
+use crate::samples::{Outcome, Samples};
 
 const CONFIDENCE: f64 = 0.95;
 

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use bench_harness::experiment::{ArmPlan, Experiment, IDENTICAL, Scale, ScenarioPlan};
-use bench_harness::measurement::{Measurements, Outcome, SAMPLES_FILE, Sample, Timestamp};
 use bench_harness::run_record::{
     MockApiCeiling, RUN_FILE, RoundTrip, RunRecord, SCHEMA_VERSION, Scenario, Verification,
 };
+use bench_harness::samples::{Measurements, Outcome, SAMPLES_FILE, Sample, Timestamp};
 use chrono::{DateTime, TimeDelta};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};

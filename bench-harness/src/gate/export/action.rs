@@ -5,8 +5,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::{figures, text};
+use crate::format::Percent;
 use crate::gate::{Check, GateResults, GatedScenario};
-use crate::report::units::Percent;
 
 /// Name of the file of what should be less.
 pub(super) const SMALLER_FILE: &str = "github-action-benchmark-smaller.json";

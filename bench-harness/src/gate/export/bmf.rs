@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::{figures, text};
-use crate::gate::{Check, GateMetric, GateResults};
+use crate::gate::{Check, GateResults};
+use crate::metric::GateMetric;
 
 /// Name of the file in the gate's folder.
 pub(super) const FILE: &str = "bmf.json";

@@ -7,7 +7,8 @@
 use std::fmt::Write as _;
 
 use super::{believed, text};
-use crate::gate::{Check, GateMetric, GateResults, GatedScenario, Tier};
+use crate::gate::{Check, GateResults, GatedScenario};
+use crate::metric::{GateMetric, Tier};
 
 /// Name of the file in the gate's folder.
 pub(super) const FILE: &str = "benchmark.txt";

@@ -5,9 +5,9 @@
 
 use super::believed;
 use super::text::{self, NONE, Standing};
+use crate::format::Percent;
 use crate::gate::{Check, Explanation, GateResults, GatedScenario};
 use crate::report::markdown::escaped;
-use crate::report::units::Percent;
 use crate::stats::Verdict;
 
 /// Name of the file in the gate's folder.
@@ -225,7 +225,8 @@ mod tests {
     use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
     use super::*;
-    use crate::gate::{GateMetric, ScenarioOutcome, example};
+    use crate::gate::{ScenarioOutcome, example};
+    use crate::metric::GateMetric;
 
     /// The cells of every table as a reader sees them, row by row with the heading.
     fn tables(page: &str) -> Vec<Vec<Vec<String>>> {

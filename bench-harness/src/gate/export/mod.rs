@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::{Check, GateResults, GatedScenario, ScenarioOutcome};
-use crate::whole_file;
+use crate::atomic_write;
 use action::Direction;
 
 pub use json::schema;
@@ -65,7 +65,7 @@ pub fn write_all(results: &GateResults, folder: &Path) -> Result<Vec<PathBuf>> {
         .into_iter()
         .map(|(name, text)| {
             let path = folder.join(name);
-            whole_file::write(&path, &text)?;
+            atomic_write::write(&path, &text)?;
             Ok(path)
         })
         .collect()

@@ -163,7 +163,8 @@ fn blanks(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{GateMetric, example};
+    use crate::gate::example;
+    use crate::metric::GateMetric;
 
     #[test]
     fn report_of_a_constructed_gate() {

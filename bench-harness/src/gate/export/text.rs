@@ -1,11 +1,12 @@
 //! What every output says of a gate, in words: one place for signs, digits and names.
 
+use crate::format::{Bytes, Number, Percent, Whole, one_line};
 use crate::gate::{
-    Change, Check, Explanation, GateMetric, GateOutcome, GateResults, GatedRevision, GatedScenario,
-    Growth, ScenarioOutcome, Tier,
+    Change, Check, Explanation, GateOutcome, GateResults, GatedRevision, GatedScenario, Growth,
+    ScenarioOutcome,
 };
+use crate::metric::{GateMetric, Tier};
 use crate::profile::results::LEAST_COVERAGE;
-use crate::report::units::{Bytes, Number, Percent, Whole, one_line};
 use crate::stats::Verdict;
 
 /// Characters of a commit that are shown, as in the names of folders.

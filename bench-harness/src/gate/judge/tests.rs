@@ -2,8 +2,8 @@ use super::*;
 use crate::experiment::Revision;
 use crate::gate::policy::{Limit, Waivers};
 use crate::gate::scenario::{GateScenario, Size};
-use crate::measurement::Timestamp;
 use crate::report::example;
+use crate::samples::Timestamp;
 
 const BLOCKS: usize = 12;
 

@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use super::values::rounded;
 use crate::experiment::Scale;
-use crate::measurement::Timestamp;
-use crate::results::{ArmResults, Results, ScenarioResults};
+use crate::judge::{ArmResults, Results, ScenarioResults};
+use crate::samples::Timestamp;
 
 const ARM_COLUMNS: [&str; 3] = ["name", "rows", "wall_seconds_by_block"];
 

@@ -15,9 +15,9 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 pub(super) use data::compressed;
 
 use super::document::{Document, Tone};
-use super::outline;
-use crate::history::series::History;
-use crate::results::Results;
+use super::sections;
+use crate::judge::Results;
+use crate::judge::history::series::History;
 
 /// Name of the file in the folder of a run.
 pub const FILE: &str = "report.html";
@@ -27,7 +27,7 @@ pub const FILE: &str = "report.html";
 /// # Errors
 /// When the template fails.
 pub fn render(results: &Results, history: Option<&History>) -> Result<String> {
-    page(&outline::of(results, history), &data::render(results)?)
+    page(&sections::of(results, history), &data::render(results)?)
 }
 
 /// Lays `document` out, with `raw_data` beside it for programs.

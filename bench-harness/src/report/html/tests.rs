@@ -1,6 +1,6 @@
 use super::*;
-use crate::history;
-use crate::history::entry::Entry;
+use crate::judge::history;
+use crate::judge::history::entry::Entry;
 use crate::report::document::{Block, Cell, Chart, Plot, Section, Table};
 use crate::report::example;
 
@@ -96,7 +96,7 @@ fn every_block_has_its_form() {
 #[test]
 fn the_report_has_every_section_and_needs_no_network() {
     let (results, history) = (example::results(), example::history());
-    let document = outline::of(&results, Some(&history));
+    let document = sections::of(&results, Some(&history));
     let page = render(&results, Some(&history)).unwrap();
     for id in ids(&document.sections) {
         let begin = format!("<section id=\"{id}\"");

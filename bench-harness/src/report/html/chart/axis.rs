@@ -4,7 +4,7 @@ use std::iter;
 
 use super::is_drawable;
 use super::svg::{Drawing, Path, X, text_at};
-use crate::report::units::plain;
+use crate::format::plain;
 
 /// The part of an axis left free beyond its outermost value.
 const MARGIN_SHARE: f64 = 0.04;

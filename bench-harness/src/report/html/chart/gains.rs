@@ -4,9 +4,9 @@ use super::axis::GainScale;
 use super::is_drawable;
 use super::label::{HALF_HEIGHT, Labels, TALL};
 use super::svg::{Beside, Drawing, Path, text_at};
+use crate::format::Times;
 use crate::report::document::{GainBar, GainRow, Tone};
 use crate::report::html::{class, sign};
-use crate::report::units::Times;
 
 const LEGEND_HEIGHT: f64 = 26.0;
 const AXIS_HEIGHT: f64 = 24.0;

@@ -3,9 +3,9 @@
 use super::is_drawable;
 use super::label::{HALF_HEIGHT, LOW, Labels};
 use super::svg::{Beside, Drawing, X, text_at};
+use crate::format::Times;
 use crate::report::document::{HeatCell, Tone};
 use crate::report::html::sign;
-use crate::report::units::Times;
 
 const NAME_HEIGHT: f64 = 20.0;
 const CELL_HEIGHT: f64 = 38.0;

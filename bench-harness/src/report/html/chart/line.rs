@@ -4,9 +4,9 @@ use super::axis::{GainScale, factor};
 use super::is_drawable;
 use super::label::HALF_HEIGHT;
 use super::svg::{Beside, Drawing, Path, X, text_at};
+use crate::format::{Times, plain};
 use crate::report::document::{ClaimedRange, LinePoint};
 use crate::report::html::{class, sign};
-use crate::report::units::{Times, plain};
 
 /// Room above the plot for the note on the crossover.
 const TOP: f64 = 24.0;

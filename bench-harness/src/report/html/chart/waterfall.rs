@@ -6,8 +6,8 @@ use super::axis::GainScale;
 use super::is_drawable;
 use super::label::{HALF_HEIGHT, Labels};
 use super::svg::{Beside, Drawing, Path, X};
+use crate::format::Times;
 use crate::report::document::{StepKind, WaterfallStep};
-use crate::report::units::Times;
 
 const AXIS_HEIGHT: f64 = 24.0;
 const BAR_HEIGHT: f64 = 16.0;

@@ -1,0 +1,245 @@
+//! Which experiments a command is about.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use testkit::postgres::{PostgresOptions, without_password};
+
+use super::wrong_usage;
+use crate::experiment::{Experiment, IDENTICAL, Scale, ScenarioPlan};
+use crate::measure::session::RunOptions;
+
+/// Which experiments, how large, and where the results go.
+#[derive(Debug, clap::Args)]
+pub(super) struct Selection {
+    /// Experiments by id or part of it; identical arms are always among them [default: all]
+    #[arg(value_name = "EXPERIMENT")]
+    filters: Vec<String>,
+    /// A tenth of the rows and 6 blocks: minutes, and verdicts that are not to be quoted
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// 16 blocks instead of 10, for a claim
+    #[arg(long)]
+    full: bool,
+    /// Seed of the order of samples [default: drawn, and printed in the report]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Blocks of every scenario; an even number lets drift cancel
+    #[arg(long)]
+    pub(super) blocks: Option<NonZero<usize>>,
+    /// Rows of every sample; where arms differ in their rows, of the baseline
+    #[arg(long)]
+    rows: Option<NonZero<u64>>,
+    /// Only scenarios whose name holds NAME, and identical arms; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
+    /// Folder of experiments [default: fixtures/experiments]
+    #[arg(long, value_name = "DIR", env = "APITAP_EXPERIMENTS")]
+    pub(super) experiments: Option<PathBuf>,
+    /// Folder in which the run's own folder is made
+    #[arg(long, value_name = "DIR", default_value = "reports/runs")]
+    out: PathBuf,
+}
+
+impl Selection {
+    /// Whether any experiment is named.
+    pub(super) fn names_experiments(&self) -> bool {
+        !self.filters.is_empty()
+    }
+
+    /// Whether the experiment of that id is named by the whole of it.
+    pub(super) fn names(&self, id: &str) -> bool {
+        self.filters.iter().any(|filter| filter == id)
+    }
+
+    /// Whether the rows of samples are stated, by number or by scale.
+    pub(super) fn says_rows(&self) -> bool {
+        self.rows.is_some() || self.quick
+    }
+
+    /// Whether `--scenario` lets a scenario of that name through.
+    pub(super) fn wants(&self, name: &str) -> bool {
+        self.scenario.is_empty() || self.scenario.iter().any(|part| name.contains(part))
+    }
+
+    pub(super) fn scale(&self) -> Scale {
+        match (self.quick, self.full) {
+            (true, _) => Scale::Quick,
+            (_, true) => Scale::Full,
+            _ => Scale::Default,
+        }
+    }
+
+    /// The experiments; ends the process where a filter names none.
+    pub(super) fn experiments(&self) -> Result<Vec<Experiment>> {
+        let all = Experiment::all(&Experiment::folder(self.experiments.clone())?)?;
+        for filter in &self.filters {
+            if !all.iter().any(|one| one.id().contains(filter.as_str())) {
+                wrong_usage(format!(
+                    "no experiment is named like {filter:?}; `apitap-bench list` names them"
+                ));
+            }
+        }
+        // The whole of an id means that experiment alone, even if it is a part of others.
+        let wanted = |id: &str| {
+            self.filters.is_empty()
+                || self.filters.iter().any(|filter| {
+                    let is_id = all.iter().any(|one| one.id() == filter);
+                    id == filter || (!is_id && id.contains(filter.as_str()))
+                })
+        };
+        let chosen = all
+            .iter()
+            .filter(|one| one.id() == IDENTICAL || wanted(one.id()));
+        Ok(chosen.cloned().collect())
+    }
+
+    /// Their scenarios.
+    pub(super) fn scenarios(&self, experiments: &[Experiment]) -> Vec<ScenarioPlan> {
+        let mut scenarios: Vec<ScenarioPlan> = experiments
+            .iter()
+            .flat_map(|experiment| experiment.scenarios(self.scale()))
+            .filter(|plan| plan.experiment == IDENTICAL || self.wants(&plan.name))
+            .collect();
+        for plan in &mut scenarios {
+            plan.blocks = self.blocks.map_or(plan.blocks, NonZero::get);
+            if let Some(rows) = self.rows {
+                let own = plan.baseline().rows;
+                for arm in &mut plan.arms {
+                    // Ten times the baseline's stay ten times.
+                    arm.rows = (rows.get() * arm.rows / own).max(1);
+                }
+            }
+        }
+        scenarios
+    }
+
+    /// A run of `scenarios` without calibration and confirmation.
+    pub(super) fn options(
+        &self,
+        experiments: &[Experiment],
+        scenarios: Vec<ScenarioPlan>,
+        mut postgres: PostgresOptions,
+    ) -> Result<RunOptions> {
+        // A table that a sample makes cannot be told beforehand that autovacuum shall leave it alone.
+        let autovacuum = ("autovacuum".to_owned(), "off".to_owned());
+        postgres.extra_settings.push(autovacuum);
+        Ok(RunOptions {
+            command: command_line(std::env::args()),
+            program: std::env::current_exe().context("cannot find this program's own path")?,
+            experiments: experiments
+                .iter()
+                .map(|one| one.definition.clone())
+                .collect(),
+            scenarios,
+            revisions: BTreeMap::new(),
+            build: None,
+            only_at: None,
+            scale: self.scale(),
+            confirms: false,
+            postgres,
+            // Short, because people copy it.
+            seed: self
+                .seed
+                .unwrap_or_else(|| u64::from(rand::random::<u16>())),
+            out: self.out.clone(),
+            calibration: None,
+            expect_seed: None,
+            tampering: None,
+            profiling: None,
+            samples: true,
+            into: None,
+        })
+    }
+}
+
+/// The command as it was typed, without the passwords of URLs and without the program's folder.
+pub(super) fn command_line(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    let redacted = arguments.skip(1).map(|argument| {
+        let url = ["postgres://", "postgresql://"]
+            .iter()
+            .find_map(|scheme| argument.find(scheme));
+        match url {
+            Some(at) => format!("{}{}", &argument[..at], without_password(&argument[at..])),
+            None => argument,
+        }
+    });
+    std::iter::once("apitap-bench".to_owned())
+        .chain(redacted)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::run::RunArgs;
+    use super::super::{Cli, Command};
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> RunArgs {
+        let typed = ["apitap-bench", "run"].iter().chain(arguments);
+        match Cli::parse_from(typed).command {
+            Command::Run(arguments) => *arguments,
+            other => panic!("not a run: {other:?}"),
+        }
+    }
+
+    fn ids(arguments: &[&str]) -> Vec<String> {
+        let experiments = parsed(arguments).selection.experiments().unwrap();
+        experiments.iter().map(|one| one.id().to_owned()).collect()
+    }
+
+    #[test]
+    fn filters_choose_experiments_and_the_control_comes_along() {
+        assert_eq!(
+            ids(&["prepared", "pipelining"]),
+            ["a-a", "pipelining", "prepared"]
+        );
+        assert_eq!(
+            ids(&["batch-size"]),
+            ["a-a", "copy-batch-size", "insert-batch-size"]
+        );
+        assert!(ids(&[]).len() >= 22);
+    }
+
+    #[test]
+    fn numbers_apply_to_every_scenario() {
+        let selection = parsed(&["counter", "--quick", "--blocks=2", "--rows=500"]).selection;
+        let scenarios = selection.scenarios(&selection.experiments().unwrap());
+        assert_eq!(scenarios.len(), 4);
+        for plan in &scenarios {
+            assert_eq!((plan.blocks, plan.baseline().rows), (2, 500));
+        }
+        let selection = parsed(&["counter", "--scenario=on tuned"]).selection;
+        let scenarios = selection.scenarios(&selection.experiments().unwrap());
+        let names: Vec<&str> = scenarios.iter().map(|plan| plan.name.as_str()).collect();
+        assert_eq!(names, ["a-a on before", "a-a on tuned", "counter on tuned"]);
+
+        let selection = parsed(&["memory-growth", "--rows=100"]).selection;
+        let scenarios = selection.scenarios(&selection.experiments().unwrap());
+        let growth = scenarios.iter().find(|plan| plan.name == "memory-growth");
+        let rows: Vec<u64> = growth.unwrap().arms.iter().map(|arm| arm.rows).collect();
+        assert_eq!(rows, [100, 1_000]);
+    }
+
+    #[test]
+    fn passwords_do_not_reach_the_record() {
+        let typed = [
+            "/x/apitap-bench",
+            "run",
+            "--postgres=postgres://u:secret@h/d",
+            "postgresql://u:secret@h/d?password=secret",
+        ];
+        let command = command_line(typed.map(str::to_owned).into_iter()).join(" ");
+        assert!(!command.contains("secret"), "{command}");
+        assert!(
+            command.starts_with("apitap-bench run --postgres=postgres://u:***@h/d"),
+            "{command}"
+        );
+        let shown = format!("{:?}", parsed(&["--postgres", "postgres://u:secret@h/d"]));
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}

@@ -1,0 +1,134 @@
+//! What one arm did in one scenario.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::measured;
+use crate::experiment::ScenarioPlan;
+use crate::samples::{Measurements, Metric, Sample};
+use crate::stats::{self, Summary};
+
+/// The figures of one arm. They are medians over blocks where nothing else is said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArmResults {
+    /// Name of the arm.
+    pub name: String,
+    /// Rows that it reads.
+    pub rows: u64,
+    /// Wall times; absent if no sample was measured.
+    pub wall_seconds: Option<Summary>,
+    /// Wall times by block, in their order.
+    pub wall_seconds_by_block: Vec<BlockSample>,
+    /// Rows that landed ÷ wall time.
+    pub rows_per_second: Option<f64>,
+    /// Bytes received from the API ÷ wall time; absent for an arm that receives none.
+    pub bytes_from_api_per_second: Option<f64>,
+    /// Processor time of the worker for a million rows read.
+    pub client_cpu_seconds_per_million_rows: Option<f64>,
+    /// Processor time of the server for a million rows read; absent unless every sample knows it.
+    pub server_cpu_seconds_per_million_rows: Option<f64>,
+    /// From the start to the first rows that leave for the server; absent unless every sample knows
+    /// it.
+    pub first_row_seconds: Option<f64>,
+    /// Largest resident size over all samples, because a limit must hold for each; absent unless
+    /// every sample knows it.
+    pub peak_memory_bytes: Option<u64>,
+    /// Statements that were executed.
+    pub statements: Option<f64>,
+    /// Wall time of the warm-up, which pays for cold caches.
+    pub first_run_seconds: Option<f64>,
+}
+
+/// A figure of one block.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockSample {
+    /// The block, from 0.
+    pub block: usize,
+    /// The figure.
+    pub value: f64,
+}
+
+/// The figures that stand for each block of an arm.
+pub(crate) type Blocks<'a> = BTreeMap<usize, &'a Measurements>;
+
+/// The arms of `plan`, in its order.
+pub(super) fn all(plan: &ScenarioPlan, samples: &[&Sample]) -> Vec<ArmResults> {
+    plan.arms
+        .iter()
+        .map(|arm| one(&arm.name, arm.rows, samples))
+        .collect()
+}
+
+/// The figures that stand for each block of an arm.
+///
+/// A void sample is taken again under the same block number, so the last one decides. Blocks that
+/// end without a figure are missing.
+pub(crate) fn blocks<'a>(samples: &[&'a Sample], arm: &str) -> Blocks<'a> {
+    let last: BTreeMap<usize, &Sample> = samples
+        .iter()
+        .filter(|sample| sample.arm == arm && !sample.warm_up)
+        .map(|sample| (sample.block, *sample))
+        .collect();
+    last.into_iter()
+        .filter_map(|(block, sample)| Some((block, measured(sample)?)))
+        .collect()
+}
+
+/// One log-ratio of candidate to baseline for each block that has both.
+pub(crate) fn log_ratios(
+    candidate: &Blocks<'_>,
+    baseline: &Blocks<'_>,
+    metric: Metric,
+) -> Vec<f64> {
+    candidate
+        .iter()
+        .filter_map(|(block, own)| {
+            stats::log_ratio(metric.of(own)?, metric.of(baseline.get(block)?)?)
+        })
+        .collect()
+}
+
+fn one(name: &str, rows: u64, samples: &[&Sample]) -> ArmResults {
+    let blocks = blocks(samples, name);
+    let median = |figure: &dyn Fn(&Measurements) -> Option<f64>| {
+        let values: Option<Vec<f64>> = blocks.values().map(|sample| figure(sample)).collect();
+        stats::sample::median(&values?)
+    };
+    let per_million_rows = |seconds: f64| (rows > 0).then(|| seconds * 1e6 / rows as f64);
+    let walls: Vec<f64> = blocks.values().map(|sample| sample.wall_seconds).collect();
+    let peaks: Option<Vec<u64>> = blocks
+        .values()
+        .map(|sample| sample.peak_memory_bytes)
+        .collect();
+    let warm_up = samples
+        .iter()
+        .find(|sample| sample.arm == name && sample.warm_up);
+    ArmResults {
+        name: name.to_owned(),
+        rows,
+        wall_seconds: Summary::of(&walls),
+        wall_seconds_by_block: blocks
+            .iter()
+            .map(|(block, sample)| BlockSample {
+                block: *block,
+                value: sample.wall_seconds,
+            })
+            .collect(),
+        rows_per_second: median(&|sample| Some(sample.rows as f64 / sample.wall_seconds)),
+        bytes_from_api_per_second: median(&|sample| {
+            (sample.bytes_from_api > 0).then(|| sample.bytes_from_api as f64 / sample.wall_seconds)
+        }),
+        client_cpu_seconds_per_million_rows: median(&|s| per_million_rows(s.client_cpu_seconds)),
+        server_cpu_seconds_per_million_rows: median(&|s| per_million_rows(s.server_cpu_seconds?)),
+        first_row_seconds: median(&|sample| sample.first_row_seconds),
+        peak_memory_bytes: peaks.and_then(|peaks| peaks.into_iter().max()),
+        statements: median(&|sample| Some(sample.statements as f64)),
+        first_run_seconds: warm_up
+            .and_then(|sample| measured(sample))
+            .map(|figures| figures.wall_seconds),
+    }
+}

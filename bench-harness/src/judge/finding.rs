@@ -1,0 +1,378 @@
+//! Baseline and candidate compared, judged, and held against the claim.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SamplesByScenario;
+use super::arm::{blocks, log_ratios};
+use super::family::{self, Family};
+use crate::experiment::{Definition, IDENTICAL, ScenarioPlan, Setting};
+use crate::run_record::{RunRecord, Scenario};
+use crate::samples::{Metric, Samples};
+use crate::stats::{ClaimVerdict, Judged, Threshold, Verdict, claim_verdict, judge_family};
+
+/// A candidate compared with the baseline of its scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// Experiment by id.
+    pub experiment: String,
+    /// Scenario by name.
+    pub scenario: String,
+    /// Preset that both arms stand on; absent where each names its own.
+    pub on: Option<String>,
+    /// Place in the experiment's grid; empty outside of one.
+    pub cell: Vec<Setting>,
+    /// Arm by name.
+    pub candidate: String,
+    /// Whether this is the candidate that the claim is about.
+    pub is_headline: bool,
+    /// What became of the quantity that the claim is about, after everything that weakens it.
+    pub verdict: Verdict,
+    /// What that says of the claim, here.
+    pub claim: ClaimVerdict,
+    /// Why `verdict` and `claim` are weaker than the figures alone would have them.
+    pub weakened: Option<Weakened>,
+    /// The quantity of the claim first, then time and the processor time of both sides.
+    pub measures: Vec<Measure>,
+    /// The same comparison once more, where it was flagged and the run confirms.
+    pub confirmation: Option<Confirmation>,
+    /// Blocks in which an arm has no figure, and which the comparison therefore lacks.
+    pub blocks_dropped: usize,
+}
+
+/// One quantity compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// The quantity.
+    pub metric: Metric,
+    /// Below what difference nobody needs to care.
+    pub threshold: Threshold,
+    /// Candidate ÷ baseline, judged; absent if no block has both.
+    pub judged: Option<Judged>,
+}
+
+/// What makes a verdict weaker than its figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Weakened {
+    /// Arms that are the same differed in this run.
+    IdenticalArmsDiffer,
+    /// Measured once more, the verdict was another one, or there was no figure.
+    Unconfirmed,
+    /// Measured once more, the difference was there, and what it says of the claim was not.
+    ClaimUnconfirmed,
+}
+
+/// A comparison that was measured once more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// Scenario by name.
+    pub scenario: String,
+    /// What it found by itself; absent if no block has both arms.
+    pub judged: Option<Judged>,
+    /// Whether it found the same: improved again, or regressed again.
+    pub agrees: bool,
+    /// What it says of the claim by itself.
+    pub claim: ClaimVerdict,
+}
+
+impl Finding {
+    /// The quantity that the claim is about.
+    #[must_use]
+    pub fn leading(&self) -> Option<&Judged> {
+        self.measures.first()?.judged.as_ref()
+    }
+
+    /// The judgement of one quantity.
+    #[must_use]
+    pub fn of(&self, metric: Metric) -> Option<&Judged> {
+        let measure = self.measures.iter().find(|one| one.metric == metric)?;
+        measure.judged.as_ref()
+    }
+
+    /// How many times less the candidate costs; above 1 is better.
+    #[must_use]
+    pub fn gain(&self) -> Option<f64> {
+        Some(1.0 / self.leading()?.comparison.ratio)
+    }
+
+    /// Whether it is so far from "no difference" that it must be measured once more.
+    #[must_use]
+    pub fn is_flagged(&self) -> bool {
+        self.measures.first().is_some_and(is_flagged)
+    }
+
+    /// Whether the second measurement took something back.
+    #[must_use]
+    pub fn is_unconfirmed(&self) -> bool {
+        matches!(
+            self.weakened,
+            Some(Weakened::Unconfirmed | Weakened::ClaimUnconfirmed)
+        )
+    }
+
+    /// Quantities that are conclusive although the leading one is not.
+    pub fn conclusive_besides(&self) -> impl Iterator<Item = (Metric, &Judged)> {
+        let inconclusive = self
+            .leading()
+            .is_none_or(|judged| judged.verdict == Verdict::Inconclusive);
+        self.measures.iter().skip(1).filter_map(move |measure| {
+            let judged = measure.judged.as_ref()?;
+            let says_more = inconclusive && judged.verdict != Verdict::Inconclusive;
+            says_more.then_some((measure.metric, judged))
+        })
+    }
+}
+
+/// What identical arms showed, over all sessions of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// How many comparisons of them were measured.
+    pub measured: usize,
+    /// Those that differ.
+    pub differing: Vec<Differing>,
+}
+
+/// Arms that are the same, and differ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Differing {
+    /// Scenario by name.
+    pub scenario: String,
+    /// How many times less the second one cost.
+    pub gain: f64,
+}
+
+/// Every comparison of the run, in the order of its scenarios, the families in which they were
+/// judged, and what identical arms showed.
+pub(super) fn all(
+    run: &RunRecord,
+    samples: &SamplesByScenario<'_>,
+) -> (Vec<Finding>, Vec<Family>, Control) {
+    let mut pairs = pairs(run, samples);
+    let families = judge(&mut pairs, run.confidence_level);
+    let control = control(&pairs);
+    let identical_differ = !control.differing.is_empty();
+    let (again, first): (Vec<Pair<'_>>, Vec<Pair<'_>>) = pairs
+        .into_iter()
+        .partition(|pair| pair.scenario.plan.confirms.is_some());
+    let findings = first
+        .into_iter()
+        .map(|pair| {
+            let again = again.iter().find(|again| {
+                again.scenario.plan.confirms.as_ref() == Some(&pair.scenario.plan.name)
+                    && again.candidate == pair.candidate
+            });
+            pair.into_finding(again, identical_differ)
+        })
+        .collect();
+    (findings, families, control)
+}
+
+fn control(pairs: &[Pair<'_>]) -> Control {
+    let mut control = Control {
+        measured: 0,
+        differing: Vec::new(),
+    };
+    for pair in pairs.iter().filter(|one| one.definition.id == IDENTICAL) {
+        let measure = pair.measures.first();
+        let Some((measure, judged)) = measure.and_then(|one| Some((one, one.judged?))) else {
+            continue;
+        };
+        control.measured += 1;
+        if is_flagged(measure) {
+            control.differing.push(Differing {
+                scenario: pair.scenario.plan.name.clone(),
+                gain: 1.0 / judged.comparison.ratio,
+            });
+        }
+    }
+    control
+}
+
+/// A candidate beside its baseline, on the way to a finding.
+struct Pair<'a> {
+    definition: &'a Definition,
+    scenario: &'a Scenario,
+    candidate: &'a str,
+    /// Place among the candidates.
+    nth: usize,
+    /// Whether any sample of a block was taken.
+    was_taken: bool,
+    measures: Vec<Measure>,
+    /// Those of each measure.
+    log_ratios: Vec<Vec<f64>>,
+}
+
+/// Log-ratios of the first candidate of each scenario, of every quantity: of identical arms, their
+/// noise.
+pub(crate) fn identical_log_ratios(
+    run: &RunRecord,
+    samples: &Samples,
+) -> BTreeMap<String, Vec<(Metric, Vec<f64>)>> {
+    let samples = SamplesByScenario::of(samples);
+    let of_scenario = |plan: &ScenarioPlan| {
+        let samples = samples.scenario(&plan.name);
+        let baseline = blocks(samples, &plan.baseline().name);
+        let candidate = blocks(samples, &plan.arms.get(1)?.name);
+        let noise = Metric::ALL.map(|metric| (metric, log_ratios(&candidate, &baseline, metric)));
+        Some((plan.name.clone(), noise.into()))
+    };
+    let scenarios = run.scenarios.iter();
+    scenarios
+        .filter_map(|scenario| of_scenario(&scenario.plan))
+        .collect()
+}
+
+fn pairs<'a>(run: &'a RunRecord, samples: &SamplesByScenario<'_>) -> Vec<Pair<'a>> {
+    let mut pairs = Vec::new();
+    for scenario in &run.scenarios {
+        let plan = &scenario.plan;
+        let Some(definition) = run.experiments.iter().find(|one| one.id == plan.experiment) else {
+            continue;
+        };
+        let samples = samples.scenario(&plan.name);
+        let was_taken = samples.iter().any(|sample| !sample.warm_up);
+        let baseline = blocks(samples, &plan.baseline().name);
+        let leading = definition.metric;
+        let others = Metric::ALWAYS.into_iter().filter(|one| *one != leading);
+        let metrics: Vec<Metric> = std::iter::once(leading).chain(others).collect();
+        for (nth, arm) in plan.arms.iter().skip(1).enumerate() {
+            let candidate = blocks(samples, &arm.name);
+            pairs.push(Pair {
+                definition,
+                scenario,
+                candidate: &arm.name,
+                nth,
+                was_taken,
+                measures: metrics
+                    .iter()
+                    .map(|metric| Measure {
+                        metric: *metric,
+                        threshold: scenario.threshold(*metric),
+                        judged: None,
+                    })
+                    .collect(),
+                log_ratios: metrics
+                    .iter()
+                    .map(|metric| log_ratios(&candidate, &baseline, *metric))
+                    .collect(),
+            });
+        }
+    }
+    pairs
+}
+
+/// Judges every measure of every pair among its like: the leading ones of a family together, and
+/// each further quantity by itself.
+fn judge(pairs: &mut [Pair<'_>], confidence: f64) -> Vec<Family> {
+    /// A pair and one of its measures, by index.
+    type Member = (usize, usize);
+    let mut groups: BTreeMap<(String, Option<Metric>), Vec<Member>> = BTreeMap::new();
+    for (index, pair) in pairs.iter().enumerate() {
+        let name = family::name(&pair.scenario.plan, pair.nth);
+        for (at, measure) in pair.measures.iter().enumerate() {
+            let further = (at > 0).then_some(measure.metric);
+            let group = groups.entry((name.clone(), further)).or_default();
+            group.push((index, at));
+        }
+    }
+    let mut families = Vec::new();
+    for ((name, further), members) in groups {
+        let log_ratios: Vec<Vec<f64>> = members
+            .iter()
+            .map(|(pair, at)| std::mem::take(&mut pairs[*pair].log_ratios[*at]))
+            .collect();
+        let thresholds: Vec<Threshold> = members
+            .iter()
+            .map(|(pair, at)| pairs[*pair].measures[*at].threshold)
+            .collect();
+        let (judged, correction) = judge_family(&log_ratios, &thresholds, confidence);
+        for ((pair, at), judged) in members.into_iter().zip(judged) {
+            pairs[pair].measures[at].judged = judged;
+        }
+        if further.is_none() {
+            families.push(Family { name, correction });
+        }
+    }
+    families
+}
+
+impl Pair<'_> {
+    /// What the figures alone amount to, and what they say of the claim.
+    fn verdicts(&self) -> (Verdict, ClaimVerdict) {
+        let leading = self.measures.first();
+        let judged = leading.and_then(|measure| Some((measure, measure.judged?)));
+        judged.map_or(
+            (Verdict::Inconclusive, ClaimVerdict::Inconclusive),
+            |(measure, judged)| {
+                let expected = &self.definition.expected;
+                let claim = claim_verdict(expected, &judged.comparison, measure.threshold);
+                (judged.verdict, claim)
+            },
+        )
+    }
+
+    fn into_finding(self, again: Option<&Self>, identical_differ: bool) -> Finding {
+        let plan = &self.scenario.plan;
+        let leading = self.measures.first();
+        let judged = leading.and_then(|measure| measure.judged.as_ref());
+        let (verdict, claim) = self.verdicts();
+        // One that was planned and never run neither agrees nor disagrees.
+        let confirmation = again.filter(|again| again.was_taken).map(|again| {
+            let (second, second_claim) = again.verdicts();
+            Confirmation {
+                scenario: again.scenario.plan.name.clone(),
+                judged: again.measures.first().and_then(|measure| measure.judged),
+                agrees: second == verdict,
+                claim: second_claim,
+            }
+        });
+        let is_flagged = leading.is_some_and(is_flagged);
+        let weakened = match &confirmation {
+            _ if self.definition.id == IDENTICAL => None,
+            // "No difference" is no more to be trusted than a difference.
+            _ if identical_differ => Some(Weakened::IdenticalArmsDiffer),
+            Some(again) if is_flagged && !again.agrees => Some(Weakened::Unconfirmed),
+            Some(again)
+                if is_flagged && claim != ClaimVerdict::Inconclusive && again.claim != claim =>
+            {
+                Some(Weakened::ClaimUnconfirmed)
+            }
+            _ => None,
+        };
+        let (verdict, claim) = match weakened {
+            None => (verdict, claim),
+            Some(Weakened::ClaimUnconfirmed) => (verdict, ClaimVerdict::Inconclusive),
+            Some(_) => (Verdict::Inconclusive, ClaimVerdict::Inconclusive),
+        };
+        let blocks = judged.map_or(0, |judged| judged.comparison.blocks);
+        Finding {
+            experiment: plan.experiment.clone(),
+            scenario: plan.name.clone(),
+            on: plan.on.clone(),
+            cell: plan.cell.clone(),
+            candidate: self.candidate.to_owned(),
+            is_headline: self.nth == 0,
+            verdict,
+            claim,
+            weakened,
+            confirmation,
+            blocks_dropped: plan.blocks.saturating_sub(blocks),
+            measures: self.measures,
+        }
+    }
+}
+
+fn is_flagged(measure: &Measure) -> bool {
+    measure
+        .judged
+        .as_ref()
+        .is_some_and(|judged| matches!(judged.verdict, Verdict::Improved | Verdict::Regressed))
+}

@@ -1,0 +1,360 @@
+//! A line of the history: one quantity of one arm of one run.
+
+use anyhow::{Context, Result, ensure};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::machine::Machine;
+use super::short_digest;
+use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan};
+use crate::fingerprint::{Build, Fingerprint};
+use crate::judge::blocks;
+use crate::metric::GateMetric;
+use crate::run_record::{RunRecord, Scenario};
+use crate::samples::{Measurements, Metric, Sample, Samples, Timestamp};
+use crate::stats::Summary;
+
+/// Version of the layout of a line; raised when a field changes its meaning or goes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One quantity of one arm of one run. It says of itself what its figures mean, so that a history can
+/// hold quantities that the program that reads it does not know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// [`SCHEMA_VERSION`] of the program that wrote it.
+    pub schema_version: u32,
+    /// When its run began.
+    pub started_at: Timestamp,
+    /// Commit that was measured, its whole hash.
+    pub commit: String,
+    /// Whether the tree held more than that commit; absent where that is not known.
+    pub git_dirty: Option<bool>,
+    /// Where it was measured.
+    #[serde(rename = "place")]
+    pub machine: Machine,
+    /// Scenario by name.
+    pub scenario: String,
+    /// Arm by name.
+    pub arm: String,
+    /// Rows that the arm reads.
+    pub rows: u64,
+    /// Digest of what was loaded and how: results of another load do not compare.
+    pub load: String,
+    /// The quantity by name.
+    pub metric: String,
+    /// What stands behind its values.
+    pub unit: String,
+    /// Whether more of it is better.
+    pub more_is_better: bool,
+    /// Median over the blocks that have a figure; finite and above zero.
+    pub value: f64,
+    /// Lower quartile.
+    pub lower_quartile: f64,
+    /// Upper quartile.
+    pub upper_quartile: f64,
+    /// Blocks that have a figure.
+    pub samples: usize,
+}
+
+/// A quantity that is kept.
+struct Quantity {
+    name: &'static str,
+    unit: &'static str,
+    more_is_better: bool,
+    /// Its value in a sample of an arm that reads so many rows.
+    of: fn(&Measurements, u64) -> Option<f64>,
+}
+
+impl Quantity {
+    fn cost(
+        name: &'static str,
+        unit: &'static str,
+        of: fn(&Measurements, u64) -> Option<f64>,
+    ) -> Self {
+        Self {
+            name,
+            unit,
+            more_is_better: false,
+            of,
+        }
+    }
+
+    fn gated(metric: GateMetric, of: fn(&Measurements, u64) -> Option<f64>) -> Self {
+        Self {
+            name: metric.name(),
+            unit: metric.unit(),
+            more_is_better: metric.more_is_better(),
+            of,
+        }
+    }
+}
+
+/// What is kept of an arm: what a gate judges as far as samples have it, and what else is compared.
+fn quantities() -> [Quantity; 9] {
+    [
+        Quantity::gated(GateMetric::Statements, |one, _| Some(one.statements as f64)),
+        Quantity::gated(GateMetric::RoundTrips, |one, _| {
+            Some(one.round_trips? as f64)
+        }),
+        Quantity::gated(GateMetric::BytesToServer, |one, _| {
+            Some(one.bytes_to_server as f64)
+        }),
+        Quantity::gated(GateMetric::BytesFromApi, |one, _| {
+            Some(one.bytes_from_api as f64)
+        }),
+        Quantity::gated(GateMetric::ClientCpuSecondsPerMillionRows, |one, rows| {
+            Some(1e6 * one.client_cpu_seconds / rows as f64)
+        }),
+        Quantity::gated(GateMetric::ServerCpuSecondsPerMillionRows, |one, rows| {
+            Some(1e6 * one.server_cpu_seconds? / rows as f64)
+        }),
+        Quantity::gated(GateMetric::RowsPerSecond, |one, rows| {
+            Some(rows as f64 / one.wall_seconds)
+        }),
+        Quantity::cost("first_row_seconds", "s", |one, _| {
+            Metric::FirstRowSeconds.of(one)
+        }),
+        Quantity::cost("peak_memory_bytes", "B", |one, _| {
+            Metric::PeakMemoryBytes.of(one)
+        }),
+    ]
+}
+
+impl Entry {
+    /// All entries of a run, in the order of its record: one for each quantity that
+    /// every measured block of an arm has.
+    ///
+    /// Confirmations are left out: which scenarios have one was decided by how they came out. So are
+    /// arms that were slowed down to test a gate.
+    /// Quantities that are zero, as the bytes from an API that an arm does not use, are too: they
+    /// have no relative change.
+    ///
+    /// # Errors
+    /// When the run does not say where it was made, or holds no measured sample.
+    pub fn all(record: &RunRecord, samples: &Samples) -> Result<Vec<Self>> {
+        let fingerprint: Fingerprint = serde_json::from_value(record.fingerprint.clone())
+            .context("the run's fingerprint is not one of this program: measure anew")?;
+        let run = Run {
+            started_at: record.started_at,
+            machine: Machine::of(&fingerprint)?,
+            build: fingerprint.build.clone(),
+        };
+        let mut entries = Vec::new();
+        let scenarios = record.scenarios.iter();
+        for scenario in scenarios.filter(|scenario| scenario.plan.confirms.is_none()) {
+            let of_scenario: Vec<&Sample> = samples
+                .samples
+                .iter()
+                .filter(|sample| sample.scenario == scenario.plan.name)
+                .collect();
+            let arms = scenario.plan.arms.iter().enumerate();
+            for (nth, arm) in arms.filter(|(_, arm)| !is_slowed(arm)) {
+                let blocks = blocks(&of_scenario, &arm.name);
+                let figures: Vec<&Measurements> = blocks.into_values().collect();
+                entries.extend(run.entries(scenario, nth, arm, &figures)?);
+            }
+        }
+        ensure!(
+            !entries.is_empty(),
+            "the run has no measured sample: let it end with `apitap-bench run --resume`"
+        );
+        Ok(entries)
+    }
+
+    /// What no two lines of a history have in common.
+    pub(super) fn identity(&self) -> (Timestamp, &str, &str, &str, &str) {
+        (
+            self.started_at,
+            &self.commit,
+            &self.scenario,
+            &self.arm,
+            &self.metric,
+        )
+    }
+}
+
+fn is_slowed(arm: &ArmPlan) -> bool {
+    let mut revisions = arm.revision.iter();
+    revisions.any(|revision| !revision.environment.is_empty())
+}
+
+/// What all entries of a run have in common.
+struct Run {
+    started_at: Timestamp,
+    machine: Machine,
+    build: Build,
+}
+
+impl Run {
+    fn entries(
+        &self,
+        scenario: &Scenario,
+        nth: usize,
+        arm: &ArmPlan,
+        figures: &[&Measurements],
+    ) -> Result<Vec<Entry>> {
+        let (commit, git_dirty) = match &arm.revision {
+            Some(revision) => (&revision.commit, Some(false)),
+            None => (&self.build.git_commit, self.build.git_dirty),
+        };
+        let load = load(scenario, nth, arm)?;
+        let summarised = quantities().into_iter().filter_map(|quantity| {
+            let values = figures.iter().map(|one| (quantity.of)(one, arm.rows));
+            let summary = Summary::of(&values.collect::<Option<Vec<f64>>>()?)?;
+            (summary.median > 0.0).then_some((quantity, summary))
+        });
+        let entries = summarised.map(|(quantity, summary)| Entry {
+            schema_version: SCHEMA_VERSION,
+            started_at: self.started_at,
+            commit: commit.clone(),
+            git_dirty,
+            machine: self.machine.clone(),
+            scenario: scenario.plan.name.clone(),
+            arm: arm.name.clone(),
+            rows: arm.rows,
+            load: load.clone(),
+            metric: quantity.name.to_owned(),
+            unit: quantity.unit.to_owned(),
+            more_is_better: quantity.more_is_better,
+            value: summary.median,
+            lower_quartile: summary.lower_quartile,
+            upper_quartile: summary.upper_quartile,
+            samples: summary.count,
+        });
+        Ok(entries.collect())
+    }
+}
+
+/// Digest of what must be equal for results of one scenario and arm to compare, as `compare` asks for
+/// it: workload, query, round trips, rows, configuration, and the rows that must land.
+///
+/// Written out field by field: what a plan says besides, such as which program runs, is what a series
+/// is about.
+fn load(scenario: &Scenario, nth: usize, arm: &ArmPlan) -> Result<String> {
+    let ScenarioPlan {
+        workload,
+        sql,
+        postgres_round_trip_ms,
+        api_round_trip_ms,
+        ..
+    } = &scenario.plan;
+    let (preset, knobs, attach) = match &arm.load {
+        LoadPlan::Engine {
+            preset,
+            knobs,
+            attach,
+            ..
+        } => (preset.as_str(), knobs.as_slice(), attach.as_slice()),
+        LoadPlan::PsqlCopy => ("psql \\copy", &[][..], &[][..]),
+    };
+    short_digest(&(
+        (workload, sql, postgres_round_trip_ms, api_round_trip_ms),
+        (arm.rows, preset, knobs, attach),
+        scenario.verification.get(nth),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::history::example;
+    use crate::samples::Outcome;
+
+    fn entries(record: &RunRecord, samples: &Samples) -> Vec<Entry> {
+        Entry::all(record, samples).unwrap()
+    }
+
+    #[test]
+    fn an_arm_has_an_entry_for_each_quantity_that_it_knows() {
+        let (record, samples) = example::run(1, "a1", |_, block| 1.0 + block as f64);
+        let entries = entries(&record, &samples);
+        let of_arm: Vec<&Entry> = entries.iter().filter(|entry| entry.arm == "COPY").collect();
+        let names: Vec<&str> = of_arm.iter().map(|entry| entry.metric.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "statements",
+                "bytes_to_server",
+                "bytes_from_api",
+                "client_cpu_seconds_per_million_rows",
+                "rows_per_second",
+                "peak_memory_bytes"
+            ]
+        );
+        // Wall times of 1, 2, 3 and 4 seconds for 1,000 rows, half of which is processor time.
+        let cpu = of_arm[3];
+        assert_eq!((cpu.value, cpu.samples), (1_250.0, 4));
+        assert_eq!((cpu.lower_quartile, cpu.upper_quartile), (875.0, 1_625.0));
+        assert!(!cpu.more_is_better && of_arm[4].more_is_better);
+        assert_eq!((cpu.commit.as_str(), cpu.git_dirty), ("a1", Some(false)));
+        insta::assert_json_snapshot!(of_arm[0]);
+    }
+
+    #[test]
+    fn warm_ups_and_samples_that_gave_no_figure_do_not_count() {
+        let (record, mut samples) = example::run(1, "a1", |_, _| 1.0);
+        let before = entries(&record, &samples);
+        let mut warm_up = samples.samples[0].clone();
+        warm_up.warm_up = true;
+        if let Outcome::Measured(figures) = &mut warm_up.outcome {
+            figures.wall_seconds = 100.0;
+        }
+        samples.samples.push(warm_up);
+        assert_eq!(entries(&record, &samples), before);
+        let voided = samples
+            .samples
+            .iter_mut()
+            .filter(|sample| sample.arm == "COPY" && sample.block > 0);
+        for sample in voided {
+            sample.outcome = Outcome::Void {
+                reason: "steal".to_owned(),
+            };
+        }
+        let after = entries(&record, &samples);
+        assert_eq!(after.len(), before.len());
+        for entry in after {
+            let expected = if entry.arm == "COPY" { 1 } else { 4 };
+            assert_eq!(entry.samples, expected, "{}", entry.arm);
+        }
+    }
+
+    #[test]
+    fn another_load_has_another_digest_and_more_blocks_have_not() {
+        let (record, _) = example::run(1, "a1", |_, _| 1.0);
+        let digest = |record: &RunRecord| {
+            let scenario = &record.scenarios[0];
+            load(scenario, 1, &scenario.plan.arms[1]).unwrap()
+        };
+        let changed = |change: fn(&mut Scenario)| {
+            let mut record = record.clone();
+            change(&mut record.scenarios[0]);
+            digest(&record)
+        };
+        assert_eq!(changed(|one| one.plan.blocks += 1), digest(&record));
+        let changes: [fn(&mut Scenario); 6] = [
+            |one| one.plan.workload.push('x'),
+            |one| one.plan.sql = Some("SELECT 1".to_owned()),
+            |one| one.plan.postgres_round_trip_ms = Some(5.0),
+            |one| one.plan.arms[1].rows += 1,
+            |one| one.plan.arms[1].load = LoadPlan::PsqlCopy,
+            |one| one.verification[1].checksum.push('x'),
+        ];
+        for (nth, change) in changes.into_iter().enumerate() {
+            assert_ne!(changed(change), digest(&record), "{nth}");
+        }
+    }
+
+    #[test]
+    fn a_run_without_figures_or_place_is_refused() {
+        let (mut record, samples) = example::run(1, "a1", |_, _| 1.0);
+        let refused = |record: &RunRecord, samples: &Samples| {
+            let error = Entry::all(record, samples).unwrap_err();
+            error.to_string()
+        };
+        let empty = Samples::default();
+        assert!(refused(&record, &empty).contains("no measured sample"));
+        record.fingerprint = serde_json::json!({});
+        assert!(refused(&record, &samples).contains("fingerprint"));
+    }
+}

@@ -1,0 +1,213 @@
+//! What a run found: everything that a report shows, computed from `run.json` and `samples.ndjson`.
+//!
+//! [`Results::of`] is pure. The same two files give the same results, however often a report is
+//! rendered.
+
+mod arm;
+pub mod calibration;
+pub mod compare;
+mod family;
+mod finding;
+pub mod history;
+mod scenario;
+mod steps;
+mod warning;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use arm::{ArmResults, BlockSample};
+pub(crate) use arm::{Blocks, blocks, log_ratios};
+pub use family::Family;
+pub(crate) use finding::identical_log_ratios;
+pub use finding::{Confirmation, Control, Differing, Finding, Measure, Weakened};
+pub use scenario::{Excluded, Exclusion, MockApiHeadroom, ScenarioResults};
+pub use steps::{PartOf, Step, StepGain};
+pub use warning::Warning;
+
+use crate::experiment::{Definition, IDENTICAL, Scale};
+use crate::run_record::{RunRecord, SCHEMA_VERSION};
+use crate::samples::{Measurements, Outcome, Sample, Samples, Timestamp};
+use crate::stats::ClaimVerdict;
+
+/// The findings of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Results {
+    /// Version of this layout, [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// When the run began.
+    pub started_at: Timestamp,
+    /// Seed of the order of samples.
+    pub seed: u64,
+    /// The command as it was typed, program first.
+    pub command: Vec<String>,
+    /// Cargo profile that the engine was built with.
+    pub build_profile: String,
+    /// How much time the run was given.
+    pub scale: Scale,
+    /// Confidence asked of every family of intervals.
+    pub confidence_level: f64,
+    /// When the noise of the machine was measured; absent if thresholds are uncalibrated.
+    pub calibrated_at: Option<Timestamp>,
+    /// Whether flagged comparisons were to be measured once more.
+    pub confirms: bool,
+    /// What identical arms showed.
+    pub control: Control,
+    /// Findings by claim, in the order of the run record; identical arms first.
+    pub experiments: Vec<ExperimentResults>,
+    /// The changes that make `tuned` out of `before`, the largest gain first.
+    pub steps: Vec<Step>,
+    /// What was judged together.
+    pub families: Vec<Family>,
+    /// What was measured, by scenario, in the order in which it ran.
+    pub scenarios: Vec<ScenarioResults>,
+    /// What a reader must know before trusting the figures.
+    pub warnings: Vec<Warning>,
+    /// Machine, server and versions.
+    pub fingerprint: serde_json::Value,
+    /// Scenarios of which the folder of the run has profiles, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
+}
+
+/// What was found about one claim.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentResults {
+    /// The claim and what was run for it.
+    pub definition: Definition,
+    /// The verdict on the claim: that of the finding on `before`, which is the state that the claim
+    /// was made about, or else of the first one.
+    pub verdict: ClaimVerdict,
+    /// Comparisons: by preset the claim's own and its variants, then the cells of the grid.
+    pub findings: Vec<Finding>,
+}
+
+impl ExperimentResults {
+    /// The finding of the claim's own candidate on a preset; on none, where arms name their own.
+    #[must_use]
+    pub fn on(&self, preset: Option<&str>) -> Option<&Finding> {
+        self.findings
+            .iter()
+            .find(|one| one.is_headline && one.cell.is_empty() && one.on.as_deref() == preset)
+    }
+
+    /// The finding that decides about the claim.
+    #[must_use]
+    pub fn deciding(&self) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.is_headline)
+    }
+
+    /// The findings in the cells of the grid.
+    pub fn cells(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|one| !one.cell.is_empty())
+    }
+
+    /// Whether its arms are identical: its findings are about noise.
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        self.definition.id == IDENTICAL
+    }
+}
+
+impl Results {
+    /// Computes the findings of `run` from `samples`.
+    ///
+    /// Samples of a scenario or an arm that the record does not name are left out.
+    #[must_use]
+    pub fn of(run: &RunRecord, samples: &Samples) -> Self {
+        let samples_of = SamplesByScenario::of(samples);
+        let scenarios: Vec<ScenarioResults> = run
+            .scenarios
+            .iter()
+            .map(|scenario| ScenarioResults::of(scenario, samples_of.scenario(&scenario.plan.name)))
+            .collect();
+        let (findings, families, control) = finding::all(run, &samples_of);
+        let experiments: Vec<ExperimentResults> = run
+            .experiments
+            .iter()
+            .map(|definition| experiment(definition, &findings))
+            .collect();
+        let mut results = Self {
+            schema_version: SCHEMA_VERSION,
+            started_at: run.started_at,
+            seed: run.seed,
+            command: run.command.clone(),
+            build_profile: run.build_profile.clone(),
+            scale: run.scale,
+            confidence_level: run.confidence_level,
+            calibrated_at: run.calibrated_at,
+            confirms: run.confirms,
+            control,
+            steps: steps::all(&experiments),
+            experiments,
+            families,
+            scenarios,
+            warnings: Vec::new(),
+            fingerprint: run.fingerprint.clone(),
+            profiles: Vec::new(),
+        };
+        results.warnings = warning::of(&results, samples);
+        results
+    }
+
+    /// The experiment of that id.
+    #[must_use]
+    pub fn experiment(&self, id: &str) -> Option<&ExperimentResults> {
+        self.experiments
+            .iter()
+            .find(|experiment| experiment.definition.id == id)
+    }
+
+    /// The scenario of that name.
+    #[must_use]
+    pub fn scenario(&self, name: &str) -> Option<&ScenarioResults> {
+        self.scenarios.iter().find(|one| one.plan.name == name)
+    }
+}
+
+fn experiment(definition: &Definition, findings: &[Finding]) -> ExperimentResults {
+    let findings: Vec<Finding> = findings
+        .iter()
+        .filter(|finding| finding.experiment == definition.id)
+        .cloned()
+        .collect();
+    let deciding = findings.iter().find(|finding| finding.is_headline);
+    ExperimentResults {
+        definition: definition.clone(),
+        verdict: deciding.map_or(ClaimVerdict::Inconclusive, |finding| finding.claim),
+        findings,
+    }
+}
+
+/// Samples of each scenario, in the order in which they were taken.
+struct SamplesByScenario<'a>(BTreeMap<&'a str, Vec<&'a Sample>>);
+
+impl<'a> SamplesByScenario<'a> {
+    fn of(samples: &'a Samples) -> Self {
+        let mut by_scenario: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+        for sample in &samples.samples {
+            let of_scenario = by_scenario.entry(&sample.scenario);
+            of_scenario.or_default().push(sample);
+        }
+        Self(by_scenario)
+    }
+
+    fn scenario(&self, name: &str) -> &[&'a Sample] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The figures of a sample that has some.
+fn measured(sample: &Sample) -> Option<&Measurements> {
+    match &sample.outcome {
+        Outcome::Measured(measurements) => Some(measurements),
+        Outcome::Failed { .. } | Outcome::WrongData { .. } | Outcome::Void { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! Results of constructed samples.
+
+mod arms;
+mod doubt;
+
+use super::*;
+use crate::report::example;
+use crate::samples::Metric;
+use crate::stats::{Correction, Verdict};
+
+const COPY: &str = "copy-vs-insert";
+
+fn of(samples: Vec<Sample>) -> Results {
+    let cut_line = None;
+    Results::of(&example::run_record(), &Samples { samples, cut_line })
+}
+
+/// The results after a change to the figures of some samples.
+fn with(is_it: impl Fn(&Sample) -> bool, change: impl Fn(&mut Measurements)) -> Results {
+    let mut samples = example::samples().samples;
+    let mut changed = 0;
+    for sample in samples.iter_mut().filter(|sample| is_it(sample)) {
+        if let Outcome::Measured(figures) = &mut sample.outcome {
+            change(figures);
+            changed += 1;
+        }
+    }
+    assert!(changed > 0);
+    of(samples)
+}
+
+fn is(scenario: &'static str, arm: &'static str) -> impl Fn(&Sample) -> bool {
+    move |sample| sample.scenario == scenario && sample.arm == arm && !sample.warm_up
+}
+
+fn finding<'a>(results: &'a Results, experiment: &str, on: &str) -> &'a Finding {
+    results
+        .experiment(experiment)
+        .unwrap()
+        .on(Some(on))
+        .unwrap()
+}
+
+#[test]
+fn a_gain_is_large_and_still_less_than_was_claimed() {
+    let results = example::results();
+    let copy = results.experiment(COPY).unwrap();
+    for (on, expected) in [("before", 0.019 / 0.006), ("tuned", 0.0116 / 0.0036)] {
+        let finding = copy.on(Some(on)).unwrap();
+        let gain = finding.gain().unwrap();
+        assert!((gain / expected - 1.0).abs() < 0.01, "{gain} on {on}");
+        assert_eq!(finding.verdict, Verdict::Improved);
+        assert_eq!(finding.claim, ClaimVerdict::Refuted);
+        assert_eq!(finding.candidate, "copy-binary");
+    }
+    assert_eq!(copy.verdict, ClaimVerdict::Refuted);
+    assert_eq!(copy.deciding(), copy.on(Some("before")));
+}
+
+#[test]
+fn the_cells_of_a_grid_are_found_and_judged_by_themselves() {
+    let results = example::results();
+    let copy = results.experiment(COPY).unwrap();
+    let holding: Vec<Vec<f64>> = copy
+        .cells()
+        .filter(|cell| cell.claim == ClaimVerdict::Supported)
+        .map(|cell| cell.cell.iter().map(|at| at.value).collect())
+        .collect();
+    assert_eq!(copy.cells().count(), 6);
+    assert_eq!(holding, [[10.0, 100.0]]);
+    assert!(
+        copy.cells()
+            .all(|cell| cell.is_headline && cell.candidate == "copy-binary")
+    );
+}
+
+#[test]
+fn a_change_without_effect_is_equivalent_and_its_claim_refuted() {
+    let results = example::results();
+    let counter = finding(&results, "counter", "tuned");
+    assert_eq!(counter.verdict, Verdict::Equivalent);
+    assert_eq!(counter.claim, ClaimVerdict::Refuted);
+    assert!(!counter.is_flagged());
+}
+
+#[test]
+fn learned_thresholds_are_used_where_there_are_some() {
+    let results = example::results();
+    let threshold = |on| {
+        let measures = &finding(&results, "counter", on).measures;
+        measures
+            .iter()
+            .map(|one| one.threshold.share())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(threshold("before"), [0.018, 0.05, 0.05]);
+    assert_eq!(threshold("tuned"), [0.05; 3]);
+}
+
+#[test]
+fn steps_are_sorted_by_gain_and_know_whether_tuned_takes_them() {
+    let results = example::results();
+    let steps: Vec<(&str, PartOf)> = results
+        .steps
+        .iter()
+        .map(|step| (step.experiment.as_str(), step.part_of))
+        .collect();
+    assert_eq!(
+        steps[..3],
+        [
+            (COPY, PartOf::Tuned),
+            ("sample-size", PartOf::Neither),
+            ("page-size", PartOf::Tuned)
+        ]
+    );
+    assert_eq!(steps.last(), Some(&("partitions", PartOf::Neither)));
+    assert!(steps.contains(&("counter", PartOf::Tuned)));
+    assert!(steps.contains(&("concurrency", PartOf::Neither)));
+    assert!(
+        !steps
+            .iter()
+            .any(|(id, _)| [IDENTICAL, "before-vs-tuned"].contains(id))
+    );
+    let page_size = results
+        .steps
+        .iter()
+        .find(|step| step.experiment == "page-size");
+    let (added, taken_out) = page_size.map(|step| (step.added, step.taken_out)).unwrap();
+    assert!((added.unwrap().gain - 19.0 / 17.0).abs() < 0.01);
+    assert_eq!(taken_out.unwrap().verdict, Verdict::Improved);
+}
+
+#[test]
+fn families_are_what_is_read_together() {
+    let results = example::results();
+    let sizes: Vec<(&str, usize)> = results
+        .families
+        .iter()
+        .map(|family| match family.correction {
+            Correction::Holm { family: size } => (family.name.as_str(), size),
+            Correction::None { .. } => panic!("{} is not corrected", family.name),
+        })
+        .collect();
+    assert_eq!(
+        sizes,
+        [
+            ("claims on before", 7),
+            ("claims on tuned", 7),
+            ("claims with presets of their own", 1),
+            ("confirmations on before", 1),
+            ("grid of concurrency", 4),
+            ("grid of copy-vs-insert", 6),
+            ("grid of page-size", 4),
+            ("identical arms on before", 1),
+            ("identical arms on tuned", 1),
+            ("variants on before", 1),
+            ("variants on tuned", 1),
+        ]
+    );
+}
+
+#[test]
+fn a_claim_leads_with_its_own_quantity() {
+    let results = example::results();
+    let sample_size = finding(&results, "sample-size", "before");
+    let metrics: Vec<Metric> = sample_size.measures.iter().map(|one| one.metric).collect();
+    assert_eq!(
+        metrics,
+        [
+            Metric::FirstRowSeconds,
+            Metric::WallSeconds,
+            Metric::ClientCpuSeconds,
+            Metric::ServerCpuSeconds
+        ]
+    );
+    assert!((sample_size.gain().unwrap() - 1.2).abs() < 0.01);
+    assert_eq!(
+        sample_size.of(Metric::WallSeconds).unwrap().verdict,
+        Verdict::Equivalent
+    );
+
+    let mut run = example::run_record();
+    for definition in &mut run.experiments {
+        definition.metric = Metric::PeakMemoryBytes;
+    }
+    let mut samples = example::samples();
+    for sample in &mut samples.samples {
+        if let Outcome::Measured(figures) = &mut sample.outcome
+            && sample.arm == "tuned"
+        {
+            figures.peak_memory_bytes = Some(30_700_000);
+        }
+    }
+    let results = Results::of(&run, &samples);
+    let whole = results
+        .experiment("before-vs-tuned")
+        .unwrap()
+        .on(None)
+        .unwrap();
+    assert!((whole.gain().unwrap() - 2.0).abs() < 0.01);
+    assert_eq!(whole.measures[0].metric, Metric::PeakMemoryBytes);
+}
+
+#[test]
+fn the_same_files_give_the_same_results() {
+    assert_eq!(example::results(), example::results());
+}

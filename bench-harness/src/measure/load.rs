@@ -1,0 +1,379 @@
+//! The real executor: a process per sample, and a database that is asked what it loaded.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use apitap_core::RunReport;
+use tokio::process::Command;
+use tokio_postgres::Client;
+
+use super::Executor;
+use super::child::{self, Ended};
+use super::progress::Step;
+use super::server::{self, Surroundings};
+use super::verify::{Check, verify};
+use crate::measure::worker::WorkerJob;
+use crate::profile::statistics::{self, ServerStatistics};
+use crate::run_record::Verification;
+use crate::samples::{Measurements, Outcome};
+use testkit::cpu::CpuTimes;
+use testkit::postgres::connect;
+use testkit::workload::{Psql, quote_table};
+
+/// A sample that takes longer hangs: the slowest arm of the largest scenario takes about a minute.
+pub(crate) const SAMPLE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How long to wait after a void sample. Steal comes in bursts of seconds.
+pub(super) const SETTLE_TIME: Duration = Duration::from_secs(2);
+
+/// One arm: what it runs and what must stand in the table after it.
+pub(super) struct ArmUnderTest {
+    /// What it runs.
+    pub(super) load: ArmLoad,
+    /// What must stand in the table.
+    pub(super) expected: Verification,
+}
+
+/// What one arm runs.
+pub(super) enum ArmLoad {
+    /// The engine, in a worker.
+    Engine {
+        /// The build that it is of.
+        program: Program,
+        /// What it loads.
+        job: Box<WorkerJob>,
+    },
+    /// `psql \copy … FROM` a binary file made beforehand: the ceiling of what any client can do
+    /// over one connection.
+    PsqlCopy {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// A build of this program or of another revision of it, which is the worker.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// What is set in its environment.
+    pub(super) environment: Vec<(String, String)>,
+}
+
+impl Program {
+    /// `command` in its environment.
+    pub(super) fn within(&self, mut command: Command) -> Command {
+        command.envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// The worker.
+    pub(super) fn worker(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg("worker");
+        self.within(command)
+    }
+}
+
+/// What every sample loads, and where.
+pub(super) struct Target {
+    /// The database, with user and password, without a relay.
+    pub(super) database_url: String,
+    /// The same for psql, through the relay where there is one.
+    pub(super) psql: Psql,
+    /// The table; dropped before each sample.
+    pub(super) table: String,
+    /// How what it holds is summed up.
+    pub(super) check: Check,
+    /// The server's first process, where this machine sees it.
+    pub(super) postmaster: Option<u32>,
+}
+
+/// Takes samples of the arms of one scenario.
+pub(super) struct Loader {
+    target: Target,
+    arms: Vec<ArmUnderTest>,
+    client: Client,
+    checkpoints: bool,
+    /// See [`Tampering`].
+    tampering: Option<Tampering>,
+}
+
+/// Changes one cell after one sample, before it is verified: a test of the verification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tampering {
+    /// Arm by index.
+    pub arm: usize,
+    /// Block of the schedule.
+    pub block: usize,
+}
+
+impl Loader {
+    /// Connects to the database.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub(super) async fn new(
+        target: Target,
+        arms: Vec<ArmUnderTest>,
+        tampering: Option<Tampering>,
+    ) -> Result<Self> {
+        Ok(Self {
+            client: connect(&target.database_url).await?,
+            target,
+            arms,
+            checkpoints: true,
+            tampering,
+        })
+    }
+
+    /// What precedes each sample, untimed: the table as the arm needs it, and nothing left to be
+    /// written of the sample before.
+    ///
+    /// The engine gets no table and makes its own (`replace`); psql makes none, so it gets an empty
+    /// one, on which autovacuum is off.
+    async fn reset(&mut self, arm: usize) -> Result<()> {
+        let table = quote_table(&self.target.table);
+        let mut statements = format!("DROP TABLE IF EXISTS {table};");
+        if let (ArmLoad::PsqlCopy { .. }, Check::Workload(workload)) =
+            (&self.arms[arm].load, &self.target.check)
+        {
+            let create = workload.create_table_sql(&self.target.table);
+            statements += &format!("{create}; ALTER TABLE {table} SET (autovacuum_enabled = off);");
+        }
+        let reset = self.client.batch_execute(&statements).await;
+        reset.context("cannot reset the table")?;
+        if self.checkpoints && !server::checkpoint(&self.client).await? {
+            self.checkpoints = false;
+            tracing::warn!(
+                "the user may not run CHECKPOINT, so samples pay for the writes of those before: \
+                 GRANT pg_checkpoint to it"
+            );
+        }
+        Ok(())
+    }
+
+    async fn run(&self, arm: usize) -> Result<Ended> {
+        match &self.arms[arm].load {
+            ArmLoad::Engine { program, job } => {
+                run_worker(&mut program.worker(), job, SAMPLE_TIMEOUT).await
+            }
+            ArmLoad::PsqlCopy { file } => {
+                let file = file.to_str().context("the file's path is not UTF-8")?;
+                let statement = format!(
+                    "\\copy {} FROM '{}' WITH (FORMAT binary)",
+                    quote_table(&self.target.table),
+                    file.replace('\'', "''")
+                );
+                child::run(
+                    &mut self.target.psql.command(&statement),
+                    b"",
+                    SAMPLE_TIMEOUT,
+                )
+                .await
+            }
+        }
+    }
+
+    async fn tamper(&self, step: Step) -> Result<()> {
+        let here = Tampering {
+            arm: step.arm,
+            block: step.block,
+        };
+        if step.warm_up || self.tampering.as_ref() != Some(&here) {
+            return Ok(());
+        }
+        let table = quote_table(&self.target.table);
+        let change = format!(
+            "UPDATE {table} SET quantity = quantity + 1 \
+             WHERE ctid = (SELECT ctid FROM {table} WHERE quantity IS NOT NULL LIMIT 1)"
+        );
+        let changed = self.client.execute(&change, &[]).await;
+        changed.context("cannot change a cell")?;
+        Ok(())
+    }
+
+    async fn measurements(
+        &self,
+        arm: usize,
+        ended: &Ended,
+        seen: &Surroundings,
+        rows: u64,
+    ) -> Result<Measurements> {
+        let common = Measurements {
+            wall_seconds: ended.wall.as_secs_f64(),
+            process_wall_seconds: ended.wall.as_secs_f64(),
+            rows,
+            first_row_seconds: None,
+            client_cpu_seconds: ended.usage.cpu_seconds,
+            server_cpu_seconds: seen.server_cpu_seconds,
+            peak_memory_bytes: None,
+            steal_share: seen.steal_share,
+            involuntary_switches: ended.usage.involuntary_switches,
+            bytes_from_api: 0,
+            bytes_to_server: 0,
+            statements: 1,
+            round_trips: None,
+            extra: serde_json::Value::Null,
+        };
+        match &self.arms[arm].load {
+            ArmLoad::PsqlCopy { file } => Ok(Measurements {
+                bytes_to_server: tokio::fs::metadata(file).await?.len(),
+                ..common
+            }),
+            ArmLoad::Engine { .. } => {
+                let parse = "the worker's report is not the engine's";
+                let report: RunReport = serde_json::from_slice(&ended.stdout).context(parse)?;
+                let mut extra: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_slice(&ended.stdout).context(parse)?;
+                // The arm's plan says it once; here it would be half of the file.
+                extra.remove("config");
+                // What went on at the same time is for profiles, and longer than all the rest.
+                extra.remove("activities");
+                Ok(Measurements {
+                    wall_seconds: report.wall_seconds,
+                    first_row_seconds: report.first_row_seconds,
+                    peak_memory_bytes: report.process.peak_memory_bytes,
+                    bytes_from_api: report.source_bytes,
+                    bytes_to_server: report.write_bytes,
+                    statements: report.statements,
+                    // Every load has some: an engine that tells of none does not count them.
+                    round_trips: Some(report.round_trips).filter(|count| *count > 0),
+                    extra: extra.into(),
+                    ..common
+                })
+            }
+        }
+    }
+}
+
+/// What became of a load.
+pub(super) enum Loaded {
+    /// It ended, and landed what it must.
+    Well {
+        /// The process.
+        ended: Ended,
+        /// What went on beside it.
+        seen: Surroundings,
+        /// What landed.
+        landed: Verification,
+        /// What the server counted; none where nobody asked.
+        counted: Option<ServerStatistics>,
+    },
+    /// It did not end well, landed something else, or was spoiled.
+    Not(Outcome),
+}
+
+impl Loader {
+    /// Loads into a table made anew by `process`, and verifies what landed.
+    async fn load(
+        &mut self,
+        arm: usize,
+        counts: bool,
+        process: impl AsyncFnOnce(&Self) -> Result<Ended>,
+        then: impl AsyncFnOnce(&Self) -> Result<()>,
+    ) -> Result<Loaded> {
+        self.reset(arm).await?;
+        let statistics = match counts {
+            true => Some(statistics::Before::read(&self.client).await?),
+            false => None,
+        };
+        let Target {
+            postmaster, table, ..
+        } = &self.target;
+        let before = server::before(&self.client, *postmaster).await?;
+        let ran = process(self).await;
+        let machine = CpuTimes::now()?;
+        let seen = before.until(machine, &self.client, *postmaster, table);
+        let seen = seen.await.context("cannot read what the server did")?;
+        let counted = match statistics {
+            Some(before) => Some(before.since(&self.client).await?),
+            None => None,
+        };
+        let failed = |error: anyhow::Error| {
+            Loaded::Not(Outcome::Failed {
+                reason: format!("{error:#}"),
+            })
+        };
+        let ended = match ran {
+            Ok(ended) => ended,
+            Err(error) => return Ok(failed(error)),
+        };
+        then(self).await?;
+        let expected = &self.arms[arm].expected;
+        // Wrong data first: it is no less wrong on a busy host.
+        let landed = match verify(&self.client, &self.target.check, table, expected).await {
+            Ok(Ok(landed)) => landed,
+            Ok(Err(reason)) => return Ok(Loaded::Not(Outcome::WrongData { reason })),
+            Err(error) if self.client.is_closed() => return Err(error),
+            Err(error) => return Ok(failed(error)),
+        };
+        Ok(match seen.spoiled_by.clone() {
+            Some(reason) => Loaded::Not(Outcome::Void { reason }),
+            None => Loaded::Well {
+                ended,
+                seen,
+                landed,
+                counted,
+            },
+        })
+    }
+
+    /// Loads by another process than a plain worker: `process` is given the program and the job of the
+    /// arm.
+    pub(super) async fn load_by(
+        &mut self,
+        arm: usize,
+        process: impl AsyncFnOnce(&Program, &WorkerJob) -> Result<Ended>,
+    ) -> Result<Loaded> {
+        let ArmLoad::Engine { program, job } = &self.arms[arm].load else {
+            bail!("psql has no stages to profile");
+        };
+        let (program, job) = (program.clone(), job.clone());
+        let process = async |_: &Self| process(&program, &job).await;
+        self.load(arm, true, process, async |_| Ok(())).await
+    }
+}
+
+/// Runs a worker, with its job on its standard input.
+pub(super) async fn run_worker(
+    command: &mut Command,
+    job: &WorkerJob,
+    limit: Duration,
+) -> Result<Ended> {
+    let input = serde_json::to_vec(job).context("cannot serialise the job")?;
+    child::run(command, &input, limit).await
+}
+
+impl Executor for Loader {
+    async fn sample(&mut self, step: Step) -> Result<Outcome> {
+        let arm = step.arm;
+        let loaded = self.load(
+            arm,
+            false,
+            async |loader| loader.run(arm).await,
+            async |loader| loader.tamper(step).await,
+        );
+        let (ended, seen, landed) = match loaded.await? {
+            Loaded::Not(outcome) => return Ok(outcome),
+            Loaded::Well {
+                ended,
+                seen,
+                landed,
+                ..
+            } => (ended, seen, landed),
+        };
+        let measured = self.measurements(arm, &ended, &seen, landed.rows).await;
+        Ok(measured.map_or_else(
+            |error| Outcome::Failed {
+                reason: format!("{error:#}"),
+            },
+            Outcome::Measured,
+        ))
+    }
+
+    async fn settle(&mut self) {
+        tokio::time::sleep(SETTLE_TIME).await;
+    }
+}

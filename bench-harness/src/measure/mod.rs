@@ -1,0 +1,167 @@
+//! Taking samples: in which order, by which process, and whether they loaded the right rows.
+//!
+//! [`take_samples`] walks a [`Schedule`] and writes every sample to the journal at once. What a
+//! sample is, it leaves to an [`Executor`]: the real one ([`load::Loader`]) starts a process and asks
+//! a database, that of the tests makes samples up, so the rules are tested without either.
+
+mod ceilings;
+pub(crate) mod child;
+pub mod counters;
+pub mod doctor;
+pub mod interrupt;
+pub mod load;
+mod oracle;
+mod pace;
+mod prepare;
+pub mod profiling;
+pub mod progress;
+mod remaining;
+pub mod schedule;
+mod server;
+pub mod session;
+mod verify;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::samples::{Journal, Outcome, Sample, Timestamp};
+use interrupt::Interrupt;
+use progress::{Progress, Step};
+use schedule::Schedule;
+
+/// How often one slot may be taken again after a void sample.
+///
+/// Twice: steal comes in bursts of seconds, which a pause and a second attempt outlast; on a host
+/// that stays busy for longer, more attempts only make the run longer.
+const RETRIES_PER_SLOT: usize = 2;
+
+/// Share of a scenario's slots that may be taken again in all, and the least number.
+///
+/// A fifth keeps the run within a known time. A host that spoils more than that cannot measure, and
+/// the report says so.
+const RETRY_SHARE: usize = 5;
+const RETRIES_AT_LEAST: usize = 4;
+
+/// Takes one sample; what [`take_samples`] schedules.
+pub trait Executor {
+    /// Runs the arm of that step once against a reset table and verifies what it loaded.
+    ///
+    /// A sample that failed is an outcome and not an error. Dropping the future ends the sample.
+    ///
+    /// # Errors
+    /// When no further sample can be taken, for instance because the server is gone.
+    fn sample(&mut self, step: Step) -> impl Future<Output = Result<Outcome>>;
+
+    /// Waits before a void sample is taken again.
+    fn settle(&mut self) -> impl Future<Output = ()>;
+}
+
+/// What [`take_samples`] is to take.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan<'a> {
+    /// The scenario, by name.
+    pub scenario: &'a str,
+    /// Names of the arms, in the order in which the schedule numbers them.
+    pub arms: &'a [String],
+    /// The order.
+    pub schedule: &'a Schedule,
+    /// Blocks that are taken already and are passed over.
+    pub done: &'a HashSet<usize>,
+}
+
+/// How a scenario ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every slot was taken.
+    Complete,
+    /// The user stopped it; the sample under way was dropped.
+    Interrupted,
+}
+
+/// Takes one warm-up of every arm and then every slot of the schedule that is not done, journalling
+/// each sample as it ends.
+///
+/// A void slot is taken again, whatever its arm, within [`RETRIES_PER_SLOT`] and a budget for the
+/// scenario. A failed one is not: it would likely fail again, and its failure is a finding.
+///
+/// # Errors
+/// Those of the executor, and when the journal cannot be written. The journal then holds what was
+/// taken before.
+pub async fn take_samples<E: Executor>(
+    executor: &mut E,
+    plan: Plan<'_>,
+    journal: &mut Journal,
+    progress: &mut Progress,
+    interrupt: &mut Interrupt,
+) -> Result<Ending> {
+    let mut taking = Taking {
+        executor,
+        plan,
+        journal,
+        progress,
+        interrupt,
+    };
+    for arm in 0..plan.arms.len() {
+        if taking.take(Step::warm_up(arm)).await?.is_none() {
+            return Ok(Ending::Interrupted);
+        }
+    }
+    let mut budget = (plan.schedule.slots().len() / RETRY_SHARE).max(RETRIES_AT_LEAST);
+    let slots = plan.schedule.slots().iter();
+    for slot in slots.filter(|slot| !plan.done.contains(&slot.block)) {
+        let mut retries = RETRIES_PER_SLOT;
+        loop {
+            let Some(is_void) = taking.take(Step::slot(slot)).await? else {
+                return Ok(Ending::Interrupted);
+            };
+            if !is_void || retries == 0 || budget == 0 {
+                break;
+            }
+            (retries, budget) = (retries - 1, budget - 1);
+            taking.executor.settle().await;
+        }
+    }
+    Ok(Ending::Complete)
+}
+
+struct Taking<'a, E> {
+    executor: &'a mut E,
+    plan: Plan<'a>,
+    journal: &'a mut Journal,
+    progress: &'a mut Progress,
+    interrupt: &'a mut Interrupt,
+}
+
+impl<E: Executor> Taking<'_, E> {
+    /// Takes one sample and says whether it is void; `None` after an interrupt.
+    async fn take(&mut self, step: Step) -> Result<Option<bool>> {
+        let arm = &self.plan.arms[step.arm];
+        self.progress.began(step, arm);
+        let (started_at, begun) = (Timestamp::now(), Instant::now());
+        let outcome = tokio::select! {
+            // First, because an interrupt may itself be what makes the sample fail.
+            biased;
+            () = self.interrupt.happened() => return Ok(None),
+            outcome = self.executor.sample(step) => outcome?,
+        };
+        let is_void = outcome.is_void();
+        self.progress.ended(step, arm, &outcome, begun.elapsed());
+        self.journal.append(&Sample {
+            scenario: self.plan.scenario.to_owned(),
+            arm: arm.clone(),
+            block: step.block,
+            position: step.position,
+            warm_up: step.warm_up,
+            started_at,
+            outcome,
+        })?;
+        Ok(Some(is_void))
+    }
+}

@@ -1,0 +1,203 @@
+//! What a run has left to take, and what it takes once more.
+
+use std::collections::HashSet;
+
+use crate::experiment::{IDENTICAL, ScenarioPlan};
+use crate::judge::Results;
+use crate::run_record::{RunRecord, Scenario};
+use crate::samples::Sample;
+
+/// Blocks of which every arm has a sample that needs no other: a block that was cut in two by an
+/// interrupt is taken anew as a whole, because its arms must lie close together in time.
+///
+/// A void sample needs another only if it is the last of all: behind any other one the run went on,
+/// and had given it up.
+pub(super) fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usize> {
+    let pending = taken.last().filter(|last| last.outcome.is_void());
+    let settled: HashSet<(usize, &str)> = taken
+        .iter()
+        .filter(|sample| sample.scenario == plan.name && !sample.warm_up)
+        .map(|sample| (sample.block, sample.arm.as_str()))
+        .collect();
+    let is_settled = |block: usize, arm: &str| {
+        let is_pending = |last: &Sample| {
+            !last.warm_up
+                && (&last.scenario, last.block, last.arm.as_str()) == (&plan.name, block, arm)
+        };
+        settled.contains(&(block, arm)) && !pending.is_some_and(is_pending)
+    };
+    (0..plan.blocks)
+        .filter(|block| plan.arms.iter().all(|arm| is_settled(*block, &arm.name)))
+        .collect()
+}
+
+/// Samples of the blocks that are left of `scenarios`.
+pub(super) fn missing_samples(scenarios: &[Scenario], taken: &[Sample]) -> usize {
+    let blocks_left = |plan: &ScenarioPlan| plan.blocks - done_blocks(plan, taken).len();
+    let plans = scenarios.iter().map(|one| &one.plan);
+    plans.map(|plan| plan.arms.len() * blocks_left(plan)).sum()
+}
+
+/// Plans identical arms once more before the first scenario that is left: those of an earlier session
+/// say nothing of what the machine does now.
+pub(super) fn control_again(record: &mut RunRecord, taken: &[Sample]) {
+    let scenarios = &record.scenarios;
+    let is_open = |one: &Scenario| done_blocks(&one.plan, taken).len() < one.plan.blocks;
+    let is_left = |one: &Scenario| one.plan.experiment != IDENTICAL && is_open(one);
+    let Some(first) = scenarios.iter().position(is_left) else {
+        return;
+    };
+    let mut again: Vec<Scenario> = Vec::new();
+    for control in controls(record) {
+        let name = &control.plan.name;
+        let of_it =
+            |one: &&Scenario| one.plan.name == *name || one.plan.confirms.as_ref() == Some(name);
+        let sessions = scenarios.iter().filter(of_it).count();
+        if !scenarios.iter().filter(of_it).any(is_open) {
+            let session = format!("session {}", sessions + 1);
+            again.push(control.repeated(control.plan.repeated(&session)));
+        }
+    }
+    record.scenarios.splice(first..first, again);
+}
+
+/// The scenarios of identical arms, but for their own repetitions.
+fn controls(record: &RunRecord) -> impl Iterator<Item = &Scenario> {
+    let scenarios = record.scenarios.iter();
+    scenarios.filter(|one| one.plan.experiment == IDENTICAL && one.plan.confirms.is_none())
+}
+
+/// The claims' own comparisons that are flagged and were not repeated yet, after identical arms to
+/// go with them.
+pub(super) fn confirmations(record: &RunRecord, results: &Results) -> Vec<Scenario> {
+    let flagged: HashSet<&str> = results
+        .experiments
+        .iter()
+        .filter(|experiment| !experiment.is_control())
+        .flat_map(|experiment| &experiment.findings)
+        .filter(|one| one.is_headline && one.cell.is_empty() && one.is_flagged())
+        .map(|one| one.scenario.as_str())
+        .collect();
+    if flagged.is_empty() {
+        return Vec::new();
+    }
+    let scenarios = record.scenarios.iter();
+    controls(record)
+        .chain(scenarios.filter(|one| flagged.contains(one.plan.name.as_str())))
+        .map(|first| first.repeated(first.plan.repeated("again")))
+        .filter(|again| {
+            !record
+                .scenarios
+                .iter()
+                .any(|one| one.plan.name == again.plan.name)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example;
+    use crate::samples::{Outcome, Timestamp};
+
+    fn names(scenarios: &[Scenario]) -> Vec<&str> {
+        let scenarios = scenarios.iter();
+        scenarios.map(|one| one.plan.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_block_that_was_cut_in_two_is_not_done() {
+        let record = example::run_record();
+        let plan = &record.scenarios[0].plan;
+        let sample = |block, arm: usize, outcome| Sample {
+            scenario: plan.name.clone(),
+            arm: plan.arms[arm].name.clone(),
+            block,
+            position: arm,
+            warm_up: false,
+            started_at: Timestamp::now(),
+            outcome,
+        };
+        let failed = || Outcome::Failed {
+            reason: String::new(),
+        };
+        let void = || Outcome::Void {
+            reason: String::new(),
+        };
+        let arms = 0..plan.arms.len();
+        let mut taken: Vec<Sample> = arms.map(|arm| sample(0, arm, failed())).collect();
+        taken.push(sample(1, 0, failed()));
+        assert_eq!(done_blocks(plan, &taken), HashSet::from([0]));
+        let left = plan.arms.len() * (plan.blocks - 1);
+        assert_eq!(missing_samples(&record.scenarios[..1], &taken), left);
+        taken.push(sample(0, 0, void()));
+        assert_eq!(done_blocks(plan, &taken), HashSet::new());
+        taken.push(sample(1, 1, failed()));
+        assert!(done_blocks(plan, &taken).contains(&0));
+    }
+
+    #[test]
+    fn a_resumed_run_measures_identical_arms_of_its_own() {
+        let mut record = example::run_record();
+        let planned = record.scenarios.len();
+        // Identical arms are done, and the rest is not.
+        let mut taken = example::samples().samples;
+        taken.retain(|sample| sample.scenario.starts_with("a-a"));
+        for session in 2..=3 {
+            control_again(&mut record, &taken);
+            assert_eq!(record.scenarios.len(), planned + 2 * (session - 1));
+            let added = &record.scenarios[2 * (session - 1)..2 * session];
+            let expected = ["before", "tuned"].map(|on| format!("a-a on {on} session {session}"));
+            assert_eq!(names(added), expected);
+
+            // They are open now, so another session takes these.
+            let planned = record.scenarios.len();
+            control_again(&mut record, &taken);
+            assert_eq!(record.scenarios.len(), planned);
+            let repeated: Vec<Sample> = taken[..]
+                .iter()
+                .filter(|sample| !sample.scenario.contains("session"))
+                .map(|sample| Sample {
+                    scenario: format!("{} session {session}", sample.scenario),
+                    ..sample.clone()
+                })
+                .collect();
+            taken.extend(repeated);
+        }
+    }
+
+    #[test]
+    fn identical_arms_alone_need_no_others() {
+        let mut record = example::run_record();
+        record
+            .scenarios
+            .retain(|one| one.plan.experiment == IDENTICAL);
+        let mut taken = example::samples().samples;
+        taken.retain(|sample| sample.scenario == "a-a on before");
+        control_again(&mut record, &taken);
+        assert_eq!(names(&record.scenarios), ["a-a on before", "a-a on tuned"]);
+    }
+
+    #[test]
+    fn flagged_claims_are_repeated_once_beside_identical_arms() {
+        let mut record = example::run_record();
+        let again = confirmations(&record, &example::results());
+        // The example's record holds the repetition of page-size on before.
+        assert_eq!(
+            names(&again),
+            [
+                "a-a on before again",
+                "a-a on tuned again",
+                "copy-vs-insert on before again",
+                "copy-vs-insert on tuned again",
+                "page-size on tuned again",
+                "before-vs-tuned again",
+                "partitions on before again",
+                "sample-size on before again",
+                "sample-size on tuned again",
+            ]
+        );
+        record.scenarios.extend(again);
+        assert!(confirmations(&record, &example::results()).is_empty());
+    }
+}

@@ -1,0 +1,80 @@
+//! How the gain changes with one or two parameters, and from where on the claim holds.
+
+mod charts;
+
+use super::paragraph;
+use super::words::{floor, valued};
+use crate::experiment::{Parameter, Vary};
+use crate::format::{Number, Times};
+use crate::judge::{ExperimentResults, Finding, Results};
+use crate::report::document::Block;
+use crate::stats::{Threshold, UNCALIBRATED};
+
+/// The chart of the grid with its sentences; nothing if no cell was measured.
+pub(super) fn blocks(results: &Results, experiment: &ExperimentResults) -> Vec<Block> {
+    let Some(vary) = &experiment.definition.vary else {
+        return Vec::new();
+    };
+    let grid = Grid {
+        experiment,
+        vary,
+        cells: experiment
+            .cells()
+            .filter(|cell| cell.leading().is_some())
+            .collect(),
+        confidence: results.confidence_level,
+    };
+    if grid.cells.is_empty() {
+        return vec![paragraph("The grid of this experiment was not measured.")];
+    }
+    let chart = grid.chart().map(Block::Chart);
+    let crossing = grid.crossing().map(paragraph);
+    chart.into_iter().chain(crossing).collect()
+}
+
+struct Grid<'a> {
+    experiment: &'a ExperimentResults,
+    vary: &'a Vary,
+    /// Those that were measured.
+    cells: Vec<&'a Finding>,
+    confidence: f64,
+}
+
+impl Grid<'_> {
+    fn threshold(&self) -> Threshold {
+        let measure = self.cells.first().and_then(|cell| cell.measures.first());
+        measure.map_or(UNCALIBRATED, |measure| measure.threshold)
+    }
+
+    /// Where the gain passes what the claim promises, if there is one parameter.
+    fn crossing(&self) -> Option<String> {
+        let [parameter] = self.vary.parameters.as_slice() else {
+            return None;
+        };
+        let floor = floor(self.experiment.definition.expected, self.threshold())?;
+        let at = charts::crossover(&self.points(parameter), floor)?;
+        Some(format!(
+            "The gain passes {}, the least that the claim allows, at about {}.",
+            Times(floor),
+            valued(&parameter.name, &Number(at).to_string())
+        ))
+    }
+
+    /// Values of a parameter that some cell has, in their order.
+    fn values(&self, axis: usize, parameter: &Parameter) -> Vec<f64> {
+        let has = |value: &f64| {
+            let mut cells = self.cells.iter();
+            cells.any(|cell| cell.cell.get(axis).is_some_and(|at| at.value == *value))
+        };
+        parameter.values.iter().copied().filter(has).collect()
+    }
+
+    fn cell(&self, across: f64, down: Option<f64>) -> Option<&Finding> {
+        let is = |cell: &&&Finding| match (cell.cell.as_slice(), down) {
+            ([at], None) => at.value == across,
+            ([first, second], Some(down)) => first.value == across && second.value == down,
+            _ => false,
+        };
+        self.cells.iter().find(is).copied()
+    }
+}

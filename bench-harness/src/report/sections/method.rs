@@ -1,0 +1,113 @@
+//! How the figures came about, and how to get them again.
+
+use super::{paragraph, repeat};
+use crate::format::Percent;
+use crate::judge::Results;
+use crate::report::document::{Block, Cell, Section, Table};
+use crate::stats::power::POWER;
+use crate::stats::{Correction, FLOOR, UNCALIBRATED};
+
+pub(super) fn section(results: &Results) -> Section {
+    let mut section = Section::new("method", "Method");
+    section.push(Block::List(lines(results)));
+    if !results.families.is_empty() {
+        section.push(Block::Table(families(results)));
+    }
+    let mut repeating = Section::new("repeat", "How to repeat");
+    repeating.push(paragraph(
+        "The seed gives the same order of samples; the rows are the same in every run. apitap-bench is in target/release \
+         after `cargo build --release --workspace`.",
+    ));
+    repeating.push(Block::Code(repeat(results)));
+    section.parts.push(repeating);
+    section
+}
+
+fn lines(results: &Results) -> Vec<String> {
+    let confidence = Percent(results.confidence_level);
+    let again = if results.confirms {
+        "A claim's own comparison that improved or regressed is measured once more, beside identical arms, on a server \
+         that was started anew (one by URL cannot be). If that finds another verdict, it is inconclusive; if it says \
+         something else of the claim, the claim is."
+    } else {
+        "Differences of this run were not measured once more."
+    };
+    let corrected = results
+        .families
+        .iter()
+        .any(|family| matches!(family.correction, Correction::Holm { family } if family > 1));
+    let together = if corrected {
+        format!(
+            "What is read together is judged together: of each family below, the chance that any difference is found \
+             where there is none is at most {} (Holm), and its intervals all hold at once with {confidence}.",
+            Percent(1.0 - results.confidence_level)
+        )
+    } else {
+        "So few blocks allow no correction for the number of comparisons: each was judged as if it were the only one, \
+         and some differences that are none are called one."
+            .to_owned()
+    };
+    vec![
+        "A sample is one complete load in a fresh process against a fresh table. PostgreSQL counts and checks the rows \
+         after each; a sample that loaded wrong data is a failure, never a figure."
+            .to_owned(),
+        "A block holds every arm once. Blocks come in mirrored pairs, ABBA or BAAB, drawn from the seed, so that linear \
+         drift cancels. Samples that were spoiled from outside are void and taken again; outliers are kept."
+            .to_owned(),
+        format!(
+            "A gain is the Hodges–Lehmann estimate over the blocks' log-ratios, its interval the exact Wilcoxon \
+             signed-rank interval at {confidence} or more. A level below that, for want of blocks, is printed with it."
+        ),
+        together,
+        differences_that_matter(),
+        "Improved or regressed: the difference is certain, and its estimate is large enough to matter. Equivalent: the \
+         whole interval is too small to matter. Inconclusive: all else."
+            .to_owned(),
+        "A claim is supported if the whole interval is at or above the least that it promises, exceeded if above the \
+         most, refuted if below the least; else it is inconclusive."
+            .to_owned(),
+        again.to_owned(),
+        format!(
+            "Detectable is the smallest true effect that so many blocks of such noise find {} of the time.",
+            Percent(POWER)
+        ),
+        "Two arms that are the same run through all of it too, in every session. If they differ, every difference of the run is \
+         inconclusive. Round trips are added by a relay before the server, and shown as measured through it."
+            .to_owned(),
+    ]
+}
+
+fn differences_that_matter() -> String {
+    format!(
+        "δ is the threshold below which a difference does not matter: costs within a factor of 1 + δ are as good as equal. It follows from what \
+         identical arms differ by on this machine, is never below {}, and is {} where that was not measured.",
+        Percent(FLOOR.share()),
+        Percent(UNCALIBRATED.share())
+    )
+}
+
+fn families(results: &Results) -> Table {
+    let mut table = Table::new(
+        "What was judged together",
+        &["Family", ">Comparisons", "Corrected"],
+    );
+    table.rows = results
+        .families
+        .iter()
+        .map(|family| {
+            let (count, corrected) = match family.correction {
+                Correction::Holm { family } | Correction::None { family } if family < 2 => {
+                    (family, "not needed")
+                }
+                Correction::Holm { family } => (family, "by Holm"),
+                Correction::None { family } => (family, "no: too few blocks"),
+            };
+            vec![
+                Cell::text(&family.name),
+                Cell::figure(count.to_string(), count as f64),
+                Cell::text(corrected),
+            ]
+        })
+        .collect();
+    table
+}

@@ -1,0 +1,313 @@
+//! Words and cells that the sections share.
+
+use std::fmt::Display;
+
+use crate::experiment::{API_ROUND_TRIP, Definition, POSTGRES_ROUND_TRIP, ScenarioPlan, Setting};
+use crate::format::{Percent, Promise, Range, Times, one_line, plain};
+use crate::judge::{ExperimentResults, Finding, PartOf, Results, Step, Weakened};
+use crate::report::document::{Cell, Tone};
+use crate::samples::{Metric, Timestamp};
+use crate::stats::{ClaimVerdict, Comparison, Expected, Judged, Threshold, Verdict};
+
+pub(super) fn tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Improved => Tone::Better,
+        Verdict::Regressed => Tone::Worse,
+        Verdict::Equivalent => Tone::Same,
+        Verdict::Inconclusive => Tone::Open,
+    }
+}
+
+pub(super) fn claim_tone(verdict: ClaimVerdict) -> Tone {
+    match verdict {
+        ClaimVerdict::Supported | ClaimVerdict::Exceeded => Tone::Better,
+        ClaimVerdict::Refuted => Tone::Worse,
+        ClaimVerdict::Inconclusive => Tone::Open,
+    }
+}
+
+/// Whether the claim is true here, or more than true.
+pub(super) fn holds(finding: &Finding) -> bool {
+    matches!(
+        finding.claim,
+        ClaimVerdict::Supported | ClaimVerdict::Exceeded
+    )
+}
+
+/// `10.0×–100×`, and of what if not of time.
+pub(super) fn promise(definition: &Definition) -> String {
+    let promise = Promise(definition.expected);
+    match definition.metric {
+        Metric::WallSeconds => promise.to_string(),
+        Metric::ClientCpuSeconds => format!("{promise} (client CPU)"),
+        Metric::ServerCpuSeconds => format!("{promise} (server CPU)"),
+        Metric::FirstRowSeconds => format!("{promise} (first row)"),
+        Metric::PeakMemoryBytes => format!("{promise} (memory)"),
+    }
+}
+
+/// The smallest gain that the claim allows; none if it promises none.
+pub(super) fn floor(expected: Expected, threshold: Threshold) -> Option<f64> {
+    match expected {
+        Expected::Factor { low, .. } => Some(low),
+        Expected::Better => Some(threshold.factor()),
+        Expected::Negligible => None,
+    }
+}
+
+/// A finding in a sentence: `3.17× faster (3.05–3.30)`, `inconclusive, 1.03× (0.96–1.11)`.
+pub(super) fn measured(finding: &Finding, confidence: f64) -> String {
+    let (Some(judged), Some(measure)) = (finding.leading(), finding.measures.first()) else {
+        return "not measured".to_owned();
+    };
+    let gain = judged.comparison.inverted();
+    let (factor, range) = (Times(gain.ratio), Range::of(&gain, confidence));
+    match finding.verdict {
+        Verdict::Improved => format!("{factor} {} ({range})", better(measure.metric)),
+        Verdict::Regressed => format!("{factor} ({range}), {}", worse(measure.metric)),
+        Verdict::Equivalent if gain.includes_one() => {
+            format!("no difference, {factor} ({range})")
+        }
+        Verdict::Equivalent => format!("no difference that matters, {factor} ({range})"),
+        Verdict::Inconclusive => format!("inconclusive, {factor} ({range})"),
+    }
+}
+
+fn better(metric: Metric) -> String {
+    match metric {
+        Metric::WallSeconds => "faster".to_owned(),
+        Metric::FirstRowSeconds => "faster to the first row".to_owned(),
+        other => format!("less {other}"),
+    }
+}
+
+fn worse(metric: Metric) -> String {
+    match metric {
+        Metric::WallSeconds => "slower".to_owned(),
+        Metric::FirstRowSeconds => "slower to the first row".to_owned(),
+        other => format!("more {other}"),
+    }
+}
+
+/// The gain in a cell: `3.17× (3.05–3.30)`, and `~ (0.98–1.03)` where no difference shows.
+pub(super) fn gain_cell(finding: Option<&Finding>, confidence: f64) -> Cell {
+    let Some((finding, judged)) = finding.and_then(|one| Some((one, one.leading()?))) else {
+        return Cell::absent();
+    };
+    let metric = finding.measures.first().map(|measure| measure.metric);
+    compared_cell(judged, metric, finding.verdict, confidence)
+}
+
+/// The gain in any quantity of a finding, without its interval: `3.17×`, `~`.
+pub(super) fn measure_cell(finding: &Finding, metric: Metric) -> Cell {
+    finding.of(metric).map_or_else(Cell::absent, |judged| {
+        let verdict = match finding.weakened {
+            Some(Weakened::IdenticalArmsDiffer) => Verdict::Inconclusive,
+            _ => judged.verdict,
+        };
+        let gain = judged.comparison.inverted();
+        let text = if shows_none(&gain, verdict) {
+            "~".to_owned()
+        } else {
+            Times(gain.ratio).to_string()
+        };
+        Cell::figure(text, gain.ratio).toned(tone(verdict))
+    })
+}
+
+/// Likewise of the second measurement of a finding.
+pub(super) fn again_cell(finding: &Finding, second: &Judged, confidence: f64) -> Cell {
+    let metric = finding.measures.first().map(|measure| measure.metric);
+    compared_cell(second, metric, second.verdict, confidence)
+}
+
+fn compared_cell(
+    judged: &Judged,
+    metric: Option<Metric>,
+    verdict: Verdict,
+    confidence: f64,
+) -> Cell {
+    let gain = judged.comparison.inverted();
+    let mut text = in_short(&gain, verdict, confidence);
+    if verdict == Verdict::Regressed {
+        text += match metric {
+            Some(Metric::WallSeconds | Metric::FirstRowSeconds) => " slower",
+            _ => " more",
+        };
+    }
+    Cell::figure(text, gain.ratio).toned(tone(verdict))
+}
+
+/// Whether "no difference" is among what the blocks allow. Holm's procedure may find a difference whose
+/// interval reaches to 1.
+fn shows_none(gain: &Comparison, verdict: Verdict) -> bool {
+    gain.includes_one() && !matches!(verdict, Verdict::Improved | Verdict::Regressed)
+}
+
+fn in_short(gain: &Comparison, verdict: Verdict, confidence: f64) -> String {
+    let range = Range::of(gain, confidence);
+    if shows_none(gain, verdict) {
+        format!("~ ({range})")
+    } else {
+        format!("{} ({range})", Times(gain.ratio))
+    }
+}
+
+/// The verdict on a claim, and where it is open, why.
+pub(super) fn claim_cell(experiment: &ExperimentResults) -> Cell {
+    let word = experiment.verdict.to_string();
+    let deciding = experiment
+        .deciding()
+        .filter(|finding| finding.leading().is_some());
+    let text = match (experiment.verdict, deciding) {
+        (_, None) => "not measured".to_owned(),
+        (ClaimVerdict::Inconclusive, Some(finding)) => {
+            format!("{word}: {}", why_open(&experiment.definition, finding))
+        }
+        _ => word,
+    };
+    Cell::text(text).toned(claim_tone(experiment.verdict))
+}
+
+/// Why a finding leaves its claim open.
+pub(super) fn why_open(definition: &Definition, finding: &Finding) -> String {
+    let (Some(judged), Some(measure)) = (finding.leading(), finding.measures.first()) else {
+        return "not measured".to_owned();
+    };
+    match finding.weakened {
+        Some(Weakened::IdenticalArmsDiffer) => return "identical arms differ too".to_owned(),
+        Some(Weakened::Unconfirmed | Weakened::ClaimUnconfirmed) => {
+            return "not confirmed when measured again".to_owned();
+        }
+        None => {}
+    }
+    if !judged.comparison.is_confident() {
+        return "too few blocks".to_owned();
+    }
+    match (finding.verdict, judged.smallest_detectable) {
+        (Verdict::Inconclusive, Some(effect)) => {
+            format!("a difference below {} would not show", Percent(effect))
+        }
+        (Verdict::Inconclusive, None) => "too few blocks".to_owned(),
+        _ => match floor(definition.expected, measure.threshold) {
+            Some(floor) => format!("its interval reaches across {}", Times(floor)),
+            None => format!(
+                "its interval reaches beyond {}",
+                Percent(measure.threshold.share())
+            ),
+        },
+    }
+}
+
+/// What processor time tells of an inconclusive claim where time does not: `only processor time tells: client 1.30×
+/// (1.21–1.40) on before`.
+pub(super) fn besides(results: &Results, experiment: &ExperimentResults) -> Option<String> {
+    if experiment.verdict != ClaimVerdict::Inconclusive || !results.control.differing.is_empty() {
+        return None;
+    }
+    let confidence = results.confidence_level;
+    let stands = experiment.findings.iter();
+    let told: Vec<String> = stands
+        .filter(|finding| finding.is_headline && finding.cell.is_empty())
+        .flat_map(|finding| {
+            finding
+                .conclusive_besides()
+                .filter_map(move |(metric, judged)| {
+                    let side = match metric {
+                        Metric::ClientCpuSeconds => "client",
+                        Metric::ServerCpuSeconds => "server",
+                        _ => return None,
+                    };
+                    // That a processor time is as before stands in the tables.
+                    if judged.verdict == Verdict::Equivalent {
+                        return None;
+                    }
+                    let gain = in_short(&judged.comparison.inverted(), judged.verdict, confidence);
+                    Some(format!("{side} {gain}{}", on(finding.on.as_deref())))
+                })
+        })
+        .collect();
+    (!told.is_empty()).then(|| format!("only processor time tells: {}", told.join(", ")))
+}
+
+/// The presets that a change is part of.
+pub(super) fn part_of(step: &Step) -> Cell {
+    Cell::text(match step.part_of {
+        PartOf::Tuned => "tuned",
+        PartOf::Both => "before and tuned",
+        PartOf::Neither => "neither",
+    })
+}
+
+/// ` on before`; nothing where arms name their own preset.
+pub(super) fn on(preset: Option<&str>) -> String {
+    preset.map_or_else(String::new, |preset| format!(" on {preset}"))
+}
+
+/// Where a scenario lies: `before`, `2 ms to PostgreSQL, write.batch_rows = 100`.
+pub(super) fn place(preset: Option<&str>, cell: &[Setting]) -> String {
+    if cell.is_empty() {
+        return preset.unwrap_or("as they are").to_owned();
+    }
+    let settings = cell.iter().map(setting);
+    settings.collect::<Vec<_>>().join(", ")
+}
+
+/// Likewise, with a confirmation marked as one.
+pub(super) fn place_of(plan: &ScenarioPlan) -> String {
+    let again = if plan.confirms.is_some() {
+        ", again"
+    } else {
+        ""
+    };
+    format!("{}{again}", place(plan.on.as_deref(), &plan.cell))
+}
+
+/// A parameter at a value: `2 ms to PostgreSQL`, `write.batch_rows = 100`.
+pub(super) fn setting(setting: &Setting) -> String {
+    valued(&setting.parameter, &plain(setting.value))
+}
+
+pub(super) fn valued(parameter: &str, value: &str) -> String {
+    match parameter {
+        POSTGRES_ROUND_TRIP => format!("{value} ms to PostgreSQL"),
+        API_ROUND_TRIP => format!("{value} ms to the API"),
+        knob => format!("{knob} = {value}"),
+    }
+}
+
+/// `2026-01-01 00:00 UTC`
+pub(super) fn moment(time: Timestamp) -> String {
+    let text = time.to_string();
+    match (text.get(..10), text.get(11..16)) {
+        (Some(day), Some(minute)) => format!("{day} {minute} UTC"),
+        _ => text,
+    }
+}
+
+/// A figure, or the sign that there is none.
+pub(super) fn figure<T: Display>(value: Option<f64>, unit: impl Fn(f64) -> T) -> Cell {
+    value.map_or_else(Cell::absent, |value| {
+        Cell::figure(unit(value).to_string(), value)
+    })
+}
+
+/// A cell of a name, on one line.
+pub(super) fn name(text: &str) -> Cell {
+    Cell::text(one_line(text))
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn listed(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+pub(super) fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase());
+    first.into_iter().flatten().chain(characters).collect()
+}
