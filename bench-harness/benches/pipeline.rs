@@ -14,7 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use apitap_core::config::{Config, WriteMode};
 use apitap_core::{Engine, Job};
-use bench_harness::measure::worker::{PageKind, Watch, WorkerJob};
+use bench_harness::{worker::PageKind, worker::Watch, worker::WorkerJob};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use testkit::mock_api::{MockApiOptions, MockApiProcess};
 use tokio::runtime::Runtime;

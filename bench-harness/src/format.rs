@@ -12,7 +12,7 @@ const SIGNIFICANT_DIGITS: usize = 3;
 
 /// A duration: `12.3 s`, `612 ms`, `45.0 µs`.
 #[derive(Debug, Clone, Copy)]
-pub struct Seconds(pub f64);
+pub(crate) struct Seconds(pub f64);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,7 +22,7 @@ impl fmt::Display for Seconds {
 
 /// A size in decimal units: `61.4 MB`.
 #[derive(Debug, Clone, Copy)]
-pub struct Bytes(pub f64);
+pub(crate) struct Bytes(pub f64);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,19 +34,9 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// A flow of bytes in decimal units: `115 MB/s`.
-#[derive(Debug, Clone, Copy)]
-pub struct BytesPerSecond(pub f64);
-
-impl fmt::Display for BytesPerSecond {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/s", Bytes(self.0))
-    }
-}
-
 /// A rate or another plain number: `328,000`, `3.14`.
 #[derive(Debug, Clone, Copy)]
-pub struct Number(pub f64);
+pub(crate) struct Number(pub f64);
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,7 +47,7 @@ impl fmt::Display for Number {
 
 /// A whole number in full, its thousands set apart: `200,000`.
 #[derive(Debug, Clone, Copy)]
-pub struct Whole(pub u64);
+pub(crate) struct Whole(pub u64);
 
 impl fmt::Display for Whole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,7 +57,7 @@ impl fmt::Display for Whole {
 
 /// A share of 1 in per cent: `12.5%`.
 #[derive(Debug, Clone, Copy)]
-pub struct Percent(pub f64);
+pub(crate) struct Percent(pub f64);
 
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,7 +68,7 @@ impl fmt::Display for Percent {
 
 /// A relative change, with its sign: `+12.5%`, `-3.1%`.
 #[derive(Debug, Clone, Copy)]
-pub struct Change(pub f64);
+pub(crate) struct Change(pub f64);
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,7 +84,7 @@ impl fmt::Display for Change {
 /// A value in a unit that is known by name only: `612 ms` of seconds, `61.4 MB` of bytes, and else
 /// the number before its unit, `328,000 rows/s`.
 #[derive(Debug, Clone, Copy)]
-pub struct Measured<'a>(pub f64, pub &'a str);
+pub(crate) struct Measured<'a>(pub f64, pub &'a str);
 
 impl fmt::Display for Measured<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,7 +102,7 @@ impl fmt::Display for Measured<'_> {
 
 /// A number of things: `1 sample`, `12 samples`.
 #[derive(Debug, Clone, Copy)]
-pub struct Count {
+pub(crate) struct Count {
     count: usize,
     noun: &'static str,
 }
@@ -120,7 +110,7 @@ pub struct Count {
 impl Count {
     /// `count` of what `noun` names in the singular; its plural takes an `s`.
     #[must_use]
-    pub fn of(count: usize, noun: &'static str) -> Self {
+    pub(crate) fn of(count: usize, noun: &'static str) -> Self {
         Self { count, noun }
     }
 }
@@ -135,7 +125,7 @@ impl fmt::Display for Count {
 /// How many times: `31.2×`, and close to 1 a digit more, `1.042×`, as there the difference from 1
 /// is the finding.
 #[derive(Debug, Clone, Copy)]
-pub struct Times(pub f64);
+pub(crate) struct Times(pub f64);
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,7 +135,7 @@ impl fmt::Display for Times {
 
 /// What a claim promises, as it was written: `10×–100×`, `at least 30×`, `no figure`, `no difference`.
 #[derive(Debug, Clone, Copy)]
-pub struct Promise(pub Expected);
+pub(crate) struct Promise(pub Expected);
 
 impl fmt::Display for Promise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,7 +156,7 @@ impl fmt::Display for Promise {
 
 /// A range of ratios with the digits of the estimate within: `29.8–33.0`.
 #[derive(Debug, Clone, Copy)]
-pub struct Range<'a> {
+pub(crate) struct Range<'a> {
     comparison: &'a Comparison,
     wanted: f64,
 }
@@ -174,7 +164,7 @@ pub struct Range<'a> {
 impl<'a> Range<'a> {
     /// The interval of `comparison`; its level is printed with it if below the `wanted` one.
     #[must_use]
-    pub fn of(comparison: &'a Comparison, wanted: f64) -> Self {
+    pub(crate) fn of(comparison: &'a Comparison, wanted: f64) -> Self {
         Self { comparison, wanted }
     }
 }
@@ -297,7 +287,6 @@ mod tests {
     #[test]
     fn sizes() {
         insta::assert_snapshot!(all([0.0, 999.0, 1e3, 61.4e6, 999.9e6, 1.5e9].map(Bytes)), @"0 B | 999 B | 1.00 kB | 61.4 MB | 1.00 GB | 1.50 GB");
-        assert_eq!(BytesPerSecond(114.6e6).to_string(), "115 MB/s");
     }
 
     #[test]

@@ -8,30 +8,52 @@
 //!
 //! | room | what it is for |
 //! |---|---|
-//! | [`measure`] | take samples: one fresh process per load, in a seeded order, each one verified |
-//! | [`judge`] | turn samples into findings: verdicts, comparisons of runs, changes over time |
-//! | [`profile`] | say where time and memory went, and why one arm is faster |
-//! | [`report`] | show findings to people: HTML, Markdown, terminal |
-//! | [`gate`] | say whether a change made the engine slower |
+//! | `measure` | take samples: one fresh process per load, in a seeded order, each one verified |
+//! | `judge` | turn samples into findings: verdicts, comparisons of runs, changes over time |
+//! | `profile` | say where time and memory went, and why one arm is faster |
+//! | `report` | show findings to people: HTML, Markdown, terminal |
+//! | `gate` | say whether a change made the engine slower |
 //!
-//! All rooms use [`experiment`] (what is compared), [`samples`], [`run_record`] and [`run_folder`] (what
-//! a run leaves behind), [`fingerprint`] (where it ran), [`metric`], [`mod@format`] and [`stats`], which is
-//! pure. [`cli`] is the `apitap-bench` command. Servers, mock APIs and workloads are in the crate
+//! All rooms use `experiment` (what is compared), `samples`, `run_record` and `run_folder` (what
+//! a run leaves behind), `fingerprint` (where it ran), `metric`, `format` and `stats`, which is
+//! pure. `cli` is the `apitap-bench` command. Servers, mock APIs and workloads are in the crate
 //! `testkit`, which knows nothing of the engine.
 
 mod atomic_write;
-pub mod cli;
-pub mod experiment;
-pub mod fingerprint;
-pub mod format;
-pub mod gate;
-pub mod judge;
-pub mod measure;
-pub mod metric;
-pub mod profile;
-pub mod report;
-pub mod run_folder;
-pub mod run_record;
-pub mod samples;
+mod cli;
+mod experiment;
+mod fingerprint;
+mod format;
+mod gate;
+mod judge;
+mod measure;
+mod metric;
+mod profile;
+mod report;
+mod run_folder;
+mod run_record;
+mod samples;
 mod schema_version;
-pub mod stats;
+mod stats;
+
+// What the programs, benchmarks and tests of this package use. Nothing else is public.
+pub use cli::main;
+pub use experiment::{ArmPlan, Experiment, IDENTICAL, Revision, Scale, ScenarioPlan};
+pub use fingerprint::{Build, Fingerprint, Machine};
+pub use gate::{GateResults, ScenarioOutcome};
+pub use judge::Results;
+pub use judge::compare::Across;
+pub use judge::history::series::{Direction, History};
+pub use measure::counters::{Allocations, Kernel, KernelLoad, instructions_per_row};
+pub use measure::worker;
+pub use metric::GateMetric;
+pub use profile::budget::{Budget, Part};
+pub use profile::results::ProfileResults;
+pub use profile::{flamegraph, heap, sampler};
+pub use report::html::FILE as REPORT_FILE;
+pub use run_folder::RunFolder;
+pub use run_record::{
+    MockApiCeiling, RUN_FILE, RoundTrip, RunRecord, SCHEMA_VERSION, Scenario, Verification,
+};
+pub use samples::{Measurements, Outcome, SAMPLES_FILE, Sample, Samples, Timestamp};
+pub use stats::{UNCALIBRATED, Verdict};

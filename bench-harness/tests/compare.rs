@@ -3,13 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bench_harness::experiment::{ArmPlan, Experiment, Scale};
-use bench_harness::fingerprint::{Build, Fingerprint, Machine};
-use bench_harness::judge::compare::Across;
-use bench_harness::run_folder::RunFolder;
-use bench_harness::run_record::{RunRecord, SCHEMA_VERSION, Scenario, Verification};
-use bench_harness::samples::{Measurements, Outcome, Sample, Timestamp};
-use bench_harness::stats::Verdict;
+use bench_harness::{
+    Across, ArmPlan, Build, Experiment, Fingerprint, Machine, Measurements, Outcome, RunFolder,
+    RunRecord, SCHEMA_VERSION, Sample, Scale, Scenario, Timestamp, Verdict, Verification,
+};
 
 /// The experiment whose scenarios the runs hold: `counter on before` and `counter on tuned`.
 const EXPERIMENT: &str = "counter";

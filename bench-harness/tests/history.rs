@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bench_harness::experiment::Revision;
-use bench_harness::judge::history::series::{Direction, History};
-use bench_harness::samples::Timestamp;
+use bench_harness::{Direction, History, Revision, Timestamp};
 use chrono::DateTime;
 use serde_json::Value;
 

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bench_harness::profile::budget::{Budget, Part};
-use bench_harness::profile::results::ProfileResults;
+use bench_harness::{Budget, Part, ProfileResults};
 use testkit::postgres::{PostgresChoice, PostgresOptions, PostgresServer};
 use tokio_postgres::NoTls;
 

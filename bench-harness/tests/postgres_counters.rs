@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use apitap_core::config::WriteMode;
-use bench_harness::measure::counters::{Allocations, Kernel, KernelLoad, instructions_per_row};
-use bench_harness::measure::worker::{PageKind, Watch, WorkerJob};
-use bench_harness::metric::GateMetric;
-use bench_harness::profile::heap::HeapProfile;
+use bench_harness::{
+    Allocations, GateMetric, Kernel, KernelLoad, heap::HeapProfile, instructions_per_row,
+    worker::PageKind, worker::Watch, worker::WorkerJob,
+};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 use testkit::mock_api::{MockApiOptions, MockApiProcess};

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bench_harness::gate::{GateResults, ScenarioOutcome};
-use bench_harness::metric::GateMetric;
+use bench_harness::{GateMetric, GateResults, ScenarioOutcome};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_apitap-bench");

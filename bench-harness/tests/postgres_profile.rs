@@ -5,8 +5,7 @@ use std::process::Stdio;
 
 use apitap_core::RunReport;
 use apitap_core::config::WriteMode;
-use bench_harness::measure::worker::{PageKind, Watch, WorkerJob};
-use bench_harness::profile::heap::HeapProfile;
+use bench_harness::{heap::HeapProfile, worker::PageKind, worker::Watch, worker::WorkerJob};
 use testkit::mock_api::{MockApiOptions, MockApiProcess};
 use testkit::test_database::test_database;
 use tokio::io::AsyncWriteExt as _;

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use bench_harness::judge::Results;
-use bench_harness::samples::{Outcome, SAMPLES_FILE, Sample, Samples};
+use bench_harness::{Outcome, Results, SAMPLES_FILE, Sample, Samples};
 use testkit::test_database::{TestDatabase, test_database};
 use tokio::process::Command;
 
@@ -251,7 +250,7 @@ async fn noise_that_was_measured_on_postgres_sets_the_thresholds_of_later_runs()
     assert!(results.calibrated_at.is_some());
     let counter = results.experiment("counter").unwrap();
     let learned = counter.findings[0].measures[0].threshold;
-    assert_ne!(learned, bench_harness::stats::UNCALIBRATED);
+    assert_ne!(learned, bench_harness::UNCALIBRATED);
 }
 
 #[tokio::test]

@@ -6,8 +6,7 @@ mod full_run;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bench_harness::experiment::Experiment;
-use bench_harness::report::html::FILE;
+use bench_harness::{Experiment, REPORT_FILE as FILE};
 use browser::Browser;
 use full_run::FullRun;
 use serde_json::Value;

@@ -51,9 +51,8 @@ fn imports(folder: &Path) -> Imports {
     sources
         .iter()
         .map(|(module, text)| {
-            let used = paths(text)
-                .iter()
-                .filter_map(|path| resolved(module, path, &all));
+            let used = paths(text).into_iter();
+            let used = used.filter_map(|path| resolved(module, &path, &all));
             (module.clone(), used.filter(|used| used != module).collect())
         })
         .collect()

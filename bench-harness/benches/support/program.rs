@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bench_harness::profile::flamegraph::{Caption, Orientation, Scaled, draw};
-use bench_harness::profile::sampler::{FREQUENCY_HZ, Sampled, Sampler};
+use bench_harness::{
+    flamegraph::Caption, flamegraph::Orientation, flamegraph::Scaled, flamegraph::draw,
+    sampler::FREQUENCY_HZ, sampler::Sampled, sampler::Sampler,
+};
 use criterion::Criterion;
 use criterion::profiler::Profiler;
 

@@ -1,10 +1,10 @@
-//! `apitap-bench-heap [--totals] OUTPUT.json < JOB.json`: one job of [`bench_harness::measure::worker`] under
+//! `apitap-bench-heap [--totals] OUTPUT.json < JOB.json`: one job of [`bench_harness::worker`] under
 //! dhat.
 //!
 //! Prints the engine's report as the worker does, and writes every allocation with its stack to
-//! OUTPUT.json, for [`bench_harness::profile::heap`] and
+//! OUTPUT.json, for [`bench_harness::heap`] and
 //! [dh_view.html](https://nnethercote.github.io/dh_view/dh_view.html). With `--totals` it writes only
-//! how much was allocated, for [`bench_harness::measure::counters::Allocations`], walks no stack but its
+//! how much was allocated, for [`bench_harness::Allocations`], walks no stack but its
 //! innermost frames, and runs on one thread.
 //!
 //! A program of its own: dhat's allocator takes a lock and a backtrace for each allocation, which
@@ -15,8 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use bench_harness::measure::counters::Allocations;
-use bench_harness::measure::worker;
+use bench_harness::{Allocations, worker};
 use clap::Parser;
 
 #[global_allocator]

@@ -16,13 +16,13 @@ use crate::stats::Expected;
 use testkit::workload::Workload;
 
 /// Varies the round trip between worker and PostgreSQL, in milliseconds that are added.
-pub const POSTGRES_ROUND_TRIP: &str = "postgres_round_trip_ms";
+pub(crate) const POSTGRES_ROUND_TRIP: &str = "postgres_round_trip_ms";
 
 /// Varies the round trip between worker and API, likewise.
-pub const API_ROUND_TRIP: &str = "api_round_trip_ms";
+pub(crate) const API_ROUND_TRIP: &str = "api_round_trip_ms";
 
 /// Stands in a knob's value for a folder that the samples of an arm share.
-pub const SCRATCH: &str = "{scratch}";
+pub(crate) const SCRATCH: &str = "{scratch}";
 
 /// What one claim says, and what is run to settle it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -14,11 +14,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use definition::configured;
-pub use definition::{
-    API_ROUND_TRIP, Arm, Attachment, Definition, POSTGRES_ROUND_TRIP, Parameter, Rows, SCRATCH,
-    Vary,
+pub(crate) use definition::{
+    API_ROUND_TRIP, Arm, Attachment, Definition, POSTGRES_ROUND_TRIP, Parameter, SCRATCH, Vary,
 };
-pub use plan::{ArmPlan, LoadPlan, Revision, ScenarioPlan, Setting};
+pub use plan::{ArmPlan, Revision, ScenarioPlan};
+pub(crate) use plan::{LoadPlan, Setting};
 
 /// The experiment whose arms are identical; part of every run.
 pub const IDENTICAL: &str = "a-a";

@@ -19,7 +19,7 @@ const SCHEMA_VERSION: u32 = 1;
 /// What a revision measured, raw, with all that must be equal for it to count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Baseline {
+pub(crate) struct Baseline {
     schema_version: u32,
     /// What was measured.
     pub revision: GatedRevision,
@@ -36,7 +36,7 @@ pub struct Baseline {
 impl Baseline {
     /// A baseline of what was measured of `revision`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         revision: GatedRevision,
         record: RunRecord,
         mut samples: Samples,
@@ -61,7 +61,7 @@ impl Baseline {
     ///
     /// # Errors
     /// When it cannot be read, or is of another version.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let read = || -> Result<Self> {
             let text = std::fs::read_to_string(path)?;
             let found = schema_version::of(&text)?;
@@ -78,7 +78,7 @@ impl Baseline {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_string(self).context("cannot serialise the baseline")?;
         text.push('\n');
         atomic_write::make_folder(path)?;
@@ -89,7 +89,7 @@ impl Baseline {
     ///
     /// # Errors
     /// [`WrongData`], when a load left such; when one failed, or a scenario has no figures.
-    pub fn ensure_whole(&self) -> Result<()> {
+    pub(crate) fn ensure_whole(&self) -> Result<()> {
         for sample in &self.samples {
             match &sample.outcome {
                 Outcome::WrongData { reason } => bail!(WrongData(reason.clone())),
@@ -117,7 +117,7 @@ impl Baseline {
 
     /// Where the program that measured is not this one, as `field: stored, here`: it serves the API.
     #[must_use]
-    pub fn harness_differs(&self) -> Vec<String> {
+    pub(crate) fn harness_differs(&self) -> Vec<String> {
         let (stored, here) = (&self.harness, Build::this());
         let fields = [
             ("harness profile", &stored.profile, &here.profile),
@@ -133,14 +133,14 @@ impl Baseline {
     ///
     /// # Errors
     /// When that is told by another program.
-    pub fn fingerprint(&self) -> Result<Fingerprint> {
+    pub(crate) fn fingerprint(&self) -> Result<Fingerprint> {
         serde_json::from_value(self.record.fingerprint.clone())
             .context("the baseline's fingerprint is not one of this program")
     }
 
     /// Where what `plans` would run is not what was stored, as `field: stored, here`.
     #[must_use]
-    pub fn plans_differ(&self, plans: &[ScenarioPlan]) -> Vec<String> {
+    pub(crate) fn plans_differ(&self, plans: &[ScenarioPlan]) -> Vec<String> {
         let both = plans.iter().filter_map(|here| {
             let stored = self.scenario(&here.name)?;
             Some((&here.name, what(&stored.plan), what(here)))
@@ -152,7 +152,7 @@ impl Baseline {
 
     /// Where what the scenarios of `record` had to load is not what was stored, likewise.
     #[must_use]
-    pub fn data_differs(&self, record: &RunRecord) -> Vec<String> {
+    pub(crate) fn data_differs(&self, record: &RunRecord) -> Vec<String> {
         let both = record.scenarios.iter().filter_map(|here| {
             let stored = self.scenario(&here.plan.name)?;
             let (was, is) = (stored.verification.first()?, here.verification.first()?);

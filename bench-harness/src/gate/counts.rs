@@ -15,12 +15,12 @@ use crate::metric::GateMetric;
 use testkit::postgres::{PostgresOptions, PostgresServer};
 
 /// Name of their file in the folder of a gate.
-pub const COUNTS_FILE: &str = "counts.json";
+pub(crate) const COUNTS_FILE: &str = "counts.json";
 
 /// A counter of an arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Count {
+pub(crate) struct Count {
     /// Scenario by name.
     pub scenario: String,
     /// Arm by name.
@@ -41,7 +41,7 @@ const ROWS: u64 = 5_000;
 ///
 /// # Errors
 /// When there is no server, or the head cannot be counted.
-pub async fn take(
+pub(crate) async fn take(
     postgres: &PostgresOptions,
     api: &Path,
     plans: &[ScenarioPlan],
@@ -113,7 +113,7 @@ async fn take_in(
 ///
 /// # Errors
 /// When the file is not one of counts.
-pub fn read(folder: &Path) -> Result<Vec<Count>> {
+pub(crate) fn read(folder: &Path) -> Result<Vec<Count>> {
     let path = folder.join(COUNTS_FILE);
     if !path.exists() {
         return Ok(Vec::new());
@@ -126,7 +126,7 @@ pub fn read(folder: &Path) -> Result<Vec<Count>> {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(folder: &Path, counts: &[Count]) -> Result<()> {
+pub(crate) fn write(folder: &Path, counts: &[Count]) -> Result<()> {
     let mut text = serde_json::to_string_pretty(counts).context("cannot serialise counts")?;
     text.push('\n');
     atomic_write::write(&folder.join(COUNTS_FILE), &text)

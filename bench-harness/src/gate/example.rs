@@ -4,9 +4,10 @@
 use chrono::DateTime;
 use serde_json::json;
 
+use super::results::SCHEMA_VERSION;
 use super::{
     Change, Check, Explanation, GateOutcome, GateResults, GatedRevision, GatedScenario, Growth,
-    SCHEMA_VERSION, ScenarioOutcome,
+    ScenarioOutcome,
 };
 use crate::metric::{GateMetric, Tier};
 use crate::stats::Verdict;

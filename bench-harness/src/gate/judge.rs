@@ -19,7 +19,7 @@ use crate::stats::{
 
 /// What was measured of a revision.
 #[derive(Debug, Clone, Copy)]
-pub struct Evidence<'a> {
+pub(crate) struct Evidence<'a> {
     /// What was to be run, and where.
     pub record: &'a RunRecord,
     /// The samples of both arms, if both were run together.
@@ -30,7 +30,7 @@ pub struct Evidence<'a> {
 
 /// What is judged by.
 #[derive(Debug, Clone, Copy)]
-pub struct Policy<'a> {
+pub(crate) struct Policy<'a> {
     /// By how much quantities may be worse.
     pub limits: &'a Limits,
     /// Accepted regressions whose commits are of the change.
@@ -44,7 +44,7 @@ pub struct Policy<'a> {
 /// Judges every scenario that was to be run. Head and base stand block by block in `head`; in
 /// `stored`, if there is such, the base was measured before.
 #[must_use]
-pub fn judge(
+pub(crate) fn judge(
     head: Evidence<'_>,
     stored: Option<Evidence<'_>>,
     policy: Policy<'_>,
@@ -73,7 +73,7 @@ pub fn judge(
 
 /// What the scenarios come to together.
 #[must_use]
-pub fn outcome(scenarios: &[GatedScenario]) -> GateOutcome {
+pub(crate) fn outcome(scenarios: &[GatedScenario]) -> GateOutcome {
     let of_one = |scenario: &GatedScenario| match &scenario.outcome {
         ScenarioOutcome::Passed | ScenarioOutcome::Waived { .. } => GateOutcome::Passed,
         ScenarioOutcome::Inconclusive => GateOutcome::Inconclusive,
@@ -91,7 +91,7 @@ pub fn outcome(scenarios: &[GatedScenario]) -> GateOutcome {
 
 /// The scenarios of which a time is worse and was not measured again yet.
 #[must_use]
-pub fn to_confirm(scenarios: &[GatedScenario]) -> Vec<String> {
+pub(crate) fn to_confirm(scenarios: &[GatedScenario]) -> Vec<String> {
     scenarios
         .iter()
         .filter(|one| {

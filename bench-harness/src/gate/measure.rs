@@ -33,7 +33,7 @@ const ROUNDS: usize = 6;
 const EXPLAINED: usize = 3;
 
 /// What is held against what.
-pub struct Gate {
+pub(crate) struct Gate {
     /// What is judged.
     pub head: BuiltRevision,
     /// What it is held against; absent where that was measured before, or nothing is judged.
@@ -62,7 +62,7 @@ pub struct Gate {
 
 /// How a gate is judged.
 #[derive(Debug, Clone, Default)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// By how much quantities may be worse.
     pub limits: Limits,
     /// What is accepted; those only whose commits are of the change.
@@ -72,7 +72,7 @@ pub struct Rules {
 }
 
 /// How far a gate came.
-pub struct Gated {
+pub(crate) struct Gated {
     /// Its folder.
     pub folder: PathBuf,
     /// What it found.
@@ -87,7 +87,7 @@ impl Gate {
     /// # Errors
     /// [`Incomparable`], where the stored results are of another place or of other data; and when
     /// nothing could be measured.
-    pub async fn run(mut self) -> Result<Gated> {
+    pub(crate) async fn run(mut self) -> Result<Gated> {
         let plans = self.plans();
         if let Some(baseline) = &self.baseline {
             let mut differing = baseline.harness_differs();
@@ -144,7 +144,7 @@ impl Gate {
     ///
     /// # Errors
     /// When a load fails, or is not as it must be.
-    pub async fn store(mut self) -> Result<Baseline> {
+    pub(crate) async fn store(mut self) -> Result<Baseline> {
         let (folder, mut ended_by) = self.measure(self.plans()).await?;
         if ended_by.is_none() && self.counts {
             ended_by = self.count(&folder).await?;

@@ -15,23 +15,22 @@
 //! | [`export`] | the findings as files, and on a terminal |
 //! | [`selftest`] | how often the gate is wrong |
 
-pub mod baseline;
-pub mod counts;
+pub(crate) mod baseline;
+pub(crate) mod counts;
 #[cfg(test)]
 pub(crate) mod example;
-pub mod explain;
-pub mod export;
-pub mod judge;
-pub mod measure;
+pub(crate) mod explain;
+pub(crate) mod export;
+pub(crate) mod judge;
+pub(crate) mod measure;
 mod more_blocks;
-pub mod policy;
-pub mod results;
-pub mod revision;
-pub mod scenario;
-pub mod selftest;
+pub(crate) mod policy;
+pub(crate) mod results;
+pub(crate) mod revision;
+pub(crate) mod scenario;
+pub(crate) mod selftest;
 
-pub use judge::{Evidence, Policy, judge};
-pub use results::{
-    Change, Check, Explanation, GateOutcome, GateResults, GatedRevision, GatedScenario, Growth,
-    SCHEMA_VERSION, ScenarioOutcome,
+pub(crate) use results::{
+    Change, Check, Explanation, GateOutcome, GatedRevision, GatedScenario, Growth,
 };
+pub use results::{GateResults, ScenarioOutcome};

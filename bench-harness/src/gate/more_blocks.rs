@@ -122,10 +122,8 @@ mod tests {
         let scenarios = Scenarios::read(None).unwrap();
         let revisions = [(BASE, revision.clone()), (HEAD, revision)];
         let plan = |name: &str| {
-            let mut all = scenarios.all().iter();
-            all.find(|one| one.name == name)
-                .unwrap()
-                .plan(size, &revisions)
+            let named = scenarios.chosen(&[name.to_owned()], true);
+            named[0].plan(size, &revisions)
         };
         let again = plan("tuned").repeated("again");
         let plans = [plan("tuned"), plan("before"), again];

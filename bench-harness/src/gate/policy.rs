@@ -22,12 +22,12 @@ const NOTHING: f64 = 1e-12;
 /// Those of times are a multiple of their noise at the gate's number of blocks (METHODOLOGY.md has
 /// it), so that two gates of the same program agree.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Limits(BTreeMap<GateMetric, f64>);
+pub(crate) struct Limits(BTreeMap<GateMetric, f64>);
 
 impl Limits {
     /// Those that a caller states, over the defaults.
     #[must_use]
-    pub fn of(stated: &[Limit]) -> Self {
+    pub(crate) fn of(stated: &[Limit]) -> Self {
         Self(
             stated
                 .iter()
@@ -38,7 +38,7 @@ impl Limits {
 
     /// By how much `metric` may be worse: a share of what the base has.
     #[must_use]
-    pub fn share(&self, metric: GateMetric) -> f64 {
+    pub(crate) fn share(&self, metric: GateMetric) -> f64 {
         self.0
             .get(&metric)
             .copied()
@@ -67,7 +67,7 @@ fn default_limit(metric: GateMetric) -> f64 {
 /// The factor of costs that lies at the limit of `metric`: a twentieth fewer rows per second are
 /// 1/0.95 of the time.
 #[must_use]
-pub fn threshold(metric: GateMetric, share: f64) -> Threshold {
+pub(crate) fn threshold(metric: GateMetric, share: f64) -> Threshold {
     let of_cost = if metric.more_is_better() {
         share / (1.0 - share)
     } else {
@@ -79,7 +79,7 @@ pub fn threshold(metric: GateMetric, share: f64) -> Threshold {
 
 /// A limit as it is typed: `rows_per_second=-5%`, `statements=0`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limit {
+pub(crate) struct Limit {
     /// Of which quantity.
     pub metric: GateMetric,
     /// Above which share of the base it is worse.
@@ -134,7 +134,7 @@ impl FromStr for Limit {
 /// Regressions that are accepted, for a time. A file of the repository, reviewed like code.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Waivers {
+pub(crate) struct Waivers {
     /// Each.
     #[serde(default, rename = "waiver")]
     pub all: Vec<Waiver>,
@@ -143,7 +143,7 @@ pub struct Waivers {
 /// A regression that is accepted.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Waiver {
+pub(crate) struct Waiver {
     /// The scenario that may be worse.
     pub scenario: String,
     /// The quantity that may; any if absent.
@@ -185,7 +185,7 @@ impl Waivers {
     ///
     /// # Errors
     /// When it cannot be read, is no TOML of this form, or a waiver says no reason.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let read = || -> Result<Self> { Self::parse(&std::fs::read_to_string(path)?) };
         read().with_context(|| format!("in the waivers {}", path.display()))
     }
@@ -203,7 +203,7 @@ impl Waivers {
     }
 
     /// Those that count no more.
-    pub fn expired(&self, today: NaiveDate) -> impl Iterator<Item = &Waiver> {
+    pub(crate) fn expired(&self, today: NaiveDate) -> impl Iterator<Item = &Waiver> {
         self.all.iter().filter(move |one| one.has_expired(today))
     }
 }
@@ -221,14 +221,14 @@ impl fmt::Display for Waiver {
 impl Waiver {
     /// Whether its last day is over.
     #[must_use]
-    pub fn has_expired(&self, today: NaiveDate) -> bool {
+    pub(crate) fn has_expired(&self, today: NaiveDate) -> bool {
         self.expires < today
     }
 
     /// Whether it lets a `check` of `scenario` pass. Whether its commit is of the change, the caller has
     /// seen to.
     #[must_use]
-    pub fn covers(&self, scenario: &str, check: &Check, today: NaiveDate) -> bool {
+    pub(crate) fn covers(&self, scenario: &str, check: &Check, today: NaiveDate) -> bool {
         let is_within = |up_to: f64| {
             let worse = check
                 .change

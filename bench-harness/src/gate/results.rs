@@ -8,7 +8,7 @@ use crate::samples::Timestamp;
 use crate::stats::Verdict;
 
 /// Version of the layout of `gate.json`.
-pub const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 /// The findings of one gate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

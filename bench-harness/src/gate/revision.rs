@@ -33,7 +33,7 @@ const IN_USE: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// What is built of a revision.
 #[derive(Debug, Clone)]
-pub struct Recipe {
+pub(crate) struct Recipe {
     /// The repository, or a folder in it.
     pub repository: PathBuf,
     /// Cargo profile.
@@ -44,7 +44,7 @@ pub struct Recipe {
 
 /// A revision whose programs are there.
 #[derive(Debug, Clone)]
-pub struct BuiltRevision {
+pub(crate) struct BuiltRevision {
     /// Which.
     pub revision: GatedRevision,
     /// Its `apitap-bench`.
@@ -58,7 +58,7 @@ impl BuiltRevision {
     ///
     /// # Errors
     /// When one is not there.
-    pub fn found(folder: &Path, revision: &GatedRevision) -> Result<Self> {
+    pub(crate) fn found(folder: &Path, revision: &GatedRevision) -> Result<Self> {
         let program = folder.join(PROGRAMS[0]);
         ensure!(program.exists(), "{} is not there", program.display());
         Ok(Self {
@@ -78,7 +78,7 @@ impl Recipe {
     ///
     /// # Errors
     /// When it means none.
-    pub fn commit(&self, named: &str) -> Result<GatedRevision> {
+    pub(crate) fn commit(&self, named: &str) -> Result<GatedRevision> {
         let commit = format!("{named}^{{commit}}");
         let commit = self.git(["rev-parse", "--verify", "--quiet", &commit]);
         let commit =
@@ -94,7 +94,7 @@ impl Recipe {
     ///
     /// # Errors
     /// When git fails.
-    pub fn working_tree(&self) -> Result<GatedRevision> {
+    pub(crate) fn working_tree(&self) -> Result<GatedRevision> {
         let stash = self.git(["stash", "create"])?;
         if stash.is_empty() {
             return self.commit("HEAD");
@@ -109,7 +109,7 @@ impl Recipe {
     ///
     /// # Errors
     /// When git does not know one of them, as in a shallow clone.
-    pub fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool> {
+    pub(crate) fn is_ancestor(&self, commit: &str, of: &str) -> Result<bool> {
         let mut git = Command::new("git");
         git.current_dir(&self.repository)
             .args(["merge-base", "--is-ancestor", commit, of])
@@ -125,7 +125,7 @@ impl Recipe {
     ///
     /// # Errors
     /// When it cannot be checked out or does not build.
-    pub fn build(&self, revision: &GatedRevision) -> Result<BuiltRevision> {
+    pub(crate) fn build(&self, revision: &GatedRevision) -> Result<BuiltRevision> {
         let cache = cache_folder()?;
         fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
         let lock = File::create(cache.join("lock")).context("cannot make the lock")?;

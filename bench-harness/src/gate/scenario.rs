@@ -11,13 +11,13 @@ use crate::experiment::{ArmPlan, LoadPlan, Revision, ScenarioPlan, configured};
 use testkit::workload::Workload;
 
 /// The arm that the head is held against.
-pub const BASE: &str = "base";
+pub(crate) const BASE: &str = "base";
 
 /// The arm that is judged.
-pub const HEAD: &str = "head";
+pub(crate) const HEAD: &str = "head";
 
 /// The id that scenarios of a gate have in place of an experiment's.
-pub const GATE: &str = "gate";
+pub(crate) const GATE: &str = "gate";
 
 /// The file within the repository.
 const FILE: &str = "fixtures/gate.toml";
@@ -36,7 +36,7 @@ const QUICK_PART: u64 = 2;
 /// The file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Scenarios {
+pub(crate) struct Scenarios {
     #[serde(rename = "scenario")]
     all: Vec<GateScenario>,
 }
@@ -44,7 +44,7 @@ pub struct Scenarios {
 /// A load that is measured of both revisions.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GateScenario {
+pub(crate) struct GateScenario {
     /// Name, unique.
     pub name: String,
     /// What it stands for, in a line.
@@ -64,7 +64,7 @@ pub struct GateScenario {
 
 /// How large scenarios are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Size {
+pub(crate) struct Size {
     /// Whether minutes count for more than certainty.
     pub quick: bool,
     /// Blocks, other than those that go with it.
@@ -79,7 +79,7 @@ impl Scenarios {
     ///
     /// # Errors
     /// When there is none, or it is of another form, or names what there is not.
-    pub fn read(named: Option<PathBuf>) -> Result<Self> {
+    pub(crate) fn read(named: Option<PathBuf>) -> Result<Self> {
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FILE);
         let places = named.map_or_else(|| vec![FILE.into(), built_from], |named| vec![named]);
         let Some(path) = places.iter().find(|place| place.is_file()) else {
@@ -112,16 +112,10 @@ impl Scenarios {
         Ok(scenarios)
     }
 
-    /// All of them, in the order of the file.
-    #[must_use]
-    pub fn all(&self) -> &[GateScenario] {
-        &self.all
-    }
-
     /// Those whose names hold a `part`, or are one of the parts where they must be `exact`; all if
     /// no part is given.
     #[must_use]
-    pub fn chosen(&self, parts: &[String], exact: bool) -> Vec<&GateScenario> {
+    pub(crate) fn chosen(&self, parts: &[String], exact: bool) -> Vec<&GateScenario> {
         let is_wanted = |one: &&GateScenario| is_chosen(&one.name, parts, exact);
         self.all.iter().filter(is_wanted).collect()
     }
@@ -130,7 +124,7 @@ impl Scenarios {
 /// Whether a `name` holds one of the `parts`, or is one of them where it must be `exact`; any is if no
 /// part is given.
 #[must_use]
-pub fn is_chosen(name: &str, parts: &[String], exact: bool) -> bool {
+pub(crate) fn is_chosen(name: &str, parts: &[String], exact: bool) -> bool {
     parts.is_empty()
         || parts.iter().any(|part| match exact {
             true => name == part,
@@ -141,7 +135,7 @@ pub fn is_chosen(name: &str, parts: &[String], exact: bool) -> bool {
 impl GateScenario {
     /// The plan of it, with an arm for each of `revisions` by name.
     #[must_use]
-    pub fn plan(&self, size: Size, revisions: &[(&str, Revision)]) -> ScenarioPlan {
+    pub(crate) fn plan(&self, size: Size, revisions: &[(&str, Revision)]) -> ScenarioPlan {
         let part = if size.quick { QUICK_PART } else { 1 };
         let rows = size
             .rows
@@ -188,7 +182,7 @@ mod tests {
     fn the_files_scenarios_are_valid_and_run_both_revisions() {
         let scenarios = Scenarios::read(None).unwrap();
         let revisions = [(BASE, revision("aa")), (HEAD, revision("bb"))];
-        for scenario in scenarios.all() {
+        for scenario in &scenarios.all {
             let plan = scenario.plan(Size::default(), &revisions);
             let arms: Vec<&str> = plan.arms.iter().map(|arm| arm.name.as_str()).collect();
             assert_eq!(arms, [BASE, HEAD]);
@@ -213,7 +207,7 @@ mod tests {
             let chosen = scenarios.chosen(&parts, exact);
             chosen.iter().map(|one| one.name.clone()).collect()
         };
-        assert_eq!(names(&[], false).len(), scenarios.all().len());
+        assert_eq!(names(&[], false).len(), scenarios.all.len());
         assert_eq!(names(&["tuned"], true), ["tuned"]);
         assert!(names(&["t"], false).len() > 1);
         assert!(names(&["nothing"], false).is_empty());

@@ -19,7 +19,7 @@ use crate::stats::{Proportion, proportion};
 
 /// What is asked how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Series {
+pub(crate) struct Series {
     /// What slows the head down, as `decode=5%`; `none` for a head that is as its base.
     pub slowdown: String,
     /// Times.
@@ -43,7 +43,7 @@ impl FromStr for Series {
 /// Who judges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub enum Judge {
+pub(crate) enum Judge {
     /// `apitap-bench gate`
     #[default]
     Gate,
@@ -54,7 +54,7 @@ pub enum Judge {
 /// What a trial came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Said {
+pub(crate) enum Said {
     /// Slower.
     Slower,
     /// Faster.
@@ -70,7 +70,7 @@ pub enum Said {
 /// One trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Trial {
+pub(crate) struct Trial {
     /// Who judged.
     pub judge: Judge,
     /// What was judged and how: trials of another revision or with other arguments are other trials.
@@ -87,7 +87,7 @@ pub struct Trial {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn append(journal: &Path, trial: &Trial) -> Result<()> {
+pub(crate) fn append(journal: &Path, trial: &Trial) -> Result<()> {
     let mut line = serde_json::to_string(trial).context("cannot serialise a trial")?;
     line.push('\n');
     let file = OpenOptions::new().append(true).create(true).open(journal);
@@ -99,7 +99,7 @@ pub fn append(journal: &Path, trial: &Trial) -> Result<()> {
 ///
 /// # Errors
 /// When a line is no trial.
-pub fn read(journal: &Path) -> Result<Vec<Trial>> {
+pub(crate) fn read(journal: &Path) -> Result<Vec<Trial>> {
     if !journal.exists() {
         return Ok(Vec::new());
     }
@@ -115,7 +115,7 @@ pub fn read(journal: &Path) -> Result<Vec<Trial>> {
 
 /// A series by one judge, counted.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Who judged.
     pub judge: Judge,
     /// What slowed the head down.
@@ -134,7 +134,7 @@ pub struct Tally {
 
 /// The series of `trials` of one `setup`, in the order in which they first appear.
 #[must_use]
-pub fn tally(trials: &[Trial], setup: &str, confidence: f64) -> Vec<Tally> {
+pub(crate) fn tally(trials: &[Trial], setup: &str, confidence: f64) -> Vec<Tally> {
     let trials: Vec<&Trial> = trials.iter().filter(|one| one.setup == setup).collect();
     let mut series: Vec<(Judge, &str)> = Vec::new();
     for trial in &trials {
@@ -167,7 +167,7 @@ pub fn tally(trials: &[Trial], setup: &str, confidence: f64) -> Vec<Tally> {
 
 /// The tallies as a Markdown table.
 #[must_use]
-pub fn table(tallies: &[Tally]) -> String {
+pub(crate) fn table(tallies: &[Tally]) -> String {
     let mut text = String::from(
         "| judged by | head | trials | called slower | share (95% interval) | cannot tell | called faster | failed | seconds a verdict |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---:|\n",

@@ -18,18 +18,18 @@ use crate::stats::learned_threshold;
 use crate::{atomic_write, schema_version};
 
 /// Where the noise of this machine is kept, beside the runs.
-pub const FILE: &str = "reports/calibration.json";
+pub(crate) const FILE: &str = "reports/calibration.json";
 
 const SCHEMA_VERSION: u32 = 2;
 
 /// Blocks of identical arms that noise is measured by unless a caller names another number, whatever
 /// that of the runs that follow.
-pub const BLOCKS: usize = 16;
+pub(crate) const BLOCKS: usize = 16;
 
 /// What was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Calibration {
+pub(crate) struct Calibration {
     schema_version: u32,
     /// When the last of it was measured.
     pub measured_at: Timestamp,
@@ -42,7 +42,7 @@ pub struct Calibration {
 /// The noise of one baseline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BaselineNoise {
+pub(crate) struct BaselineNoise {
     /// What was loaded, twice. It stands for every scenario whose baseline does the same.
     pub plan: ScenarioPlan,
     /// By quantity.
@@ -52,7 +52,7 @@ pub struct BaselineNoise {
 /// The noise of one quantity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MetricNoise {
+pub(crate) struct MetricNoise {
     /// The quantity.
     pub metric: Metric,
     /// Log-ratios of identical arms, one for each block.
@@ -64,7 +64,7 @@ impl Calibration {
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn fitting(path: &Path, here: &Fingerprint) -> Result<Option<Self>> {
+    pub(crate) fn fitting(path: &Path, here: &Fingerprint) -> Result<Option<Self>> {
         if !path.exists() {
             return Ok(None);
         }
@@ -95,7 +95,7 @@ impl Calibration {
     ///
     /// # Errors
     /// When the run's fingerprint is of another program.
-    pub fn of(record: &RunRecord, samples: &Samples) -> Result<Self> {
+    pub(crate) fn of(record: &RunRecord, samples: &Samples) -> Result<Self> {
         let mut measured = identical_log_ratios(record, samples);
         let scenarios = record.scenarios.iter();
         let baselines = scenarios.filter_map(|scenario| {
@@ -118,7 +118,7 @@ impl Calibration {
     }
 
     /// Takes over what `earlier` knows of other baselines.
-    pub fn keep(&mut self, earlier: Self) {
+    pub(crate) fn keep(&mut self, earlier: Self) {
         let others = earlier
             .baselines
             .into_iter()
@@ -131,7 +131,7 @@ impl Calibration {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self).context("cannot serialise")?;
         text.push('\n');
         atomic_write::make_folder(path)?;
@@ -140,7 +140,7 @@ impl Calibration {
 
     /// The noise of the baseline of `plan`, whichever scenario it was measured for.
     #[must_use]
-    pub fn noise(&self, plan: &ScenarioPlan) -> Option<&[MetricNoise]> {
+    pub(crate) fn noise(&self, plan: &ScenarioPlan) -> Option<&[MetricNoise]> {
         let mut baselines = self.baselines.iter();
         let known = baselines.find(|known| is_alike(&known.plan, plan))?;
         Some(&known.noise)
@@ -148,7 +148,7 @@ impl Calibration {
 
     /// The thresholds of a scenario at its number of blocks; none where its noise is not known.
     #[must_use]
-    pub fn thresholds(&self, plan: &ScenarioPlan) -> Vec<LearnedThreshold> {
+    pub(crate) fn thresholds(&self, plan: &ScenarioPlan) -> Vec<LearnedThreshold> {
         let noise = self.noise(plan).unwrap_or_default();
         noise
             .iter()
@@ -164,7 +164,7 @@ impl Calibration {
 
 /// One scenario of identical arms for every distinct baseline of `plans`.
 #[must_use]
-pub fn identical(plans: &[ScenarioPlan], blocks: usize) -> Vec<ScenarioPlan> {
+pub(crate) fn identical(plans: &[ScenarioPlan], blocks: usize) -> Vec<ScenarioPlan> {
     let mut identical: Vec<ScenarioPlan> = Vec::new();
     for plan in plans {
         let plan = ScenarioPlan {

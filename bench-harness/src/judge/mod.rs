@@ -4,11 +4,11 @@
 //! rendered.
 
 mod arm;
-pub mod calibration;
-pub mod compare;
+pub(crate) mod calibration;
+pub(crate) mod compare;
 mod family;
 mod finding;
-pub mod history;
+pub(crate) mod history;
 mod scenario;
 mod steps;
 mod warning;
@@ -18,14 +18,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use arm::{ArmResults, BlockSample};
+pub(crate) use arm::ArmResults;
 pub(crate) use arm::{Blocks, blocks, log_ratios};
-pub use family::Family;
+pub(crate) use family::Family;
 pub(crate) use finding::identical_log_ratios;
-pub use finding::{Confirmation, Control, Differing, Finding, Measure, Weakened};
-pub use scenario::{Excluded, Exclusion, MockApiHeadroom, ScenarioResults};
-pub use steps::{PartOf, Step, StepGain};
-pub use warning::Warning;
+pub(crate) use finding::{Control, Differing, Finding, Weakened};
+pub(crate) use scenario::{Excluded, Exclusion, ScenarioResults};
+pub(crate) use steps::{PartOf, Step, StepGain};
+pub(crate) use warning::Warning;
 
 use crate::experiment::{Definition, IDENTICAL, Scale};
 use crate::run_record::{RunRecord, SCHEMA_VERSION};

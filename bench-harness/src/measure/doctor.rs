@@ -33,7 +33,7 @@ const STEAL_FAIL: f64 = 0.20;
 /// What a check found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Nothing to do.
     Ok,
     /// Measuring works, but something is missing or adds noise.
@@ -44,7 +44,7 @@ pub enum Outcome {
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// What was looked at.
     pub name: &'static str,
     /// What was found, in a word.
@@ -83,7 +83,7 @@ impl Check {
 }
 
 /// Looks at everything; takes a little over a second, for a reading of steal.
-pub async fn checks() -> Vec<Check> {
+pub(crate) async fn checks() -> Vec<Check> {
     let image = PostgresOptions::new(PostgresChoice::Docker).image();
     let (docker, steal) = tokio::join!(docker_state(&image), measured_steal());
     let fingerprint = Fingerprint::take(None);
@@ -116,7 +116,7 @@ pub async fn checks() -> Vec<Check> {
 }
 
 /// The checks for a person: a line each, and below it what to do.
-pub fn render_text(checks: &[Check]) -> String {
+pub(crate) fn render_text(checks: &[Check]) -> String {
     let width = checks
         .iter()
         .map(|check| check.name.len())
@@ -154,7 +154,7 @@ pub fn render_text(checks: &[Check]) -> String {
 ///
 /// # Errors
 /// Never for checks that [`checks`] returned.
-pub fn render_json(checks: &[Check]) -> serde_json::Result<String> {
+pub(crate) fn render_json(checks: &[Check]) -> serde_json::Result<String> {
     serde_json::to_string_pretty(checks)
 }
 

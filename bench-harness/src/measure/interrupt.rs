@@ -6,14 +6,14 @@ use tokio::sync::watch;
 
 /// Whether the user asked to stop. Once it happened, it stays so.
 #[derive(Debug, Clone)]
-pub struct Interrupt(watch::Receiver<bool>);
+pub(crate) struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
     /// Listens for SIGINT and SIGTERM from now on, in place of ending at once.
     ///
     /// # Errors
     /// When the operating system refuses.
-    pub fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         let mut interrupted =
             signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let mut terminated =
@@ -31,21 +31,15 @@ impl Interrupt {
 
     /// One that happens when `true` is sent.
     #[must_use]
-    pub fn manual() -> (watch::Sender<bool>, Self) {
+    pub(crate) fn manual() -> (watch::Sender<bool>, Self) {
         let (sender, receiver) = watch::channel(false);
         (sender, Self(receiver))
     }
 
     /// Waits until it happened; forever if it never can.
-    pub async fn happened(&mut self) {
+    pub(crate) async fn happened(&mut self) {
         if self.0.wait_for(|happened| *happened).await.is_err() {
             std::future::pending::<()>().await;
         }
-    }
-
-    /// Whether it happened.
-    #[must_use]
-    pub fn has_happened(&self) -> bool {
-        *self.0.borrow()
     }
 }

@@ -102,7 +102,7 @@ pub(super) struct Loader {
 
 /// Changes one cell after one sample, before it is verified: a test of the verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tampering {
+pub(crate) struct Tampering {
     /// Arm by index.
     pub arm: usize,
     /// Block of the schedule.

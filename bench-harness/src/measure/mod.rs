@@ -6,19 +6,19 @@
 
 mod ceilings;
 pub(crate) mod child;
-pub mod counters;
-pub mod doctor;
-pub mod interrupt;
-pub mod load;
+pub(crate) mod counters;
+pub(crate) mod doctor;
+pub(crate) mod interrupt;
+pub(crate) mod load;
 mod oracle;
 mod pace;
 mod prepare;
-pub mod profiling;
-pub mod progress;
+pub(crate) mod profiling;
+pub(crate) mod progress;
 mod remaining;
-pub mod schedule;
+pub(crate) mod schedule;
 mod server;
-pub mod session;
+pub(crate) mod session;
 mod verify;
 pub mod worker;
 
@@ -50,7 +50,7 @@ const RETRY_SHARE: usize = 5;
 const RETRIES_AT_LEAST: usize = 4;
 
 /// Takes one sample; what [`take_samples`] schedules.
-pub trait Executor {
+pub(crate) trait Executor {
     /// Runs the arm of that step once against a reset table and verifies what it loaded.
     ///
     /// A sample that failed is an outcome and not an error. Dropping the future ends the sample.
@@ -65,7 +65,7 @@ pub trait Executor {
 
 /// What [`take_samples`] is to take.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     /// The scenario, by name.
     pub scenario: &'a str,
     /// Names of the arms, in the order in which the schedule numbers them.
@@ -78,7 +78,7 @@ pub struct Plan<'a> {
 
 /// How a scenario ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Every slot was taken.
     Complete,
     /// The user stopped it; the sample under way was dropped.
@@ -94,7 +94,7 @@ pub enum Ending {
 /// # Errors
 /// Those of the executor, and when the journal cannot be written. The journal then holds what was
 /// taken before.
-pub async fn take_samples<E: Executor>(
+pub(crate) async fn take_samples<E: Executor>(
     executor: &mut E,
     plan: Plan<'_>,
     journal: &mut Journal,

@@ -43,7 +43,7 @@ pub(crate) fn timing() -> (String, String) {
 
 /// How scenarios are profiled.
 #[derive(Debug, Clone, Copy)]
-pub struct Profiling {
+pub(crate) struct Profiling {
     /// Rounds; as many give the intervals of differences.
     pub rounds: usize,
     /// What samples stacks.
@@ -137,7 +137,7 @@ struct Profiler<'a> {
 
 /// A load landed other rows than it must.
 #[derive(Debug)]
-pub struct WrongData(pub(crate) String);
+pub(crate) struct WrongData(pub(crate) String);
 
 impl std::fmt::Display for WrongData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

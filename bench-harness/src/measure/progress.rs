@@ -10,7 +10,7 @@ use crate::samples::Outcome;
 
 /// One sample about to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// Block of the schedule, from 0.
     pub block: usize,
     /// Position within the block, from 0.
@@ -24,7 +24,7 @@ pub struct Step {
 impl Step {
     /// The warm-up of an arm.
     #[must_use]
-    pub fn warm_up(arm: usize) -> Self {
+    pub(crate) fn warm_up(arm: usize) -> Self {
         Self {
             block: 0,
             position: arm,
@@ -35,7 +35,7 @@ impl Step {
 
     /// A slot of the schedule.
     #[must_use]
-    pub fn slot(slot: &Slot) -> Self {
+    pub(crate) fn slot(slot: &Slot) -> Self {
         Self {
             block: slot.block,
             position: slot.position,
@@ -47,7 +47,7 @@ impl Step {
 
 /// Shows a scenario's progress: a bar on a terminal, else a line now and then.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     title: String,
     blocks: usize,
     display: Display,
@@ -62,13 +62,12 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 enum Display {
     Bar(ProgressBar),
     Lines,
-    Hidden,
 }
 
 impl Progress {
     /// Of `arms` arms in `schedule`, under `title`.
     #[must_use]
-    pub fn new(title: impl Into<String>, arms: usize, schedule: &Schedule) -> Self {
+    pub(crate) fn new(title: impl Into<String>, arms: usize, schedule: &Schedule) -> Self {
         let total = arms + schedule.slots().len();
         let display = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(total as u64);
@@ -85,9 +84,14 @@ impl Progress {
     }
 
     /// One that shows nothing.
-    #[must_use]
-    pub fn hidden(arms: usize, schedule: &Schedule) -> Self {
-        Self::with_display(String::new(), arms, schedule, Display::Hidden)
+    #[cfg(test)]
+    pub(crate) fn hidden(arms: usize, schedule: &Schedule) -> Self {
+        Self::with_display(
+            String::new(),
+            arms,
+            schedule,
+            Display::Bar(ProgressBar::hidden()),
+        )
     }
 
     fn with_display(title: String, arms: usize, schedule: &Schedule, display: Display) -> Self {
@@ -105,7 +109,7 @@ impl Progress {
     }
 
     /// Says that a sample begins.
-    pub fn began(&mut self, step: Step, arm: &str) {
+    pub(crate) fn began(&mut self, step: Step, arm: &str) {
         let place = self.place(step);
         let left = self.estimate.remaining().map_or(String::new(), about_left);
         match &self.display {
@@ -114,12 +118,12 @@ impl Progress {
                 self.last_line = Instant::now();
                 eprintln!("{}: {place}{left}", self.title);
             }
-            Display::Lines | Display::Hidden => {}
+            Display::Lines => {}
         }
     }
 
     /// Says what came of it, after `elapsed` with reset and verification.
-    pub fn ended(&mut self, step: Step, arm: &str, outcome: &Outcome, elapsed: Duration) {
+    pub(crate) fn ended(&mut self, step: Step, arm: &str, outcome: &Outcome, elapsed: Duration) {
         let trouble = match outcome {
             Outcome::Measured(_) => None,
             Outcome::Failed { reason } => Some(("failed", reason)),
@@ -137,16 +141,15 @@ impl Progress {
     }
 
     /// Prints a line without disturbing the bar.
-    pub fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         match &self.display {
             Display::Bar(bar) => bar.println(format!("{}: {line}", self.title)),
             Display::Lines => eprintln!("{}: {line}", self.title),
-            Display::Hidden => {}
         }
     }
 
     /// Removes the bar.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Display::Bar(bar) = &self.display {
             bar.finish_and_clear();
         }

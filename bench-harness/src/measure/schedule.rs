@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 
 /// One sample to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// Block, from 0.
     pub block: usize,
     /// Position within the block, from 0.
@@ -24,7 +24,7 @@ pub struct Slot {
 
 /// The slots of a run, in the order in which to take them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     slots: Vec<Slot>,
 }
 
@@ -34,7 +34,7 @@ impl Schedule {
     /// With an odd number of blocks the last one has no mirror: drift does not cancel there, so
     /// callers should ask for an even number.
     #[must_use]
-    pub fn new(seed: u64, arms: usize, blocks: usize) -> Self {
+    pub(crate) fn new(seed: u64, arms: usize, blocks: usize) -> Self {
         // A generator named by its algorithm: that of `StdRng` may change with any release of
         // `rand`, and a seed from an old report would then give another order.
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -57,7 +57,7 @@ impl Schedule {
 
     /// The slots in order.
     #[must_use]
-    pub fn slots(&self) -> &[Slot] {
+    pub(crate) fn slots(&self) -> &[Slot] {
         &self.slots
     }
 }

@@ -29,7 +29,7 @@ use testkit::postgres::{PostgresOptions, PostgresServer, URL, drop_or_warn};
 
 /// What to run, and where its results go.
 #[derive(Debug, Clone)]
-pub struct RunOptions {
+pub(crate) struct RunOptions {
     /// The command as it was typed, program first, without passwords.
     pub command: Vec<String>,
     /// This program, which is worker and mock API too.
@@ -82,7 +82,7 @@ impl RunOptions {
 
 /// A run that can be reported, complete or not.
 #[derive(Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// Its folder.
     pub folder: RunFolder,
     /// Whether it holds samples to report.
@@ -93,7 +93,7 @@ pub struct Finished {
 
 /// Why a run ended before its last sample.
 #[derive(Debug)]
-pub enum EndedBy {
+pub(crate) enum EndedBy {
     /// Ctrl-C or SIGTERM.
     Interrupt,
     /// The harness could not go on.
@@ -102,14 +102,14 @@ pub enum EndedBy {
 
 /// This machine, its server or the build is not the one that figures were taken with before.
 #[derive(Debug)]
-pub struct Incomparable(String);
+pub(crate) struct Incomparable(String);
 
 impl Incomparable {
     /// Refuses figures where something `differing` keeps them from being compared.
     ///
     /// # Errors
     /// This, if there is any such thing.
-    pub fn unless_none(differing: Vec<String>) -> Result<()> {
+    pub(crate) fn unless_none(differing: Vec<String>) -> Result<()> {
         ensure!(differing.is_empty(), Self(differing.join("; ")));
         Ok(())
     }
@@ -126,7 +126,7 @@ impl std::error::Error for Incomparable {}
 
 /// The user stopped the run before there was anything to report.
 #[derive(Debug)]
-pub struct NothingTaken;
+pub(crate) struct NothingTaken;
 
 impl std::fmt::Display for NothingTaken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -141,7 +141,7 @@ impl std::error::Error for NothingTaken {}
 ///
 /// # Errors
 /// [`NothingTaken`], when nothing could be measured at all, and [`Incomparable`].
-pub async fn run(options: RunOptions) -> Result<Finished> {
+pub(crate) async fn run(options: RunOptions) -> Result<Finished> {
     let mut interrupt = Interrupt::listen()?;
     let server = start(&options.postgres, &mut interrupt).await?;
     let server = server.context(NothingTaken)?;
@@ -194,7 +194,7 @@ pub async fn run(options: RunOptions) -> Result<Finished> {
 ///
 /// # Errors
 /// Those of [`run`], and [`Incomparable`].
-pub async fn resume(options: RunOptions, folder: PathBuf) -> Result<Finished> {
+pub(crate) async fn resume(options: RunOptions, folder: PathBuf) -> Result<Finished> {
     let folder = RunFolder::existing(folder);
     let mut record = folder.record()?;
     let samples = folder.samples()?.samples;

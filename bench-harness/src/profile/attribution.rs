@@ -106,7 +106,7 @@ impl Attribution {
 
 /// Sightings by stage; those below no marker under `None`.
 #[must_use]
-pub fn by_stage<'a>(
+pub(crate) fn by_stage<'a>(
     stacks: impl IntoIterator<Item = &'a Stacks>,
 ) -> BTreeMap<Option<&'static str>, u64> {
     let mut counts = BTreeMap::new();

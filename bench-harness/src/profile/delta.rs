@@ -17,11 +17,11 @@ use super::stacks::Stacks;
 use crate::stats::{Interval, location};
 
 /// Stands for what no crate, and no function of one, is charged with.
-pub const NO_CRATE: &str = "[system]";
+pub(crate) const NO_CRATE: &str = "[system]";
 
 /// One load's stacks, and what one sample of it stands for.
 #[derive(Debug, Clone)]
-pub struct Load {
+pub(crate) struct Load {
     /// Where it was seen.
     pub stacks: Stacks,
     /// Processor time of a sample, in µs per 1,000 rows.
@@ -31,7 +31,7 @@ pub struct Load {
 impl Load {
     /// Stacks that stand for so many seconds of processor time on so many rows.
     #[must_use]
-    pub fn of(stacks: Stacks, cpu_seconds: f64, rows: u64) -> Self {
+    pub(crate) fn of(stacks: Stacks, cpu_seconds: f64, rows: u64) -> Self {
         let samples = stacks.total().max(1) as f64;
         Self {
             sample_cost: per_thousand(cpu_seconds, rows) / samples,
@@ -66,19 +66,19 @@ impl Delta {
 
 /// The functions whose inclusive cost differs most, at most `count`.
 #[must_use]
-pub fn functions(pairs: &[(Load, Load)], confidence: f64, count: usize) -> Vec<Delta> {
+pub(crate) fn functions(pairs: &[(Load, Load)], confidence: f64, count: usize) -> Vec<Delta> {
     largest(all(pairs, confidence, inclusive), count)
 }
 
 /// The functions whose own cost differs most, at most `count`.
 #[must_use]
-pub fn own_functions(pairs: &[(Load, Load)], confidence: f64, count: usize) -> Vec<Delta> {
+pub(crate) fn own_functions(pairs: &[(Load, Load)], confidence: f64, count: usize) -> Vec<Delta> {
     largest(all(pairs, confidence, by_function), count)
 }
 
 /// The crates that differ most, at most `count`.
 #[must_use]
-pub fn crates(pairs: &[(Load, Load)], confidence: f64, count: usize) -> Vec<Delta> {
+pub(crate) fn crates(pairs: &[(Load, Load)], confidence: f64, count: usize) -> Vec<Delta> {
     largest(all(pairs, confidence, by_crate), count)
 }
 

@@ -4,14 +4,14 @@ use super::marker::{crate_of, stage_of_frame};
 
 /// The crates of the standard library, and the compiler's own for calls of the allocator: they work
 /// for others.
-pub const STANDARD: [&str; 4] = ["std", "core", "alloc", "__rustc"];
+pub(crate) const STANDARD: [&str; 4] = ["std", "core", "alloc", "__rustc"];
 
 /// Crates that start threads and poll tasks: what stands below them says more.
 const RUNTIME: [&str; 5] = ["std", "core", "alloc", "tokio", "bench_harness"];
 
 /// The function of a frame: its closures are a part of it.
 #[must_use]
-pub fn function(frame: &str) -> String {
+pub(crate) fn function(frame: &str) -> String {
     let mut name = frame;
     while let Some((outer, last)) = name.rsplit_once("::")
         && (last == "{{closure}}" || last.starts_with("{closure"))
@@ -25,7 +25,7 @@ pub fn function(frame: &str) -> String {
 /// the runtime, and without the frames that only take the time of those within them. The whole where
 /// nothing else is in it.
 #[must_use]
-pub fn readable(stack: &[String]) -> Vec<String> {
+pub(crate) fn readable(stack: &[String]) -> Vec<String> {
     let own = |frame: &String| crate_of(frame).is_some_and(|name| !RUNTIME.contains(&name));
     let first = stack.iter().position(own).unwrap_or(0);
     let below = &stack[first..];

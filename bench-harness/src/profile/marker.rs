@@ -8,13 +8,13 @@ const MARKERS: &str = "apitap_core::stage::";
 /// The stage that a stack belongs to: that of its innermost marker, as one stage may call another.
 /// The stack's innermost frame is its last.
 #[must_use]
-pub fn stage_of(stack: &[String]) -> Option<&'static str> {
+pub(crate) fn stage_of(stack: &[String]) -> Option<&'static str> {
     stack.iter().rev().find_map(|frame| stage_of_frame(frame))
 }
 
 /// The stage that a frame marks, by its demangled name, with or without generic arguments.
 #[must_use]
-pub fn stage_of_frame(frame: &str) -> Option<&'static str> {
+pub(crate) fn stage_of_frame(frame: &str) -> Option<&'static str> {
     let name = frame.strip_prefix(MARKERS)?;
     let name = match name.split_once('<') {
         Some((name, _)) => name.trim_end_matches("::"),
@@ -29,7 +29,7 @@ pub fn stage_of_frame(frame: &str) -> Option<&'static str> {
 /// `<T as Trait>::f` belongs to the crate of `T`, and where `T` stands for any type to that of the
 /// trait. C functions have none.
 #[must_use]
-pub fn crate_of(frame: &str) -> Option<&str> {
+pub(crate) fn crate_of(frame: &str) -> Option<&str> {
     let inner = frame.trim_start_matches(['<', '&', '*', '[', '(']);
     let inner = inner.trim_start_matches("mut ");
     let inner = inner.trim_start_matches("dyn ");

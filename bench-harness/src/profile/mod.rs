@@ -20,21 +20,21 @@
 //! Separate loads serve separate ends: what is sampled is not watched, what is watched is not
 //! sampled, and neither enters a comparison.
 
-pub mod attribution;
-pub mod budget;
-pub mod delta;
+pub(crate) mod attribution;
+pub(crate) mod budget;
+pub(crate) mod delta;
 pub mod flamegraph;
-pub mod frame;
+pub(crate) mod frame;
 pub mod heap;
-pub mod marker;
-pub mod perf;
-pub mod pprof;
-pub mod record;
-pub mod results;
+pub(crate) mod marker;
+pub(crate) mod perf;
+pub(crate) mod pprof;
+pub(crate) mod record;
+pub(crate) mod results;
 pub mod sampler;
-pub mod server;
-pub mod stacks;
-pub mod statistics;
+pub(crate) mod server;
+pub(crate) mod stacks;
+pub(crate) mod statistics;
 
 /// µs per 1,000 rows.
 fn per_thousand(seconds: f64, rows: u64) -> f64 {

@@ -15,7 +15,7 @@ use backtrace::SymbolName;
 use super::stacks::{Stack, Stacks, frame_name};
 
 /// Samples for a second of processor time: as many as the sampler within the process takes.
-pub const FREQUENCY_HZ: u32 = super::sampler::FREQUENCY_HZ;
+pub(crate) const FREQUENCY_HZ: u32 = super::sampler::FREQUENCY_HZ;
 
 /// Processor time by a timer of the kernel, as virtual machines often have no hardware counters;
 /// of the user's side, which needs no privilege.
@@ -31,7 +31,7 @@ const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
 
 /// The command that runs `program` and writes its samples to `data`. It ends with the exit code of
 /// the program, whose input and output it leaves alone.
-pub fn record(data: &Path, program: &OsStr, arguments: &[OsString]) -> Command {
+pub(crate) fn record(data: &Path, program: &OsStr, arguments: &[OsString]) -> Command {
     record_by(OsStr::new("perf"), data, program, arguments)
 }
 
@@ -61,7 +61,7 @@ const SCRIPT_TIMEOUT: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// When perf cannot print them, or not in time.
-pub async fn read(data: &Path) -> Result<Stacks> {
+pub(crate) async fn read(data: &Path) -> Result<Stacks> {
     let mut command = tokio::process::Command::from(script(data));
     let printed = command.kill_on_drop(true).output();
     let printed = tokio::time::timeout(SCRIPT_TIMEOUT, printed)
@@ -79,7 +79,7 @@ pub async fn read(data: &Path) -> Result<Stacks> {
 ///
 /// # Errors
 /// When it is not or may not; the message says what to do.
-pub fn availability() -> Result<()> {
+pub(crate) fn availability() -> Result<()> {
     availability_of(OsStr::new("perf"))
 }
 

@@ -20,7 +20,7 @@ use super::stacks::Stacks;
 ///
 /// # Errors
 /// When the encoder fails, which it does not in memory.
-pub fn encode(stacks: &Stacks, frequency_hz: u32, duration: Duration) -> Result<Vec<u8>> {
+pub(crate) fn encode(stacks: &Stacks, frequency_hz: u32, duration: Duration) -> Result<Vec<u8>> {
     let message = profile(stacks, frequency_hz, duration).encode_to_vec();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(&message)

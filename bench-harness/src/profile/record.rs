@@ -19,7 +19,7 @@ use crate::atomic_write;
 use crate::samples::Timestamp;
 
 /// Folder of profiles in that of a run; each scenario has one in it.
-pub const PROFILES_FOLDER: &str = "profiles";
+pub(crate) const PROFILES_FOLDER: &str = "profiles";
 
 /// What was profiled, in the folder of a scenario.
 const SUBJECT_FILE: &str = "profile.json";
@@ -133,7 +133,7 @@ pub struct ProfileRecord {
 
 /// The name of a scenario's folder: its own, with `-` for everything but letters and digits.
 #[must_use]
-pub fn folder_name(scenario: &str) -> String {
+pub(crate) fn folder_name(scenario: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     scenario.chars().map(plain).collect()
 }

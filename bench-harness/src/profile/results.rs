@@ -18,7 +18,7 @@ use super::statistics::ServerStatistics;
 use crate::stats::sample::median;
 
 /// Coverage below which functions are not ranked: what was missed may be of one kind.
-pub const LEAST_COVERAGE: f64 = 0.9;
+pub(crate) const LEAST_COVERAGE: f64 = 0.9;
 
 /// Functions that are listed.
 const FUNCTIONS: usize = 25;
@@ -317,7 +317,7 @@ fn pairs(record: &ProfileRecord) -> Vec<(Load, Load)> {
 
 /// All sampled loads of an arm as one.
 #[must_use]
-pub fn merged(record: &ProfileRecord, arm: usize) -> Load {
+pub(crate) fn merged(record: &ProfileRecord, arm: usize) -> Load {
     let mut all = Stacks::default();
     let (mut cpu_seconds, mut rows) = (0.0, 0);
     let of_arm = record.loads.iter().filter(|load| load.arm == arm);

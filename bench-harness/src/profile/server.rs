@@ -18,7 +18,7 @@ use testkit::postgres::connect;
 ///
 /// A look costs client and server about a tenth of a millisecond each; a load of half a second is
 /// seen some dozens of times, and an arm is loaded ten times.
-pub const INTERVAL: Duration = Duration::from_millis(10);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(10);
 
 /// The backends of the engine in this database. In COPY a backend that waits for rows is active and
 /// waits for its client; between statements it is idle, which is the same here.
@@ -29,7 +29,7 @@ const LOOK: &str = "SELECT coalesce(bool_or(state = 'active' AND wait_event IS N
 
 /// Looking at the server until told to stop.
 #[derive(Debug)]
-pub struct ServerWatch {
+pub(crate) struct ServerWatch {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<Vec<Seen>>>,
 }
@@ -40,7 +40,7 @@ impl ServerWatch {
     ///
     /// # Errors
     /// When the server cannot be reached.
-    pub async fn start(url: String, metrics: Arc<Metrics>) -> Result<Self> {
+    pub(crate) async fn start(url: String, metrics: Arc<Metrics>) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let (ready, is_ready) = tokio::sync::oneshot::channel();
@@ -60,7 +60,7 @@ impl ServerWatch {
     ///
     /// # Errors
     /// When the server could not be asked.
-    pub fn stop(self) -> Result<Vec<Seen>> {
+    pub(crate) fn stop(self) -> Result<Vec<Seen>> {
         self.stop.store(true, Relaxed);
         let seen = self.thread.join();
         seen.map_err(|_| anyhow!("watching the server panicked"))?

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::frame::readable;
 
 /// A function by its demangled name, the innermost last.
-pub type Stack = Vec<String>;
+pub(crate) type Stack = Vec<String>;
 
 /// How often each stack was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -129,7 +129,7 @@ impl From<Interned> for Stacks {
 
 /// A name as it may stand in folded stacks, where `;` separates.
 #[must_use]
-pub fn frame_name(name: &str) -> String {
+pub(crate) fn frame_name(name: &str) -> String {
     name.replace(';', ",")
 }
 

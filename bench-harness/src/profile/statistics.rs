@@ -66,7 +66,7 @@ pub struct Statement {
 
 /// Readings before a load.
 #[derive(Debug)]
-pub struct Before {
+pub(crate) struct Before {
     wal: Option<Wal>,
     io: Option<Io>,
     statements: bool,
@@ -77,7 +77,7 @@ impl Before {
     ///
     /// # Errors
     /// When the server cannot be asked.
-    pub async fn read(client: &Client) -> Result<Self> {
+    pub(crate) async fn read(client: &Client) -> Result<Self> {
         let statements = has_statements(client).await;
         if statements {
             let reset = client
@@ -96,7 +96,7 @@ impl Before {
     ///
     /// # Errors
     /// When the server cannot be asked.
-    pub async fn since(self, client: &Client) -> Result<ServerStatistics> {
+    pub(crate) async fn since(self, client: &Client) -> Result<ServerStatistics> {
         // What a session has read of the statistics it may keep.
         client
             .batch_execute("SELECT pg_stat_clear_snapshot()")

@@ -6,13 +6,13 @@ use super::{html, sections};
 use crate::judge::history::series::History;
 
 /// Extension of the page beside a history.
-pub const EXTENSION: &str = "html";
+pub(crate) const EXTENSION: &str = "html";
 
 /// The page of `history`.
 ///
 /// # Errors
 /// When the template fails.
-pub fn page(history: &History) -> Result<String> {
+pub(crate) fn page(history: &History) -> Result<String> {
     let data = serde_json::to_string(history).context("cannot serialise the history")?;
     html::page(&sections::history(history), &html::compressed(&data)?)
 }
@@ -21,7 +21,7 @@ pub fn page(history: &History) -> Result<String> {
 ///
 /// # Errors
 /// When they cannot be serialised.
-pub fn json(history: &History) -> Result<String> {
+pub(crate) fn json(history: &History) -> Result<String> {
     serde_json::to_string_pretty(history).context("cannot serialise the history")
 }
 

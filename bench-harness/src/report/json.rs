@@ -5,13 +5,13 @@ use anyhow::Context;
 use crate::judge::Results;
 
 /// Name of the file in the folder of a run.
-pub const FILE: &str = "results.json";
+pub(crate) const FILE: &str = "results.json";
 
 /// Renders `results` as indented JSON.
 ///
 /// # Errors
 /// If a fingerprint cannot be written as JSON.
-pub fn render(results: &Results) -> anyhow::Result<String> {
+pub(crate) fn render(results: &Results) -> anyhow::Result<String> {
     let mut text = serde_json::to_string_pretty(results).context("cannot serialise the results")?;
     text.push('\n');
     Ok(text)

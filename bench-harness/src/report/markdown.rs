@@ -9,11 +9,11 @@ use crate::judge::Results;
 use crate::judge::history::series::History;
 
 /// Name of the file in the folder of a run.
-pub const FILE: &str = "report.md";
+pub(crate) const FILE: &str = "report.md";
 
 /// Renders `results`, and the `history` that they end, as GitHub-flavoured Markdown.
 #[must_use]
-pub fn render(results: &Results, history: Option<&History>) -> String {
+pub(crate) fn render(results: &Results, history: Option<&History>) -> String {
     page(&sections::of(results, history))
 }
 

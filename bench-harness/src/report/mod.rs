@@ -7,14 +7,15 @@
 
 mod document;
 pub(crate) mod files;
-pub mod history;
-pub mod html;
-pub mod json;
-pub mod markdown;
-pub mod profile;
-pub mod schema;
+pub(crate) mod history;
+pub(crate) mod html;
+pub(crate) mod json;
+pub(crate) mod markdown;
+pub(crate) mod profile;
+#[cfg(test)]
+pub(crate) mod schema;
 mod sections;
-pub mod terminal;
+pub(crate) mod terminal;
 
 #[cfg(test)]
 pub(crate) mod example;

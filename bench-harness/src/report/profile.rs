@@ -12,29 +12,29 @@ use crate::profile::record::{Observed, ProfileRecord};
 use crate::profile::results::{ProfileResults, merged};
 
 /// Name of the page in the folder of profiles.
-pub const PAGE_FILE: &str = "index.html";
+pub(crate) const PAGE_FILE: &str = "index.html";
 
 /// The same as Markdown.
-pub const MARKDOWN_FILE: &str = "index.md";
+pub(crate) const MARKDOWN_FILE: &str = "index.md";
 
 /// Figures for programs, likewise.
-pub const JSON_FILE: &str = "profiles.json";
+pub(crate) const JSON_FILE: &str = "profiles.json";
 
 /// The picture of the candidate, coloured by what it costs more or less than the baseline.
-pub const DIFFERENCE_FILE: &str = "difference-in-candidate.svg";
+pub(crate) const DIFFERENCE_FILE: &str = "difference-in-candidate.svg";
 
 /// The page of `profiles`.
 ///
 /// # Errors
 /// When the template fails.
-pub fn page(profiles: &[ProfileResults]) -> Result<String> {
+pub(crate) fn page(profiles: &[ProfileResults]) -> Result<String> {
     let data = json(profiles)?;
     html::page(&sections::profiles(profiles), &html::compressed(&data)?)
 }
 
 /// The same as Markdown.
 #[must_use]
-pub fn markdown(profiles: &[ProfileResults]) -> String {
+pub(crate) fn markdown(profiles: &[ProfileResults]) -> String {
     markdown::page(&sections::profiles(profiles))
 }
 
@@ -42,7 +42,7 @@ pub fn markdown(profiles: &[ProfileResults]) -> String {
 ///
 /// # Errors
 /// When they cannot be serialised.
-pub fn json(profiles: &[ProfileResults]) -> Result<String> {
+pub(crate) fn json(profiles: &[ProfileResults]) -> Result<String> {
     let mut text = serde_json::to_string_pretty(profiles).context("cannot serialise profiles")?;
     text.push('\n');
     Ok(text)
@@ -50,7 +50,7 @@ pub fn json(profiles: &[ProfileResults]) -> Result<String> {
 
 /// A sentence for each profile.
 #[must_use]
-pub fn in_short(profiles: &[ProfileResults]) -> Vec<String> {
+pub(crate) fn in_short(profiles: &[ProfileResults]) -> Vec<String> {
     sections::profiles_in_short(profiles)
 }
 
@@ -59,7 +59,7 @@ pub fn in_short(profiles: &[ProfileResults]) -> Vec<String> {
 ///
 /// # Errors
 /// When one cannot be drawn.
-pub fn pictures(record: &ProfileRecord) -> Result<Vec<(&'static str, Vec<u8>)>> {
+pub(crate) fn pictures(record: &ProfileRecord) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let sides = [0, 1].map(|arm| merged(record, arm));
     if sides.iter().any(|side| side.stacks.is_empty()) {
         return Ok(Vec::new());

@@ -12,7 +12,7 @@ use crate::run_record::{RunRecord, SCHEMA_VERSION};
 
 /// The schema of `results.json`.
 #[must_use]
-pub fn results_schema() -> Value {
+pub(crate) fn results_schema() -> Value {
     titled(
         schemars::schema_for!(Results),
         "Results of an ApiTap benchmark run",
@@ -22,7 +22,7 @@ pub fn results_schema() -> Value {
 
 /// The schema of `run.json`.
 #[must_use]
-pub fn run_record_schema() -> Value {
+pub(crate) fn run_record_schema() -> Value {
     titled(
         schemars::schema_for!(RunRecord),
         "Record of an ApiTap benchmark run",
@@ -32,7 +32,7 @@ pub fn run_record_schema() -> Value {
 
 /// The schema of a line of a history.
 #[must_use]
-pub fn history_entry_schema() -> Value {
+pub(crate) fn history_entry_schema() -> Value {
     titled(
         schemars::schema_for!(Entry),
         "Line of a history of ApiTap benchmark results",

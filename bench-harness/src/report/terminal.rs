@@ -13,7 +13,7 @@ const MIN_CUT_COLUMNS: usize = 8;
 
 /// Whether to use ANSI colours. The caller knows whether it writes to a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Colour {
+pub(crate) enum Colour {
     /// Plain text.
     Never,
     /// Bold headings, yellow warnings, green gains and red losses.
@@ -22,7 +22,7 @@ pub enum Colour {
 
 /// Renders `results` for a terminal.
 #[must_use]
-pub fn render(results: &Results, colour: Colour) -> String {
+pub(crate) fn render(results: &Results, colour: Colour) -> String {
     let mut lines = Vec::new();
     for (title, table) in tables(results) {
         lines.push(colour.bold(title));

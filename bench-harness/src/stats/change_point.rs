@@ -19,14 +19,14 @@ use rand::seq::SliceRandom;
 
 /// The share of unchanging series in which a change is found, unless a caller asks for another: one
 /// in a hundred.
-pub const SIGNIFICANCE: f64 = 0.01;
+pub(crate) const SIGNIFICANCE: f64 = 0.01;
 
 /// Fewest values before, between and after changes.
 ///
 /// Two parts of five are the smallest that can be told apart at [`SIGNIFICANCE`]: of the 252 ways to
 /// choose five values out of ten only two separate them, so p is at least 0.008; with four, at least
 /// 0.029. It also keeps a spell of one or two results from being a change.
-pub const MIN_SEGMENT: usize = 5;
+pub(crate) const MIN_SEGMENT: usize = 5;
 
 /// How many times the resolution of the permutation test is finer than the significance level:
 /// 999 permutations for 0.01.
@@ -41,7 +41,7 @@ const EQUAL: f64 = 1e-9;
 
 /// A change of level.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ChangePoint {
+pub(crate) struct ChangePoint {
     /// Index of the first value after it.
     pub index: usize,
     /// p of "no change here", from the permutation test, given the changes found before it.
@@ -60,7 +60,7 @@ pub struct ChangePoint {
 /// believe a change; the test that finds none mostly ends after some tens of them. Optimised, the 999
 /// permutations for a change at 0.01 take 20 ms of 100 values, and 0.5 s of 500.
 #[must_use]
-pub fn change_points(values: &[f64], significance: f64) -> Vec<ChangePoint> {
+pub(crate) fn change_points(values: &[f64], significance: f64) -> Vec<ChangePoint> {
     let has_logarithms = values.iter().all(|value| value.is_finite() && *value > 0.0);
     let is_probability = significance > 0.0 && significance < 1.0;
     if !has_logarithms || !is_probability {

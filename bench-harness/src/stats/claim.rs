@@ -64,7 +64,7 @@ impl fmt::Display for ClaimVerdict {
 ///
 /// Else, or with less confidence than was asked for, it is inconclusive.
 #[must_use]
-pub fn claim_verdict(
+pub(crate) fn claim_verdict(
     expected: &Expected,
     adjusted: &Comparison,
     threshold: Threshold,

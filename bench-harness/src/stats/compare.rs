@@ -83,7 +83,7 @@ impl Comparison {
 /// A difference of logarithms, not the logarithm of a quotient: swapping the arms then negates it
 /// to the last bit.
 #[must_use]
-pub fn log_ratio(candidate: f64, baseline: f64) -> Option<f64> {
+pub(crate) fn log_ratio(candidate: f64, baseline: f64) -> Option<f64> {
     let valid = |value: f64| value.is_finite() && value > 0.0;
     (valid(candidate) && valid(baseline)).then(|| candidate.ln() - baseline.ln())
 }
@@ -94,7 +94,7 @@ pub fn log_ratio(candidate: f64, baseline: f64) -> Option<f64> {
 ///
 /// Time and memory grow with the square of the number of blocks; hundreds take milliseconds.
 #[must_use]
-pub fn compare(log_ratios: &[f64], confidence: f64) -> Option<Comparison> {
+pub(crate) fn compare(log_ratios: &[f64], confidence: f64) -> Option<Comparison> {
     let location = location(log_ratios, confidence)?;
     Some(Comparison {
         ratio: location.estimate.exp(),
@@ -111,7 +111,7 @@ pub fn compare(log_ratios: &[f64], confidence: f64) -> Option<Comparison> {
 
 /// Where values lie that scatter symmetrically, in their own unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Location {
+pub(crate) struct Location {
     /// The Hodges–Lehmann estimate.
     pub estimate: f64,
     /// Its interval.
@@ -122,7 +122,7 @@ pub struct Location {
 
 /// Locates `values`; `None` if there is none or one is not finite.
 #[must_use]
-pub fn location(values: &[f64], confidence: f64) -> Option<Location> {
+pub(crate) fn location(values: &[f64], confidence: f64) -> Option<Location> {
     let walsh = walsh_averages(values);
     let estimate = median(&walsh)?;
     let (rank, achieved) = interval_rank(values.len(), confidence);
@@ -140,7 +140,7 @@ pub fn location(values: &[f64], confidence: f64) -> Option<Location> {
 ///
 /// The widest interval of n blocks misses with probability 2^(1-n).
 #[must_use]
-pub fn blocks_needed(confidence: f64) -> usize {
+pub(crate) fn blocks_needed(confidence: f64) -> usize {
     (1.0 - (1.0 - confidence).log2()).ceil().max(1.0) as usize
 }
 

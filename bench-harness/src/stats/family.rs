@@ -53,7 +53,7 @@ pub struct Judged {
 /// # Panics
 /// If there are not as many thresholds as members.
 #[must_use]
-pub fn judge_family(
+pub(crate) fn judge_family(
     log_ratios: &[Vec<f64>],
     thresholds: &[Threshold],
     confidence: f64,

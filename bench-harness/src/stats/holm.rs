@@ -9,7 +9,7 @@
 
 /// One member of a family after Holm's procedure.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Adjusted {
+pub(crate) struct Adjusted {
     /// Adjusted p: at most the family's alpha where there is a difference.
     pub p_value: f64,
     /// Confidence of the member's interval: 1 - alpha ÷ size of the family, so that with 1 - alpha
@@ -27,7 +27,7 @@ pub struct Adjusted {
 impl Adjusted {
     /// A comparison that is judged as if it were the only one.
     #[must_use]
-    pub fn alone(p_value: f64, alpha: f64) -> Self {
+    pub(crate) fn alone(p_value: f64, alpha: f64) -> Self {
         Self {
             p_value,
             confidence: 1.0 - alpha,
@@ -38,7 +38,7 @@ impl Adjusted {
 
 /// Adjusts a family of `p_values` to a common `alpha` such as 0.05; in the order given.
 #[must_use]
-pub fn holm(p_values: &[f64], alpha: f64) -> Vec<Adjusted> {
+pub(crate) fn holm(p_values: &[f64], alpha: f64) -> Vec<Adjusted> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
     let mut ranked = Vec::with_capacity(order.len());
@@ -63,7 +63,7 @@ pub fn holm(p_values: &[f64], alpha: f64) -> Vec<Adjusted> {
 ///
 /// At an alpha of 0.05, 6 blocks are enough for one comparison, 10 for 25, 16 for 1,638.
 #[must_use]
-pub fn reachable(blocks: usize, family_size: usize, alpha: f64) -> bool {
+pub(crate) fn reachable(blocks: usize, family_size: usize, alpha: f64) -> bool {
     (1.0 - blocks as f64).exp2() * family_size as f64 <= alpha
 }
 

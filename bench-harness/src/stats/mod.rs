@@ -16,31 +16,32 @@
 //! shared machines have heavy right tails, and a method that trusts a mean or a normal distribution
 //! reports differences between identical programs.
 
-pub mod change_point;
-pub mod claim;
-pub mod compare;
-pub mod family;
-pub mod holm;
-pub mod noise;
-pub mod power;
-pub mod proportion;
-pub mod sample;
-pub mod unpaired;
-pub mod verdict;
+pub(crate) mod change_point;
+pub(crate) mod claim;
+pub(crate) mod compare;
+pub(crate) mod family;
+pub(crate) mod holm;
+pub(crate) mod noise;
+pub(crate) mod power;
+pub(crate) mod proportion;
+pub(crate) mod sample;
+pub(crate) mod unpaired;
+pub(crate) mod verdict;
 
 #[cfg(test)]
 mod simulation;
 
-pub use change_point::{ChangePoint, MIN_SEGMENT, SIGNIFICANCE, change_points};
-pub use claim::{ClaimVerdict, Expected, claim_verdict};
-pub use compare::{Comparison, Interval, Location, blocks_needed, compare, location, log_ratio};
-pub use family::{Correction, Judged, judge_family};
-pub use noise::{learned_threshold, threshold};
-pub use power::{blocks_for, scale, smallest_detectable};
-pub use proportion::{Proportion, proportion};
-pub use sample::Summary;
-pub use unpaired::{Unpaired, UnpairedJudged, compare_unpaired, judge_unpaired};
-pub use verdict::{FLOOR, Threshold, UNCALIBRATED, Verdict, is_beyond, verdict};
+pub(crate) use change_point::{MIN_SEGMENT, SIGNIFICANCE, change_points};
+pub(crate) use claim::{ClaimVerdict, Expected, claim_verdict};
+pub(crate) use compare::{Comparison, Interval, location, log_ratio};
+pub(crate) use family::{Correction, Judged, judge_family};
+pub(crate) use noise::{learned_threshold, threshold};
+pub(crate) use power::{blocks_for, scale};
+pub(crate) use proportion::{Proportion, proportion};
+pub(crate) use sample::Summary;
+pub(crate) use unpaired::{Unpaired, UnpairedJudged, compare_unpaired, judge_unpaired};
+pub(crate) use verdict::{FLOOR, Threshold, verdict};
+pub use verdict::{UNCALIBRATED, Verdict};
 
 /// Confidence asked of every family of intervals.
-pub const CONFIDENCE_LEVEL: f64 = 0.95;
+pub(crate) const CONFIDENCE_LEVEL: f64 = 0.95;

@@ -17,7 +17,7 @@ use super::sample::quantile;
 use super::verdict::{Threshold, UNCALIBRATED};
 
 /// Fewest log-ratios to learn from, as rustls ci-bench asks.
-pub const LEAST_RATIOS: usize = 10;
+pub(crate) const LEAST_RATIOS: usize = 10;
 
 /// Times that the percentile counts, as with ClickHouse: the ratios at hand are a sample too.
 const MARGIN: f64 = 1.5;
@@ -37,7 +37,7 @@ const SEED: u64 = 0x4141_6e6f_6973_6521;
 /// neither arm is the first. `None` if there are fewer than [`LEAST_RATIOS`], one is not finite, or
 /// `blocks` is 0.
 #[must_use]
-pub fn learned_threshold(aa_log_ratios: &[f64], blocks: usize) -> Option<Threshold> {
+pub(crate) fn learned_threshold(aa_log_ratios: &[f64], blocks: usize) -> Option<Threshold> {
     if aa_log_ratios.len() < LEAST_RATIOS || !aa_log_ratios.iter().all(|ratio| ratio.is_finite()) {
         return None;
     }
@@ -55,7 +55,7 @@ pub fn learned_threshold(aa_log_ratios: &[f64], blocks: usize) -> Option<Thresho
 /// The δ that applies: the `learned` one, else [`UNCALIBRATED`], and never less than the scenario's
 /// `own`.
 #[must_use]
-pub fn threshold(learned: Option<Threshold>, own: Option<Threshold>) -> Threshold {
+pub(crate) fn threshold(learned: Option<Threshold>, own: Option<Threshold>) -> Threshold {
     let noise = learned.unwrap_or(UNCALIBRATED);
     own.map_or(noise, |own| noise.max(own))
 }

@@ -11,7 +11,7 @@ use super::verdict::Threshold;
 /// Probability with which an effect called detectable is found.
 ///
 /// The convention of Cohen, *Statistical Power Analysis for the Behavioral Sciences*, 2nd ed. 1988.
-pub const POWER: f64 = 0.8;
+pub(crate) const POWER: f64 = 0.8;
 
 /// With 500 draws the power reached is within four hundredths of [`POWER`], 19 times in 20; the
 /// scale of a dozen blocks is far less certain.
@@ -38,7 +38,7 @@ const RELATIVE_EFFICIENCY: f64 = 3.0 / std::f64::consts::PI;
 /// `None` if there are too few blocks for that confidence, however large the effect, or a log-ratio
 /// is not finite. Takes as long as 500 comparisons.
 #[must_use]
-pub fn smallest_detectable(
+pub(crate) fn smallest_detectable(
     log_ratios: &[f64],
     confidence: f64,
     threshold: Threshold,
@@ -87,7 +87,7 @@ fn noise_of(log_ratios: &[f64]) -> Option<Vec<f64>> {
 /// efficiency of the signed-rank test. By simulation the effect is found 72 to 92% of the time; least
 /// where it gives 6 blocks, which must all agree in sign.
 #[must_use]
-pub fn blocks_for(effect: f64, scale: f64, confidence: f64) -> Option<usize> {
+pub(crate) fn blocks_for(effect: f64, scale: f64, confidence: f64) -> Option<usize> {
     let log_effect = effect.ln_1p();
     if !(log_effect > 0.0 && log_effect.is_finite() && scale.is_finite()) {
         return None;
@@ -114,7 +114,7 @@ const SCALE_MIN_VALUES: usize = 4;
 /// American Statistical Association 88 (1993), with their factors for small samples; those for more
 /// than nine values are used for fewer too, where they are off by less than a tenth.
 #[must_use]
-pub fn scale(log_ratios: &[f64]) -> Option<f64> {
+pub(crate) fn scale(log_ratios: &[f64]) -> Option<f64> {
     let count = log_ratios.len();
     if count < SCALE_MIN_VALUES || !log_ratios.iter().all(|ratio| ratio.is_finite()) {
         return None;

@@ -15,7 +15,7 @@ const STEPS: usize = 60;
 /// A share of trials, with its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Proportion {
+pub(crate) struct Proportion {
     /// Trials in which it happened.
     pub events: usize,
     /// All trials.
@@ -27,7 +27,7 @@ pub struct Proportion {
 /// The share of `events` in `trials`, at a `confidence` such as 0.95; `None` without a trial, or with
 /// more events than trials.
 #[must_use]
-pub fn proportion(events: usize, trials: usize, confidence: f64) -> Option<Proportion> {
+pub(crate) fn proportion(events: usize, trials: usize, confidence: f64) -> Option<Proportion> {
     if trials == 0 || events > trials {
         return None;
     }

@@ -69,7 +69,7 @@ impl Summary {
 
 /// Median of `values`; `None` if there are none or one of them is not a finite number.
 #[must_use]
-pub fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     quantile(&sorted_finite(values)?, 0.5)
 }
 

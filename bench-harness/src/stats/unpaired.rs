@@ -19,7 +19,7 @@ use super::verdict::{Threshold, Verdict, verdict};
 
 /// Costs of a candidate and of its baseline, taken independently of each other.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Unpaired {
+pub(crate) struct Unpaired {
     /// Those of the candidate.
     pub candidate: Vec<f64>,
     /// Those of the baseline.
@@ -56,7 +56,7 @@ pub struct UnpairedJudged {
 /// square of the number of pairs: sixteen samples a side take a fraction of a millisecond, a hundred
 /// well under a second.
 #[must_use]
-pub fn compare_unpaired(
+pub(crate) fn compare_unpaired(
     candidate: &[f64],
     baseline: &[f64],
     confidence: f64,
@@ -84,7 +84,7 @@ pub fn compare_unpaired(
 /// no judgement and does not count, and Holm's procedure applies if any member could pass its first
 /// step.
 #[must_use]
-pub fn judge_unpaired(
+pub(crate) fn judge_unpaired(
     members: &[Unpaired],
     confidence: f64,
 ) -> (Vec<Option<UnpairedJudged>>, Correction) {

@@ -22,7 +22,7 @@ pub const UNCALIBRATED: Threshold = Threshold(0.05);
 /// The layout of code and environment, which any change moves, alters run times by more than that
 /// (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009):
 /// such a difference can be real and still say nothing of the change.
-pub const FLOOR: Threshold = Threshold(0.01);
+pub(crate) const FLOOR: Threshold = Threshold(0.01);
 
 /// Practical threshold δ: costs within a factor of 1 + δ, up or down, are as good as equal.
 ///
@@ -135,7 +135,7 @@ impl fmt::Display for Verdict {
 ///
 /// Of a quantity of which more is better, judge the inverse.
 #[must_use]
-pub fn verdict(adjusted: &Comparison, significant: bool, threshold: Threshold) -> Verdict {
+pub(crate) fn verdict(adjusted: &Comparison, significant: bool, threshold: Threshold) -> Verdict {
     let equal = threshold.range();
     if adjusted.is_confident() && is_within(adjusted, threshold) {
         Verdict::Equivalent
@@ -150,7 +150,7 @@ pub fn verdict(adjusted: &Comparison, significant: bool, threshold: Threshold) -
 
 /// Whether the whole interval lies beyond ±δ on one side.
 #[must_use]
-pub fn is_beyond(comparison: &Comparison, threshold: Threshold) -> bool {
+pub(crate) fn is_beyond(comparison: &Comparison, threshold: Threshold) -> bool {
     let (interval, equal) = (comparison.interval, threshold.range());
     interval.low > equal.high || interval.high < equal.low
 }
@@ -224,11 +224,11 @@ mod tests {
 
     #[test]
     fn too_few_blocks_show_no_equivalence() {
-        let single = crate::stats::compare(&[0.001], 0.95).unwrap();
+        let single = crate::stats::compare::compare(&[0.001], 0.95).unwrap();
         assert_eq!(verdict(&single, false, UNCALIBRATED), Verdict::Inconclusive);
-        let five = crate::stats::compare(&[0.001; 5], 0.95).unwrap();
+        let five = crate::stats::compare::compare(&[0.001; 5], 0.95).unwrap();
         assert_eq!(verdict(&five, false, UNCALIBRATED), Verdict::Inconclusive);
-        let six = crate::stats::compare(&[0.001; 6], 0.95).unwrap();
+        let six = crate::stats::compare::compare(&[0.001; 6], 0.95).unwrap();
         assert_eq!(verdict(&six, false, UNCALIBRATED), Verdict::Equivalent);
     }
 

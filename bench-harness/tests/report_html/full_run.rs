@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use bench_harness::experiment::{ArmPlan, Experiment, IDENTICAL, Scale, ScenarioPlan};
-use bench_harness::run_record::{
-    MockApiCeiling, RUN_FILE, RoundTrip, RunRecord, SCHEMA_VERSION, Scenario, Verification,
+use bench_harness::{
+    ArmPlan, Experiment, IDENTICAL, Measurements, MockApiCeiling, Outcome, RUN_FILE, RoundTrip,
+    RunRecord, SAMPLES_FILE, SCHEMA_VERSION, Sample, Scale, Scenario, ScenarioPlan, Timestamp,
+    Verification,
 };
-use bench_harness::samples::{Measurements, Outcome, SAMPLES_FILE, Sample, Timestamp};
 use chrono::{DateTime, TimeDelta};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};

@@ -1,23 +1,11 @@
-//! `gate.json`: the results as they are, for programs. [`schema`] has its layout.
+//! `gate.json`: the results as they are, for programs. `reports/schema` has its layout.
 
 use anyhow::{Context, Result};
-use serde_json::Value;
 
-use crate::gate::{GateResults, SCHEMA_VERSION};
-use crate::report::schema::titled;
+use crate::gate::GateResults;
 
 /// Name of the file in the gate's folder.
 pub(super) const FILE: &str = "gate.json";
-
-/// The layout of `gate.json` as a JSON Schema. It is committed in `reports/schema`.
-#[must_use]
-pub fn schema() -> Value {
-    titled(
-        schemars::schema_for!(GateResults),
-        "Results of an ApiTap performance gate",
-        SCHEMA_VERSION,
-    )
-}
 
 /// Renders `results` as indented JSON.
 ///
@@ -32,12 +20,25 @@ pub(super) fn render(results: &GateResults) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::gate::example;
+    use crate::gate::results::SCHEMA_VERSION;
     use crate::report::schema::tests::{Validator, committed};
+    use crate::report::schema::titled;
 
     fn written() -> Value {
         serde_json::from_str(&render(&example::results()).unwrap()).unwrap()
+    }
+
+    /// The layout of `gate.json` as a JSON Schema. It is committed in `reports/schema`.
+    fn schema() -> Value {
+        titled(
+            schemars::schema_for!(GateResults),
+            "Results of an ApiTap performance gate",
+            SCHEMA_VERSION,
+        )
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::stats::Verdict;
 pub(super) const FILE: &str = "summary.md";
 
 /// First line of the text, by which a comment is found again.
-pub const MARKER: &str = "<!-- apitap-bench gate -->";
+pub(crate) const MARKER: &str = "<!-- apitap-bench gate -->";
 
 /// Most that is written, in bytes. GitHub takes a summary of 1 MiB and a comment of 65,536
 /// characters, and whoever comments adds a few lines.

@@ -30,16 +30,14 @@ use super::{Check, GateResults, GatedScenario, ScenarioOutcome};
 use crate::atomic_write;
 use action::Direction;
 
-pub use json::schema;
-pub use markdown::MARKER;
-pub use terminal::render;
+pub(crate) use terminal::render;
 
 /// Writes every file of `results` into `folder`, which is made if it is not there, and returns
 /// their paths in the order in which they were written. Files of an earlier gate are replaced.
 ///
 /// # Errors
 /// When the folder or a file cannot be written.
-pub fn write_all(results: &GateResults, folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn write_all(results: &GateResults, folder: &Path) -> Result<Vec<PathBuf>> {
     fs::create_dir_all(folder).with_context(|| {
         format!(
             "cannot make {}; name another folder for the gate's files",

@@ -33,7 +33,7 @@ enum Tone {
 /// Renders `results` for a terminal. Of a scenario that passed it shows what users wait for alone;
 /// of any other every quantity.
 #[must_use]
-pub fn render(results: &GateResults, colour: Colour) -> String {
+pub(crate) fn render(results: &GateResults, colour: Colour) -> String {
     let (significant, rest) = text::ordered(results);
     let code = match results.outcome {
         GateOutcome::Passed => GREEN,

@@ -8,7 +8,7 @@ mod arms;
 mod difference;
 mod gains;
 mod refusal;
-pub mod text;
+pub(crate) mod text;
 
 #[cfg(test)]
 mod tests;
@@ -18,10 +18,10 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use arms::{ArmAcross, MeasureAcross};
-pub use difference::{Difference, RefusedScenario};
-pub use gains::{Gain, GainAcross};
-pub use refusal::{Reason, Refusal};
+pub(crate) use arms::{ArmAcross, MeasureAcross};
+pub(crate) use difference::RefusedScenario;
+pub(crate) use gains::{Gain, GainAcross};
+pub(crate) use refusal::Refusal;
 
 use crate::judge::{Family, blocks};
 use crate::run_record::{RunRecord, Scenario};
@@ -89,7 +89,10 @@ impl fmt::Display for Run {
 ///
 /// # Errors
 /// [`Refusal`] if the runs were made in places that do not compare, or have no scenario that does.
-pub fn across(a: (&RunRecord, &Samples), b: (&RunRecord, &Samples)) -> Result<Across, Refusal> {
+pub(crate) fn across(
+    a: (&RunRecord, &Samples),
+    b: (&RunRecord, &Samples),
+) -> Result<Across, Refusal> {
     let (a, b) = (Side::of(a), Side::of(b));
     let shared = a
         .scenarios()

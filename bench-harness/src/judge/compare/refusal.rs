@@ -12,7 +12,7 @@ use crate::run_record::RunRecord;
 /// Why two runs give no figure together. `Display` has a line for each reason, and what to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// All of them; never empty.
     pub reasons: Vec<Reason>,
 }
@@ -20,7 +20,7 @@ pub struct Refusal {
 /// One reason. `Display` says it in a line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
+pub(crate) enum Reason {
     /// A run does not say where it was made.
     NoFingerprint {
         /// The run.
@@ -67,7 +67,7 @@ pub(super) fn nothing_compares(refused: &[RefusedScenario]) -> Vec<Reason> {
 impl Refusal {
     /// What to do about it, in sentences.
     #[must_use]
-    pub fn advice(&self) -> Vec<&'static str> {
+    pub(crate) fn advice(&self) -> Vec<&'static str> {
         let any = |is: fn(&Reason) -> bool| self.reasons.iter().any(is);
         let elsewhere =
             any(|reason| matches!(reason, Reason::Place(_) | Reason::NoFingerprint { .. }));

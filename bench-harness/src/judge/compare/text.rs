@@ -18,7 +18,7 @@ const CAUTION: &str = "Two runs at different times also differ by what the machi
 
 /// Renders `across`: what was refused, the arms, and the gains that came out otherwise.
 #[must_use]
-pub fn render(across: &Across) -> String {
+pub(crate) fn render(across: &Across) -> String {
     let parts = [
         heads(across),
         left_out(across),

@@ -15,7 +15,7 @@ use crate::samples::{Measurements, Metric, Sample, Samples, Timestamp};
 use crate::stats::Summary;
 
 /// Version of the layout of a line; raised when a field changes its meaning or goes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 /// One quantity of one arm of one run. It says of itself what its figures mean, so that a history can
 /// hold quantities that the program that reads it does not know.

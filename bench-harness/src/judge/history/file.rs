@@ -12,14 +12,14 @@ use crate::samples::complete_lines;
 use crate::{atomic_write, schema_version};
 
 /// Where the history is kept unless a caller names another file.
-pub const FILE: &str = "reports/history.ndjson";
+pub(crate) const FILE: &str = "reports/history.ndjson";
 
 /// By which share a value that was written and read may differ: reading may miss its last bits.
 const READ_AGAIN: f64 = 1e-9;
 
 /// What a history holds.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// All entries, in the order in which they were added.
     pub entries: Vec<Entry>,
     /// Number of the last line if it was cut short, as an interruption leaves it. It holds no entry.
@@ -28,7 +28,7 @@ pub struct Stored {
 
 /// What became of the entries of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Added {
+pub(crate) struct Added {
     /// Entries that were appended.
     pub added: usize,
     /// Entries that were there already.
@@ -40,7 +40,7 @@ impl Stored {
     ///
     /// # Errors
     /// If it cannot be read, or a complete line is not an entry; the message names the line.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         ensure!(
             path.exists(),
             "there is no history at {}: add a run with `apitap-bench history add RUN_DIR`",
@@ -55,7 +55,7 @@ impl Stored {
     ///
     /// # Errors
     /// If a complete line is not an entry; the message names the line.
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         let complete = complete_lines(bytes);
         let lines: Vec<&[u8]> = complete.split_inclusive(|byte| *byte == b'\n').collect();
         let entries = lines
@@ -90,7 +90,7 @@ fn entry(line: &[u8]) -> Result<Entry> {
 /// # Errors
 /// If the file cannot be opened, locked, read or written, holds what is no entry, or holds one of the
 /// entries with another value; nothing is appended then, unless writing itself fails.
-pub fn add(path: &Path, entries: &[Entry]) -> Result<Added> {
+pub(crate) fn add(path: &Path, entries: &[Entry]) -> Result<Added> {
     atomic_write::make_folder(path)?;
     let mut file = OpenOptions::new()
         .read(true)

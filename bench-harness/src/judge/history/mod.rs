@@ -8,11 +8,11 @@
 //! their change points are computed from it anew whenever they are shown, so that a better method can
 //! be applied to an old history. A series never mixes machines, servers, builds, or what was loaded.
 
-pub mod entry;
-pub mod file;
-pub mod machine;
-pub mod series;
-pub mod text;
+pub(crate) mod entry;
+pub(crate) mod file;
+pub(crate) mod machine;
+pub(crate) mod series;
+pub(crate) mod text;
 
 #[cfg(test)]
 pub(crate) mod example;

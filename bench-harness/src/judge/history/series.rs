@@ -12,7 +12,7 @@ use crate::stats::sample::median;
 use crate::stats::{MIN_SEGMENT, change_points, compare_unpaired};
 
 /// Version of the layout of what `history show --json` prints.
-pub const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 /// Confidence of the interval of a change.
 const CONFIDENCE_LEVEL: f64 = 0.95;

@@ -20,7 +20,7 @@ const LEAST_RANGE: f64 = 1.2;
 
 /// Renders `history`: what changed, worse first, then the rest.
 #[must_use]
-pub fn render(history: &History) -> String {
+pub(crate) fn render(history: &History) -> String {
     let mut text = head(history);
     let (changed, unchanged): (Vec<_>, Vec<_>) = history
         .series
@@ -103,7 +103,7 @@ fn sentences(change: &Change, series: &Series) -> String {
 
 /// What a direction is called.
 #[must_use]
-pub fn word(direction: Direction) -> &'static str {
+pub(crate) fn word(direction: Direction) -> &'static str {
     match direction {
         Direction::Worse => "worse",
         Direction::Better => "better",
@@ -121,7 +121,7 @@ fn sign(direction: Direction) -> &'static str {
 
 /// What chance alone may have shown, and what could not be looked at.
 #[must_use]
-pub fn caution(history: &History) -> String {
+pub(crate) fn caution(history: &History) -> String {
     let (long, all) = (history.long_enough(), history.series.len());
     let mut text = format!(
         "A series needs {} results to show a change: {} of {} have them.\n",
@@ -155,7 +155,7 @@ fn name(series: &Series, history: &History) -> String {
 
 /// A metric's name as words.
 #[must_use]
-pub fn words(metric: &str) -> String {
+pub(crate) fn words(metric: &str) -> String {
     metric.replace('_', " ")
 }
 
@@ -170,13 +170,13 @@ fn latest(series: &Series) -> String {
 
 /// The first characters of a commit.
 #[must_use]
-pub fn short(commit: &str) -> String {
+pub(crate) fn short(commit: &str) -> String {
     commit.chars().take(SHORT_COMMIT_CHARS).collect()
 }
 
 /// The day of a time in UTC.
 #[must_use]
-pub fn day(time: Timestamp) -> String {
+pub(crate) fn day(time: Timestamp) -> String {
     time.to_string().chars().take("2026-01-01".len()).collect()
 }
 

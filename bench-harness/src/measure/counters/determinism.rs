@@ -32,16 +32,10 @@ const INSTRUCTIONS: f64 = 1e-4;
 /// Rows of a page up to which no buffer of a response grows.
 const SMALL_PAGE_ROWS: usize = 100;
 
-/// Whether a counter can be relied on under that configuration: see [`tolerance`].
-#[must_use]
-pub fn is_hard(metric: GateMetric, config: &Config) -> bool {
-    tolerance(metric, config).is_some()
-}
-
 /// By how much of itself a counter may differ between two runs of one program, where a larger
 /// difference means that the program is another; none for what varies too much to say, and for times.
 #[must_use]
-pub fn tolerance(metric: GateMetric, config: &Config) -> Option<f64> {
+pub(crate) fn tolerance(metric: GateMetric, config: &Config) -> Option<f64> {
     let write = &config.write;
     let is_one_connection = write.connections == NonZero::<usize>::MIN;
     let is_one_lane = config.transform.partitions == NonZero::<usize>::MIN;
@@ -90,7 +84,9 @@ mod tests {
             });
         let config = config.unwrap();
         let counters = GateMetric::ALL.into_iter();
-        counters.filter(|one| is_hard(*one, &config)).collect()
+        counters
+            .filter(|one| tolerance(*one, &config).is_some())
+            .collect()
     }
 
     #[test]

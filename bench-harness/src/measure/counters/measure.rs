@@ -24,7 +24,7 @@ const TABLE: &str = "counted";
 
 /// What is counted.
 #[derive(Debug, Clone)]
-pub struct Counting {
+pub(crate) struct Counting {
     /// The `apitap-bench` whose engine is counted; `apitap-bench-heap` stands beside it.
     pub program: PathBuf,
     /// The `apitap-bench` that serves the API.
@@ -48,7 +48,7 @@ impl Counting {
     ///
     /// # Errors
     /// When a load fails, or a program or server cannot be had.
-    pub async fn take(&self, database_url: &str, runs: usize) -> Result<Vec<Counted>> {
+    pub(crate) async fn take(&self, database_url: &str, runs: usize) -> Result<Vec<Counted>> {
         let config = worker::config(&self.preset, &self.settings)?;
         let mut counted: Vec<Counted> = GateMetric::ALL
             .into_iter()
@@ -81,7 +81,7 @@ impl Counting {
     ///
     /// # Errors
     /// As [`take`](Self::take).
-    pub async fn take_costs(&self, database_url: &str) -> Result<Vec<(GateMetric, f64)>> {
+    pub(crate) async fn take_costs(&self, database_url: &str) -> Result<Vec<(GateMetric, f64)>> {
         let mut loads = Loads::prepare(self, database_url).await?;
         let mut values = loads.allocations().await?;
         loads.end().await?;

@@ -14,9 +14,10 @@ mod measure;
 mod table;
 mod valgrind;
 
-pub use allocations::{Allocations, AllocationsPerRow};
-pub use determinism::{is_hard, tolerance};
+pub use allocations::Allocations;
+pub(crate) use determinism::tolerance;
 pub use kernel::Kernel;
-pub use measure::Counting;
-pub use table::{Counted, table};
-pub use valgrind::{KernelLoad, can_count_instructions, instructions_per_row};
+pub(crate) use measure::Counting;
+pub(crate) use table::{Counted, table};
+pub(crate) use valgrind::can_count_instructions;
+pub use valgrind::{KernelLoad, instructions_per_row};

@@ -9,7 +9,7 @@ use crate::metric::GateMetric;
 
 /// A counter of one preset, taken several times.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Counted {
+pub(crate) struct Counted {
     /// Preset of the engine.
     pub preset: String,
     /// What was counted.
@@ -23,7 +23,7 @@ pub struct Counted {
 impl Counted {
     /// The smallest and the largest value; none where there is none.
     #[must_use]
-    pub fn range(&self) -> Option<(f64, f64)> {
+    pub(crate) fn range(&self) -> Option<(f64, f64)> {
         let least = self.values.iter().copied().reduce(f64::min)?;
         let most = self.values.iter().copied().reduce(f64::max)?;
         Some((least, most))
@@ -32,7 +32,7 @@ impl Counted {
     /// The difference of the largest and the smallest value, as a share of the smallest; 0 where
     /// nothing differs, none where there is no value.
     #[must_use]
-    pub fn spread(&self) -> Option<f64> {
+    pub(crate) fn spread(&self) -> Option<f64> {
         let (least, most) = self.range()?;
         Some(match most > least {
             true => (most - least) / least,
@@ -42,14 +42,14 @@ impl Counted {
 
     /// Whether it varied by more than it may; none where it cannot be relied on in any case.
     #[must_use]
-    pub fn exceeds(&self) -> Option<bool> {
+    pub(crate) fn exceeds(&self) -> Option<bool> {
         Some(self.spread()? > self.tolerance?)
     }
 }
 
 /// Every counter on a line, with how much it varied and how much it may.
 #[must_use]
-pub fn table(counted: &[Counted]) -> String {
+pub(crate) fn table(counted: &[Counted]) -> String {
     let mut text = format!(
         "{:<8} {:<28} {:>12} {:>12} {:>10} {:>10}\n",
         "preset", "counter", "least", "most", "spread", "may"

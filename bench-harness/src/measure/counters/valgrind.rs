@@ -54,7 +54,7 @@ pub fn instructions_per_row(program: &Path, load: KernelLoad<'_>, rows: u64) -> 
 
 /// Whether valgrind is here. Where it is not, a warning says how to get it.
 #[must_use]
-pub fn can_count_instructions() -> bool {
+pub(crate) fn can_count_instructions() -> bool {
     let available = availability_of(OsStr::new("valgrind"));
     if let Err(error) = &available {
         eprintln!("warning: instructions are not counted: {error:#}");

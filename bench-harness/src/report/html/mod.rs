@@ -26,7 +26,7 @@ pub const FILE: &str = "report.html";
 ///
 /// # Errors
 /// When the template fails.
-pub fn render(results: &Results, history: Option<&History>) -> Result<String> {
+pub(crate) fn render(results: &Results, history: Option<&History>) -> Result<String> {
     page(&sections::of(results, history), &data::render(results)?)
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::experiment::LoadPlan;
+use crate::judge::compare::refusal::Reason;
 
 #[test]
 fn another_place_is_refused_with_every_field() {
