@@ -264,7 +264,7 @@ mod tests {
         times.iter().map(|time| time.seconds).sum()
     }
 
-    fn of(times: &[ActivityTime], active: &[Activity]) -> f64 {
+    fn seconds_during(times: &[ActivityTime], active: &[Activity]) -> f64 {
         let found = times.iter().find(|time| time.active == active);
         found.map_or(0.0, |time| time.seconds)
     }
@@ -286,10 +286,10 @@ mod tests {
         let times = activities.times();
         let wall = begun.elapsed().as_secs_f64();
         assert!(total(&times) <= wall && total(&times) > wall - 0.005);
-        assert!(of(&times, &[]) >= STEP.as_secs_f64());
+        assert!(seconds_during(&times, &[]) >= STEP.as_secs_f64());
         let both = [Activity::Decode, Activity::Encode, Activity::ServerWait];
-        assert!(of(&times, &both) > 0.0, "{times:?}");
-        assert!(of(&times, &[Activity::Encode, Activity::ServerWait]) > 0.0);
+        assert!(seconds_during(&times, &both) > 0.0, "{times:?}");
+        assert!(seconds_during(&times, &[Activity::Encode, Activity::ServerWait]) > 0.0);
         assert!(activities.now().is_empty());
     }
 
@@ -305,7 +305,7 @@ mod tests {
             assert_eq!(activities.now(), [Activity::Sql].into_iter().collect());
         });
         let times = activities.times();
-        assert!(of(&times, &[Activity::Decode]) >= STEP.as_secs_f64());
+        assert!(seconds_during(&times, &[Activity::Decode]) >= STEP.as_secs_f64());
         assert!(times.iter().all(|time| time.active.len() <= 1), "{times:?}");
     }
 

@@ -237,7 +237,7 @@ impl Latency {
 
     /// The percentiles so far.
     pub fn report(&self) -> LatencyReport {
-        LatencyReport::of(&self.histogram())
+        LatencyReport::from_histogram(&self.histogram())
     }
 
     /// The distribution so far, in microseconds.
@@ -251,7 +251,7 @@ impl Latency {
 
 impl LatencyReport {
     /// The percentiles of a distribution in microseconds.
-    pub fn of(histogram: &Histogram<u64>) -> Self {
+    pub fn from_histogram(histogram: &Histogram<u64>) -> Self {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
         if histogram.is_empty() {
             return Self::default();

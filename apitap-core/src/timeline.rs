@@ -99,7 +99,7 @@ fn news(before: &mut Option<Histogram<u64>>, now: Histogram<u64>) -> LatencyRepo
         // It holds no more than its successor does.
         let _ = fresh.subtract(known);
     }
-    LatencyReport::of(&fresh)
+    LatencyReport::from_histogram(&fresh)
 }
 
 #[cfg(test)]

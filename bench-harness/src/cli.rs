@@ -326,7 +326,7 @@ fn list(experiments: Option<PathBuf>) -> Result<()> {
                 .collect();
             places.push(format!(
                 "{} of {}",
-                Count::of(cells, "cell"),
+                Count::new(cells, "cell"),
                 names.join(" × ")
             ));
         }

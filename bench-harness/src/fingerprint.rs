@@ -72,7 +72,7 @@ impl Fingerprint {
         Self {
             machine: Machine::this(),
             build: Build::this(),
-            server: server.map(Server::of),
+            server: server.map(Server::new),
         }
     }
 
@@ -134,7 +134,7 @@ impl Build {
 }
 
 impl Server {
-    fn of(server: &PostgresServer) -> Self {
+    fn new(server: &PostgresServer) -> Self {
         Self {
             kind: server.kind().to_owned(),
             version: server.version().to_owned(),

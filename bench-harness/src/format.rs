@@ -110,7 +110,7 @@ pub(crate) struct Count {
 impl Count {
     /// `count` of what `noun` names in the singular; its plural takes an `s`.
     #[must_use]
-    pub(crate) fn of(count: usize, noun: &'static str) -> Self {
+    pub(crate) fn new(count: usize, noun: &'static str) -> Self {
         Self { count, noun }
     }
 }
@@ -164,7 +164,7 @@ pub(crate) struct Range<'a> {
 impl<'a> Range<'a> {
     /// The interval of `comparison`; its level is printed with it if below the `wanted` one.
     #[must_use]
-    pub(crate) fn of(comparison: &'a Comparison, wanted: f64) -> Self {
+    pub(crate) fn new(comparison: &'a Comparison, wanted: f64) -> Self {
         Self { comparison, wanted }
     }
 }
@@ -295,7 +295,7 @@ mod tests {
         insta::assert_snapshot!(all([0, 999, 1_000, 200_000, 12_345_678].map(Whole)), @"0 | 999 | 1,000 | 200,000 | 12,345,678");
         insta::assert_snapshot!(all([0.0, 0.005, 0.875, 0.96875, 1.0].map(Percent)), @"0% | 0.5% | 87.5% | 96.9% | 100%");
         assert_eq!(
-            all([Count::of(1, "block"), Count::of(1_200, "row")]),
+            all([Count::new(1, "block"), Count::new(1_200, "row")]),
             "1 block | 1,200 rows"
         );
         assert_eq!(grouped("-1234"), "-1,234");
@@ -331,9 +331,9 @@ mod tests {
             blocks: 4,
         };
         assert_eq!(
-            Range::of(&comparison, 0.95).to_string(),
+            Range::new(&comparison, 0.95).to_string(),
             "9.9–104.2 at 87.5%"
         );
-        assert_eq!(Range::of(&comparison, 0.8).to_string(), "9.9–104.2");
+        assert_eq!(Range::new(&comparison, 0.8).to_string(), "9.9–104.2");
     }
 }

@@ -171,7 +171,7 @@ impl RunRecord {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let found = schema_version::of(text)?;
+        let found = schema_version::read(text)?;
         ensure!(
             found == SCHEMA_VERSION,
             "schema version {found} is not the {SCHEMA_VERSION} that this program reads: use the version that wrote it"

@@ -201,7 +201,7 @@ impl Metric {
 
     /// Its value in a sample; absent where the sample does not have it.
     #[must_use]
-    pub fn of(self, sample: &Measurements) -> Option<f64> {
+    pub fn value_in(self, sample: &Measurements) -> Option<f64> {
         match self {
             Self::WallSeconds => Some(sample.wall_seconds),
             Self::ClientCpuSeconds => Some(sample.client_cpu_seconds),

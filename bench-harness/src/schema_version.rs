@@ -7,7 +7,7 @@ use serde::Deserialize;
 ///
 /// # Errors
 /// When there is none.
-pub(crate) fn of(text: &str) -> Result<u32> {
+pub(crate) fn read(text: &str) -> Result<u32> {
     #[derive(Deserialize)]
     struct Versioned {
         schema_version: u32,

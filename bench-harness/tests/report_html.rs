@@ -32,7 +32,7 @@ const SECTIONS: [&str; 8] = [
 
 /// Writes a full run into `folder` and renders its report.
 fn report(folder: &Path, experiments: &[Experiment]) -> PathBuf {
-    FullRun::of(experiments).write(folder);
+    FullRun::new(experiments).write(folder);
     let output = Command::new(env!("CARGO_BIN_EXE_apitap-bench"))
         .arg("report")
         .arg(folder)

@@ -118,7 +118,7 @@ impl Sample {
             if std::mem::replace(&mut self.seen[index], self.row) == self.row {
                 return Err(Fault::KeyTwice(self.names[index].clone()));
             }
-            self.kinds[index] = self.kinds[index].join(Kind::of(value));
+            self.kinds[index] = self.kinds[index].join(Kind::from_value(value));
             if !scanner.more(b'}')? {
                 return Ok(());
             }
@@ -149,11 +149,11 @@ struct Digits {
 }
 
 impl Kind {
-    fn of(value: RawValue<'_>) -> Self {
+    fn from_value(value: RawValue<'_>) -> Self {
         match value {
             RawValue::Null => Self::Null,
             RawValue::Bool(_) => Self::Bool,
-            RawValue::Number(number) => Self::Number(Digits::of(number)),
+            RawValue::Number(number) => Self::Number(Digits::from_number(number)),
             RawValue::String(text) if time::timestamp_with_zone(&text.decoded()).is_some() => {
                 Self::Timestamp
             }
@@ -184,7 +184,7 @@ impl Kind {
 }
 
 impl Digits {
-    fn of(number: RawNumber<'_>) -> Self {
+    fn from_number(number: RawNumber<'_>) -> Self {
         let length = |text: &str| u8::try_from(text.len()).unwrap_or(u8::MAX);
         let decimal = (!number.text.contains(['e', 'E'])).then(|| {
             let text = number.text.trim_start_matches('-');

@@ -56,8 +56,8 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
     let identical = calibration::identical(&plans, blocks);
     eprintln!(
         "{} stand for {}",
-        Count::of(identical.len(), "distinct baseline"),
-        Count::of(plans.len(), "scenario")
+        Count::new(identical.len(), "distinct baseline"),
+        Count::new(plans.len(), "scenario")
     );
     let postgres = arguments.server.options();
     let options = selection.options(std::slice::from_ref(control), identical, postgres)?;
@@ -73,7 +73,7 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
     }
     let report = report.context("the run has no report")?;
     let record = finished.folder.record()?;
-    let mut calibration = Calibration::of(&record, &report.samples)?;
+    let mut calibration = Calibration::new(&record, &report.samples)?;
     match Calibration::fitting(&arguments.calibration, &calibration.fingerprint) {
         Ok(Some(earlier)) => calibration.keep(earlier),
         Ok(None) => {}
@@ -106,20 +106,20 @@ fn learned(calibration: &Calibration, plan: &ScenarioPlan, metric: Metric) -> St
         let blocks = noise.map_or(0, |noise| noise.log_ratios.len());
         return format!(
             "{} of identical arms, too few to learn from",
-            Count::of(blocks, "block")
+            Count::new(blocks, "block")
         );
     };
     let mut text = format!(
         "differences of {metric} below {} are noise at {}",
         Percent(threshold.threshold.share()),
-        Count::of(plan.blocks, "block")
+        Count::new(plan.blocks, "block")
     );
     let scale = scale(&noise.log_ratios);
     if let Some(blocks) = scale.and_then(|scale| blocks_for(EFFECT, scale, CONFIDENCE_LEVEL)) {
         text += &format!(
             "; a difference of {} takes {} to be found, measured alone",
             Percent(EFFECT),
-            Count::of(blocks, "block")
+            Count::new(blocks, "block")
         );
     }
     text

@@ -98,7 +98,7 @@ fn verdict(report: &Report) -> u8 {
         if let Some(first) = samples.first() {
             eprintln!(
                 "error: {} {what}; the first: {first}",
-                Count::of(samples.len(), "sample")
+                Count::new(samples.len(), "sample")
             );
         }
     }

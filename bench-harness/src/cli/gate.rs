@@ -179,7 +179,7 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
             rows: arguments.rows,
         },
         rules: Rules {
-            limits: Limits::of(&arguments.limit),
+            limits: Limits::new(&arguments.limit),
             waivers,
             lenient: arguments.baseline_lenient,
         },

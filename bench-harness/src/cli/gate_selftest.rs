@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
         let done = trials.len() + 1;
         eprintln!(
             "{}: {} said {:?} of {} in {:.1} s",
-            Count::of(done, "trial"),
+            Count::new(done, "trial"),
             trial.judge,
             trial.said,
             trial.slowdown,

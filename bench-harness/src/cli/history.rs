@@ -99,7 +99,7 @@ pub(super) fn run(arguments: HistoryArgs) -> Result<()> {
             ensure!(
                 left_out == 0,
                 "{left_out} of {} not added",
-                Count::of(run_dirs.len(), "folder")
+                Count::new(run_dirs.len(), "folder")
             );
             Ok(())
         }
@@ -110,7 +110,7 @@ pub(super) fn run(arguments: HistoryArgs) -> Result<()> {
             html,
             json,
         } => {
-            let history = History::of(&read(&file.file)?, &filters, significance);
+            let history = History::new(&read(&file.file)?, &filters, significance);
             if history.series.is_empty() && !filters.is_empty() {
                 wrong_usage(format!(
                     "no series holds {}; `apitap-bench history show` names all",
@@ -132,11 +132,11 @@ fn keep(run_dir: &Path, file: &Path) -> Result<()> {
         (0, _) => say(format_args!("{run} is in {history} already: nothing added")),
         (_, 0) => say(format_args!(
             "{run}: {} added to {history}",
-            Count::of(added, "result")
+            Count::new(added, "result")
         )),
         _ => say(format_args!(
             "{run}: {} added to {history}, {known} were there already",
-            Count::of(added, "result")
+            Count::new(added, "result")
         )),
     }
     Ok(())

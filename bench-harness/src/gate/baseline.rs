@@ -64,7 +64,7 @@ impl Baseline {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let read = || -> Result<Self> {
             let text = std::fs::read_to_string(path)?;
-            let found = schema_version::of(&text)?;
+            let found = schema_version::read(&text)?;
             ensure!(
                 found == SCHEMA_VERSION,
                 "it is of version {found}; store it anew with --save-baseline"

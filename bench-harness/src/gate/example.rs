@@ -236,7 +236,7 @@ fn wrong_data() -> GatedScenario {
 /// One of each: passed, improved, regressed with its explanation, waived, inconclusive, missing,
 /// and with wrong data.
 pub(crate) fn results() -> GateResults {
-    of(
+    gated(
         GateOutcome::WrongData,
         vec![
             passed(),
@@ -252,10 +252,10 @@ pub(crate) fn results() -> GateResults {
 
 /// A gate with nothing to say.
 pub(crate) fn results_that_passed() -> GateResults {
-    of(GateOutcome::Passed, vec![passed()])
+    gated(GateOutcome::Passed, vec![passed()])
 }
 
-fn of(outcome: GateOutcome, scenarios: Vec<GatedScenario>) -> GateResults {
+fn gated(outcome: GateOutcome, scenarios: Vec<GatedScenario>) -> GateResults {
     let revision = |named: &str, commit: &str| GatedRevision {
         named: named.to_owned(),
         commit: commit.repeat(5),

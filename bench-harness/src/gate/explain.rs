@@ -17,7 +17,7 @@ const LEAST_SHARE: f64 = 0.01;
 impl Explanation {
     /// What the profiles of a scenario say, whose files are in `folder`.
     #[must_use]
-    pub fn of(profile: &ProfileResults, folder: &Path) -> Self {
+    pub fn new(profile: &ProfileResults, folder: &Path) -> Self {
         let own = format!("{PROFILES_FOLDER}/{}", profile.folder);
         let difference = format!("{own}/{DIFFERENCE_FILE}");
         Self {
@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn what_grew_is_named_and_what_shrank_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let mut profile = ProfileResults::of(&example::record(), 0.95);
-        let shrunk = Explanation::of(&profile, folder.path());
+        let mut profile = ProfileResults::new(&example::record(), 0.95);
+        let shrunk = Explanation::new(&profile, folder.path());
         assert_eq!(shrunk.difference, None);
 
         profile.arms.swap(0, 1);
@@ -93,7 +93,7 @@ mod tests {
         let picture = folder.path().join(PROFILES_FOLDER).join(&profile.folder);
         std::fs::create_dir_all(&picture).unwrap();
         std::fs::write(picture.join(DIFFERENCE_FILE), "").unwrap();
-        let grown = Explanation::of(&profile, folder.path());
+        let grown = Explanation::new(&profile, folder.path());
         let difference = grown.difference.unwrap();
         assert!(folder.path().join(difference).exists());
         assert!(grown.coverage.unwrap() > 0.5);

@@ -188,7 +188,10 @@ impl<'a> Sides<'a> {
             return judged.into_iter().map(|one| one.map(told)).collect();
         }
         let costs = |blocks: &Blocks<'_>| -> Vec<f64> {
-            blocks.values().filter_map(|one| cost.of(one)).collect()
+            blocks
+                .values()
+                .filter_map(|one| cost.value_in(one))
+                .collect()
         };
         let members: Vec<Unpaired> = of_both
             .iter()

@@ -236,7 +236,7 @@ impl Gate {
             eprintln!(
                 "{}: {} cannot tell, so it gets {blocks}",
                 plan.name,
-                Count::of(plan.blocks, "block")
+                Count::new(plan.blocks, "block")
             );
             plan.blocks = blocks;
             folder.write_record(&record)?;
@@ -260,7 +260,7 @@ impl Gate {
     async fn confirm(&self, folder: &RunFolder, scenarios: &[String]) -> Result<Option<EndedBy>> {
         eprintln!(
             "{} to measure once more, on a server started anew",
-            Count::of(scenarios.len(), "scenario")
+            Count::new(scenarios.len(), "scenario")
         );
         let mut record = folder.record()?;
         let first = record.scenarios.clone();
@@ -318,7 +318,7 @@ impl Gate {
             let of_scenario = |name: &str| name == profile.subject.scenario;
             let mut scenarios = found.scenarios.iter_mut();
             if let Some(scenario) = scenarios.find(|one| of_scenario(&one.name)) {
-                scenario.explanation = Some(Explanation::of(profile, folder.path()));
+                scenario.explanation = Some(Explanation::new(profile, folder.path()));
             }
         }
         Ok(finished.ended_by.and_then(unexplained))

@@ -27,7 +27,7 @@ pub(crate) struct Limits(BTreeMap<GateMetric, f64>);
 impl Limits {
     /// Those that a caller states, over the defaults.
     #[must_use]
-    pub(crate) fn of(stated: &[Limit]) -> Self {
+    pub(crate) fn new(stated: &[Limit]) -> Self {
         Self(
             stated
                 .iter()
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_stated_limit_stands_before_the_default() {
-        let limits = Limits::of(&["rows_per_second=-2%".parse().unwrap()]);
+        let limits = Limits::new(&["rows_per_second=-2%".parse().unwrap()]);
         assert_eq!(limits.share(GateMetric::RowsPerSecond), 0.02);
         assert_eq!(limits.share(GateMetric::Statements), 0.0);
     }

@@ -87,7 +87,10 @@ pub(crate) fn log_ratios(
     candidate
         .iter()
         .filter_map(|(block, own)| {
-            stats::log_ratio(metric.of(own)?, metric.of(baseline.get(block)?)?)
+            stats::log_ratio(
+                metric.value_in(own)?,
+                metric.value_in(baseline.get(block)?)?,
+            )
         })
         .collect()
 }
@@ -110,7 +113,7 @@ fn one(name: &str, rows: u64, samples: &[&Sample]) -> ArmResults {
     ArmResults {
         name: name.to_owned(),
         rows,
-        wall_seconds: Summary::of(&walls),
+        wall_seconds: Summary::new(&walls),
         wall_seconds_by_block: blocks
             .iter()
             .map(|(block, sample)| BlockSample {

@@ -70,7 +70,7 @@ impl Calibration {
         }
         let read = || -> Result<Self> {
             let text = fs::read_to_string(path)?;
-            let found = schema_version::of(&text)?;
+            let found = schema_version::read(&text)?;
             ensure!(
                 found == SCHEMA_VERSION,
                 "it is of version {found}; measure anew with `apitap-bench calibrate`"
@@ -95,7 +95,7 @@ impl Calibration {
     ///
     /// # Errors
     /// When the run's fingerprint is of another program.
-    pub(crate) fn of(record: &RunRecord, samples: &Samples) -> Result<Self> {
+    pub(crate) fn new(record: &RunRecord, samples: &Samples) -> Result<Self> {
         let mut measured = identical_log_ratios(record, samples);
         let scenarios = record.scenarios.iter();
         let baselines = scenarios.filter_map(|scenario| {
@@ -224,7 +224,7 @@ mod tests {
                 figures.wall_seconds *= factor;
             }
         }
-        Calibration::of(&record, &samples).unwrap()
+        Calibration::new(&record, &samples).unwrap()
     }
 
     #[test]

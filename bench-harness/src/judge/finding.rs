@@ -90,7 +90,7 @@ impl Finding {
 
     /// The judgement of one quantity.
     #[must_use]
-    pub fn of(&self, metric: Metric) -> Option<&Judged> {
+    pub fn judged(&self, metric: Metric) -> Option<&Judged> {
         let measure = self.measures.iter().find(|one| one.metric == metric)?;
         measure.judged.as_ref()
     }
@@ -216,7 +216,7 @@ pub(crate) fn identical_log_ratios(
     run: &RunRecord,
     samples: &Samples,
 ) -> BTreeMap<String, Vec<(Metric, Vec<f64>)>> {
-    let samples = SamplesByScenario::of(samples);
+    let samples = SamplesByScenario::new(samples);
     let of_scenario = |plan: &ScenarioPlan| {
         let samples = samples.scenario(&plan.name);
         let baseline = blocks(samples, &plan.baseline().name);

@@ -1,6 +1,6 @@
 //! What a run found: everything that a report shows, computed from `run.json` and `samples.ndjson`.
 //!
-//! [`Results::of`] is pure. The same two files give the same results, however often a report is
+//! [`Results::new`] is pure. The same two files give the same results, however often a report is
 //! rendered.
 
 mod arm;
@@ -118,12 +118,14 @@ impl Results {
     ///
     /// Samples of a scenario or an arm that the record does not name are left out.
     #[must_use]
-    pub fn of(run: &RunRecord, samples: &Samples) -> Self {
-        let samples_of = SamplesByScenario::of(samples);
+    pub fn new(run: &RunRecord, samples: &Samples) -> Self {
+        let samples_of = SamplesByScenario::new(samples);
         let scenarios: Vec<ScenarioResults> = run
             .scenarios
             .iter()
-            .map(|scenario| ScenarioResults::of(scenario, samples_of.scenario(&scenario.plan.name)))
+            .map(|scenario| {
+                ScenarioResults::new(scenario, samples_of.scenario(&scenario.plan.name))
+            })
             .collect();
         let (findings, families, control) = finding::all(run, &samples_of);
         let experiments: Vec<ExperimentResults> = run
@@ -150,7 +152,7 @@ impl Results {
             fingerprint: run.fingerprint.clone(),
             profiles: Vec::new(),
         };
-        results.warnings = warning::of(&results, samples);
+        results.warnings = warning::all(&results, samples);
         results
     }
 
@@ -187,7 +189,7 @@ fn experiment(definition: &Definition, findings: &[Finding]) -> ExperimentResult
 struct SamplesByScenario<'a>(BTreeMap<&'a str, Vec<&'a Sample>>);
 
 impl<'a> SamplesByScenario<'a> {
-    fn of(samples: &'a Samples) -> Self {
+    fn new(samples: &'a Samples) -> Self {
         let mut by_scenario: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
         for sample in &samples.samples {
             let of_scenario = by_scenario.entry(&sample.scenario);

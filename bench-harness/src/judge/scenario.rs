@@ -69,7 +69,7 @@ pub enum Exclusion {
 }
 
 impl ScenarioResults {
-    pub(super) fn of(scenario: &Scenario, samples: &[&Sample]) -> Self {
+    pub(super) fn new(scenario: &Scenario, samples: &[&Sample]) -> Self {
         let arms = arm::all(&scenario.plan, samples);
         Self {
             plan: scenario.plan.clone(),

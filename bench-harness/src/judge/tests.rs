@@ -10,9 +10,9 @@ use crate::stats::{Correction, Verdict};
 
 const COPY: &str = "copy-vs-insert";
 
-fn of(samples: Vec<Sample>) -> Results {
+fn results_of(samples: Vec<Sample>) -> Results {
     let cut_line = None;
-    Results::of(&example::run_record(), &Samples { samples, cut_line })
+    Results::new(&example::run_record(), &Samples { samples, cut_line })
 }
 
 /// The results after a change to the figures of some samples.
@@ -26,7 +26,7 @@ fn with(is_it: impl Fn(&Sample) -> bool, change: impl Fn(&mut Measurements)) -> 
         }
     }
     assert!(changed > 0);
-    of(samples)
+    results_of(samples)
 }
 
 fn is(scenario: &'static str, arm: &'static str) -> impl Fn(&Sample) -> bool {
@@ -175,7 +175,7 @@ fn a_claim_leads_with_its_own_quantity() {
     );
     assert!((sample_size.gain().unwrap() - 1.2).abs() < 0.01);
     assert_eq!(
-        sample_size.of(Metric::WallSeconds).unwrap().verdict,
+        sample_size.judged(Metric::WallSeconds).unwrap().verdict,
         Verdict::Equivalent
     );
 
@@ -191,7 +191,7 @@ fn a_claim_leads_with_its_own_quantity() {
             figures.peak_memory_bytes = Some(30_700_000);
         }
     }
-    let results = Results::of(&run, &samples);
+    let results = Results::new(&run, &samples);
     let whole = results
         .experiment("before-vs-tuned")
         .unwrap()

@@ -148,13 +148,13 @@ impl fmt::Display for Warning {
                 f,
                 "{scenario}: {} of {arm} failed and count for nothing; the first: {first_reason}. \
                  Mend the cause before using the figures of this arm.",
-                Count::of(*count, "sample")
+                Count::new(*count, "sample")
             ),
             Self::Incomplete { taken, planned } => write!(
                 f,
                 "The run ended after {taken} of {}. The figures are of the blocks that were taken; \
                  go on with --resume.",
-                Count::of(*planned, "sample")
+                Count::new(*planned, "sample")
             ),
             Self::CutSample { line } => write!(
                 f,
@@ -168,8 +168,8 @@ impl fmt::Display for Warning {
                 f,
                 "{} cannot be corrected for {}: each verdict stands for itself, and some differences that \
                  are none will be called one. Take a verdict from a run without --quick.",
-                Count::of(*blocks, "block"),
-                Count::of(*comparisons, "comparison")
+                Count::new(*blocks, "block"),
+                Count::new(*comparisons, "comparison")
             ),
             Self::Unconfirmed { scenarios } => write!(
                 f,
@@ -189,8 +189,8 @@ impl fmt::Display for Warning {
             Self::Voided { count, short } => write!(
                 f,
                 "Spoiled from outside and left out: {}. Short of a block for it: {}.",
-                Count::of(*count, "sample"),
-                Count::of(*short, "comparison")
+                Count::new(*count, "sample"),
+                Count::new(*short, "comparison")
             ),
             Self::Steal {
                 count,
@@ -200,20 +200,20 @@ impl fmt::Display for Warning {
                 f,
                 "The host took processor time away in {count} of {}, up to {}. Where times and processor times \
                  disagree, trust the latter.",
-                Count::of(*of, "sample"),
+                Count::new(*of, "sample"),
                 Percent(*largest_share)
             ),
             Self::Outliers { count, of } => write!(
                 f,
                 "{count} of {} lie far from the others of their arm. They are kept and widen the intervals.",
-                Count::of(*of, "wall time")
+                Count::new(*of, "wall time")
             ),
         }
     }
 }
 
 /// The warnings of a run, the gravest first.
-pub(super) fn of(results: &Results, samples: &Samples) -> Vec<Warning> {
+pub(super) fn all(results: &Results, samples: &Samples) -> Vec<Warning> {
     let mut warnings = Vec::new();
     // `profiling` is `release` with debug information: its code is the same.
     if !matches!(results.build_profile.as_str(), "release" | "profiling") {

@@ -74,7 +74,7 @@ pub(super) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
             let relay = relay_to(url, added)?;
             *url = relay.in_place_of(url)?;
             let relayed = measure_http_round_trip(url).await?;
-            scenario.api_round_trip = Some(RoundTrip::of(direct, relayed));
+            scenario.api_round_trip = Some(RoundTrip::new(direct, relayed));
             relays.push(relay);
         }
     } else {
@@ -88,7 +88,7 @@ pub(super) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
         let relay = relay_to(&host.database_url, added)?;
         worker_database_url = relay.in_place_of(&host.database_url)?;
         let relayed = measure_postgres_round_trip(&worker_database_url).await?;
-        scenario.postgres_round_trip = Some(RoundTrip::of(direct, relayed));
+        scenario.postgres_round_trip = Some(RoundTrip::new(direct, relayed));
         relays.push(relay);
     }
 
@@ -166,7 +166,7 @@ impl Prepared {
 }
 
 impl RoundTrip {
-    fn of(direct: Duration, relayed: Duration) -> Self {
+    fn new(direct: Duration, relayed: Duration) -> Self {
         Self {
             direct_ms: direct.as_secs_f64() * 1e3,
             relayed_ms: relayed.as_secs_f64() * 1e3,

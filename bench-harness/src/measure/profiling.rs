@@ -121,7 +121,7 @@ async fn profiled(
     let missing = profiler.missing;
     prepared.stop().await;
     done?;
-    ensure!(missing == 0, "{} missing", Count::of(missing, "load"));
+    ensure!(missing == 0, "{} missing", Count::new(missing, "load"));
     Ok(())
 }
 

@@ -303,7 +303,7 @@ impl Session {
         if let (Ending::Complete, Some(first)) = (ending, self.unprepared.first()) {
             bail!(
                 "{} could not be prepared; the first: {first}",
-                Count::of(self.unprepared.len(), "scenario")
+                Count::new(self.unprepared.len(), "scenario")
             );
         }
         Ok(ending)
@@ -315,7 +315,7 @@ impl Session {
             return Ok(ending);
         }
         let again = {
-            let results = Results::of(&self.record, &self.folder.samples()?);
+            let results = Results::new(&self.record, &self.folder.samples()?);
             remaining::confirmations(&self.record, &results)
         };
         if again.is_empty() {
@@ -325,7 +325,7 @@ impl Session {
         let server = self.server.take().context("there is no server")?;
         eprintln!(
             "{} to measure once more, on {}",
-            Count::of(again.len(), "comparison"),
+            Count::new(again.len(), "comparison"),
             if server.kind() == URL {
                 "the same server: one by URL cannot be started anew"
             } else {
@@ -463,7 +463,7 @@ impl Session {
         let missing = remaining::missing_samples(&self.record.scenarios[index..], &self.taken);
         eprintln!(
             "{title}: {} of {} rows{}",
-            Count::of(plan.arms.len(), "arm"),
+            Count::new(plan.arms.len(), "arm"),
             rows.first().map_or("no", String::as_str),
             self.pace.left(missing)
         );

@@ -59,7 +59,7 @@ impl Attribution {
     /// The attribution of sampled loads, each with its engine's report; `None` where there is no
     /// sample, or no clock was read (`observe=off`).
     #[must_use]
-    pub fn of(loads: &[(&RunReport, &Sampled)]) -> Option<Self> {
+    pub fn new(loads: &[(&RunReport, &Sampled)]) -> Option<Self> {
         let samples: u64 = loads.iter().map(|(_, one)| one.stacks.total()).sum();
         let rows: u64 = loads.iter().map(|(report, _)| report.rows_read).sum();
         let keeps_account = |report: &RunReport| !report.activities.is_empty();

@@ -220,12 +220,12 @@ impl Budget {
     /// The budget of an arm with `cores` processors for engine and server; `None` where no load was
     /// watched, or one keeps no account, as with `observe=off`.
     #[must_use]
-    pub fn of(loads: &[Watched<'_>], cores: usize) -> Option<Self> {
+    pub fn new(loads: &[Watched<'_>], cores: usize) -> Option<Self> {
         let keeps_account = |load: &Watched<'_>| !load.report.activities.is_empty();
         if loads.is_empty() || !loads.iter().all(keeps_account) {
             return None;
         }
-        let server = ServerStates::of(loads);
+        let server = ServerStates::new(loads);
         let mean = |of: &dyn Fn(&Watched<'_>) -> f64| {
             loads.iter().map(of).sum::<f64>() / loads.len() as f64
         };
@@ -246,7 +246,7 @@ impl Budget {
         }
         let wall_seconds = mean(&|load| load.report.wall_seconds);
         let active = |part| shares.get(&part).map_or(0.0, |(_, all)| *all);
-        let needs = Needs::of(loads, &active, cores);
+        let needs = Needs::new(loads, &active, cores);
         let parts: Vec<PartTime> = Part::ALL
             .into_iter()
             .map(|part| PartTime {
@@ -331,7 +331,7 @@ struct ServerStates {
 }
 
 impl ServerStates {
-    fn of(loads: &[Watched<'_>]) -> Self {
+    fn new(loads: &[Watched<'_>]) -> Self {
         let mut states = Self {
             by_set: BTreeMap::new(),
             by_wait: BTreeMap::new(),

@@ -31,7 +31,7 @@ pub(crate) struct Load {
 impl Load {
     /// Stacks that stand for so many seconds of processor time on so many rows.
     #[must_use]
-    pub(crate) fn of(stacks: Stacks, cpu_seconds: f64, rows: u64) -> Self {
+    pub(crate) fn new(stacks: Stacks, cpu_seconds: f64, rows: u64) -> Self {
         let samples = stacks.total().max(1) as f64;
         Self {
             sample_cost: per_thousand(cpu_seconds, rows) / samples,

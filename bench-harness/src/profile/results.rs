@@ -125,9 +125,9 @@ pub struct TimelinePoint {
 impl ProfileResults {
     /// The findings of a record, with intervals of `confidence`.
     #[must_use]
-    pub fn of(record: &ProfileRecord, confidence: f64) -> Self {
+    pub fn new(record: &ProfileRecord, confidence: f64) -> Self {
         let subject = record.subject.clone();
-        let arms = [0, 1].map(|arm| ArmProfile::of(&subject.arms[arm], record, arm));
+        let arms = [0, 1].map(|arm| ArmProfile::new(&subject.arms[arm], record, arm));
         let is_covered = arms.iter().all(ArmProfile::is_covered);
         let pairs = if is_covered {
             pairs(record)
@@ -152,7 +152,7 @@ impl ProfileResults {
 }
 
 impl ArmProfile {
-    fn of(name: &str, record: &ProfileRecord, arm: usize) -> Self {
+    fn new(name: &str, record: &ProfileRecord, arm: usize) -> Self {
         let loads = || record.loads.iter().filter(|load| load.arm == arm);
         let sampled: Vec<(&RunReport, &Sampled)> = loads().filter_map(sampled).collect();
         let mut watched: Vec<(&ProfiledLoad, &WatchedLoad)> = loads().filter_map(watched).collect();
@@ -177,11 +177,11 @@ impl ArmProfile {
             .collect();
         Self {
             name: name.to_owned(),
-            sampling: Sampling::of(&sampled, &watched),
-            attribution: Attribution::of(&sampled),
-            budget: Budget::of(&for_budget, record.subject.cores),
+            sampling: Sampling::new(&sampled, &watched),
+            attribution: Attribution::new(&sampled),
+            budget: Budget::new(&for_budget, record.subject.cores),
             server_cpu: server_cpu.and_then(|values| median(&values)),
-            figures: Figures::of(&watched),
+            figures: Figures::new(&watched),
             server: middle.map(|(_, seen)| seen.server.clone()),
             timeline: middle.map_or_else(Vec::new, |(_, seen)| timeline(&seen.timeline)),
             heap: loads().find_map(|load| match &load.seen {
@@ -214,7 +214,7 @@ fn watched(load: &ProfiledLoad) -> Option<(&ProfiledLoad, &WatchedLoad)> {
 }
 
 impl Sampling {
-    fn of(
+    fn new(
         sampled: &[(&RunReport, &Sampled)],
         watched: &[(&ProfiledLoad, &WatchedLoad)],
     ) -> Option<Self> {
@@ -248,7 +248,7 @@ impl Sampling {
 }
 
 impl Figures {
-    fn of(watched: &[(&ProfiledLoad, &WatchedLoad)]) -> Option<Self> {
+    fn new(watched: &[(&ProfiledLoad, &WatchedLoad)]) -> Option<Self> {
         let figure = |of: &dyn Fn(&RunReport) -> Option<f64>| {
             let values: Option<Vec<f64>> =
                 watched.iter().map(|(load, _)| of(&load.report)).collect();
@@ -307,7 +307,7 @@ fn pairs(record: &ProfileRecord) -> Vec<(Load, Load)> {
         let of_arm = loads.filter(|load| load.round == round && load.arm == arm);
         let (report, seen) = of_arm.filter_map(sampled).next()?;
         let stacks = seen.stacks.readable();
-        Some(Load::of(stacks, seen.cpu_seconds, report.rows_read))
+        Some(Load::new(stacks, seen.cpu_seconds, report.rows_read))
     };
     let rounds = record.loads.iter().map(|load| load.round + 1).max();
     (0..rounds.unwrap_or_default())
@@ -326,7 +326,7 @@ pub(crate) fn merged(record: &ProfileRecord, arm: usize) -> Load {
         cpu_seconds += seen.cpu_seconds;
         rows += report.rows_read;
     }
-    Load::of(all, cpu_seconds, rows)
+    Load::new(all, cpu_seconds, rows)
 }
 
 #[cfg(test)]
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn both_ways_of_telling_stages_agree_and_the_saving_is_found() {
-        let results = ProfileResults::of(&example::record(), 0.95);
+        let results = ProfileResults::new(&example::record(), 0.95);
         for arm in &results.arms {
             let attribution = arm.attribution.as_ref().unwrap();
             assert!(attribution.disagreeing().is_empty(), "{attribution:?}");
@@ -381,7 +381,7 @@ mod tests {
                 sampled.cpu_seconds *= 2.0;
             }
         }
-        let results = ProfileResults::of(&record, 0.95);
+        let results = ProfileResults::new(&record, 0.95);
         assert!(results.functions.is_empty() && results.crates.is_empty());
         assert_eq!(results.uncovered()[0].name, "copy-binary");
         // The samples now stand for twice the time that the clocks saw.
@@ -395,7 +395,7 @@ mod tests {
             loads: Vec::new(),
             ..example::record()
         };
-        let results = ProfileResults::of(&record, 0.95);
+        let results = ProfileResults::new(&record, 0.95);
         assert!(
             results
                 .arms

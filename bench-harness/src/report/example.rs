@@ -241,13 +241,13 @@ fn sample(plan: &ScenarioPlan, arm: usize, block: usize, warm_up: bool, nth: usi
 
 /// A history of two arms, one of which becomes slower.
 pub(crate) fn history() -> History {
-    History::of(&history::example::entries(14, 8, 1.25), &[], 0.01)
+    History::new(&history::example::entries(14, 8, 1.25), &[], 0.01)
 }
 
 pub(crate) fn results() -> Results {
-    Results::of(&run_record(), &samples())
+    Results::new(&run_record(), &samples())
 }
 
 pub(crate) fn results_without_samples() -> Results {
-    Results::of(&run_record(), &Samples::default())
+    Results::new(&run_record(), &Samples::default())
 }

@@ -30,7 +30,7 @@ pub(crate) fn write_report(folder: &RunFolder, earlier: Option<&[Entry]>) -> Res
         }
     });
     let history = history.as_ref();
-    let mut results = Results::of(&record, &samples);
+    let mut results = Results::new(&record, &samples);
     let profiled = Subject::all(folder.path())?.into_iter();
     results.profiles = profiled.map(|subject| subject.scenario).collect();
     let page = folder.path().join(html::FILE);
@@ -64,7 +64,7 @@ pub(crate) fn write_profiles(folder: &RunFolder) -> Result<Option<Profiles>> {
     let profiles = folder.path().join(PROFILES_FOLDER);
     let results: Vec<ProfileResults> = records
         .iter()
-        .map(|record| ProfileResults::of(record, CONFIDENCE_LEVEL))
+        .map(|record| ProfileResults::new(record, CONFIDENCE_LEVEL))
         .collect();
     for record in &records {
         let own = profiles.join(folder_name(&record.subject.scenario));

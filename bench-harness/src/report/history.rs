@@ -50,7 +50,7 @@ mod tests {
             }
         }
         let filters = ["rows_per_second".to_owned()];
-        let page = page(&History::of(&entries, &filters, 0.01)).unwrap();
+        let page = page(&History::new(&entries, &filters, 0.01)).unwrap();
         assert_eq!(page.matches("<svg class=plot role=img").count(), 2);
         assert_eq!(page.matches("class=\"mark h0\"").count(), 2);
         assert_eq!(page.matches("class=\"mark h1\"").count(), 2);
@@ -58,13 +58,13 @@ mod tests {
 
     #[test]
     fn an_empty_history_is_a_page_too() {
-        let page = page(&History::of(&[], &[], 0.01)).unwrap();
+        let page = page(&History::new(&[], &[], 0.01)).unwrap();
         assert!(page.contains("no result"), "{page}");
     }
 
     #[test]
     fn the_figures_come_back() {
-        let history = History::of(&example::entries(14, 8, 1.25), &[], 0.01);
+        let history = History::new(&example::entries(14, 8, 1.25), &[], 0.01);
         let read: History = serde_json::from_str(&json(&history).unwrap()).unwrap();
         assert_eq!(read.series.len(), history.series.len());
         assert_eq!(

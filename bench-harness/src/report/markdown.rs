@@ -14,7 +14,7 @@ pub(crate) const FILE: &str = "report.md";
 /// Renders `results`, and the `history` that they end, as GitHub-flavoured Markdown.
 #[must_use]
 pub(crate) fn render(results: &Results, history: Option<&History>) -> String {
-    page(&sections::of(results, history))
+    page(&sections::report(results, history))
 }
 
 /// Lays `document` out.

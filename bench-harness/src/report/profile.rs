@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn report_of_a_constructed_profile() {
-        let results = [ProfileResults::of(&example::record(), 0.95)];
+        let results = [ProfileResults::new(&example::record(), 0.95)];
         insta::assert_snapshot!(markdown(&results));
         assert_eq!(in_short(&results).len(), 1);
     }
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_page_leads_to_every_picture_that_there_is() {
         let record = example::record();
-        let page = page(&[ProfileResults::of(&record, 0.95)]).unwrap();
+        let page = page(&[ProfileResults::new(&record, 0.95)]).unwrap();
         let page = page.replace("&#x2f;", "/");
         for (name, bytes) in pictures(&record).unwrap() {
             assert!(!bytes.is_empty(), "{name}");
@@ -163,7 +163,7 @@ mod tests {
             ..example::record()
         };
         assert!(pictures(&record).unwrap().is_empty());
-        let results = [ProfileResults::of(&record, 0.95)];
+        let results = [ProfileResults::new(&record, 0.95)];
         assert!(markdown(&results).contains("No load was watched"));
     }
 }

@@ -111,7 +111,7 @@ fn first_words(cell: &Cell) -> Cell {
 
 /// The paragraphs and items of the summary, without its warnings.
 fn in_short(results: &Results, colour: Colour) -> Vec<String> {
-    let document = sections::of(results, None);
+    let document = sections::report(results, None);
     let Some(summary) = document.sections.iter().find(|one| one.id == "summary") else {
         return Vec::new();
     };

@@ -68,7 +68,7 @@ pub(crate) fn change_points(values: &[f64], significance: f64) -> Vec<ChangePoin
     }
     let logarithms: Vec<f64> = values.iter().map(|value| value.ln()).collect();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
-    let mut segments = vec![Segment::of(0, &logarithms)];
+    let mut segments = vec![Segment::new(0, &logarithms)];
     let mut found = Vec::new();
     while let Some((nth, cut)) = best(&segments) {
         let Some(p_value) = chance(&segments, cut.divergence, significance, &mut random) else {
@@ -77,8 +77,8 @@ pub(crate) fn change_points(values: &[f64], significance: f64) -> Vec<ChangePoin
         let segment = segments.swap_remove(nth);
         let (before, after) = segment.values.split_at(cut.at);
         let index = segment.start + cut.at;
-        segments.push(Segment::of(segment.start, before));
-        segments.push(Segment::of(index, after));
+        segments.push(Segment::new(segment.start, before));
+        segments.push(Segment::new(index, after));
         // Which is which must not depend on the order in which they were found.
         segments.sort_unstable_by_key(|segment| segment.start);
         found.push(ChangePoint { index, p_value });
@@ -95,7 +95,7 @@ struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    fn of(start: usize, values: &'a [f64]) -> Self {
+    fn new(start: usize, values: &'a [f64]) -> Self {
         Self {
             start,
             values,

@@ -39,7 +39,7 @@ pub struct Summary {
 impl Summary {
     /// Summarises `values`; `None` if there are none or one of them is not a finite number.
     #[must_use]
-    pub fn of(values: &[f64]) -> Option<Self> {
+    pub fn new(values: &[f64]) -> Option<Self> {
         let sorted = sorted_finite(values)?;
         let (min, max) = (*sorted.first()?, *sorted.last()?);
         let lower_quartile = quantile(&sorted, 0.25)?;
@@ -104,12 +104,12 @@ mod tests {
     #[test]
     fn quartiles_are_those_of_r() {
         // R: quantile(c(1, 2, 3, 4, 10)) and quantile(c(7, 15, 36, 39, 40, 41)).
-        let odd = Summary::of(&[10.0, 1.0, 3.0, 2.0, 4.0]).unwrap();
+        let odd = Summary::new(&[10.0, 1.0, 3.0, 2.0, 4.0]).unwrap();
         assert_eq!(
             (odd.lower_quartile, odd.median, odd.upper_quartile),
             (2.0, 3.0, 4.0)
         );
-        let even = Summary::of(&[7.0, 15.0, 36.0, 39.0, 40.0, 41.0]).unwrap();
+        let even = Summary::new(&[7.0, 15.0, 36.0, 39.0, 40.0, 41.0]).unwrap();
         assert_eq!(
             (even.lower_quartile, even.median, even.upper_quartile),
             (20.25, 37.5, 39.75)
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn one_sample_is_its_own_quartiles() {
-        let summary = Summary::of(&[2.5]).unwrap();
+        let summary = Summary::new(&[2.5]).unwrap();
         assert_eq!(
             (
                 summary.min,
@@ -132,23 +132,23 @@ mod tests {
 
     #[test]
     fn nothing_and_nonsense_have_no_summary() {
-        assert_eq!(Summary::of(&[]), None);
-        assert_eq!(Summary::of(&[1.0, f64::NAN]), None);
+        assert_eq!(Summary::new(&[]), None);
+        assert_eq!(Summary::new(&[1.0, f64::NAN]), None);
         assert_eq!(median(&[f64::INFINITY]), None);
     }
 
     #[test]
     fn one_stalled_sample_is_an_outlier_and_stays_in() {
-        let summary = Summary::of(&[2.1, 2.2, 2.15, 2.18, 28.0]).unwrap();
+        let summary = Summary::new(&[2.1, 2.2, 2.15, 2.18, 28.0]).unwrap();
         assert_eq!(summary.outliers, 1);
         assert_eq!((summary.count, summary.max), (5, 28.0));
-        assert_eq!(Summary::of(&[2.1, 2.2, 2.15, 28.0]).unwrap().outliers, 0);
+        assert_eq!(Summary::new(&[2.1, 2.2, 2.15, 28.0]).unwrap().outliers, 0);
     }
 
     proptest! {
         #[test]
         fn order_statistics_are_ordered(values in prop::collection::vec(-1e6..1e6f64, 1..40)) {
-            let s = Summary::of(&values).unwrap();
+            let s = Summary::new(&values).unwrap();
             prop_assert!(s.min <= s.lower_quartile && s.lower_quartile <= s.median);
             prop_assert!(s.median <= s.upper_quartile && s.upper_quartile <= s.max);
         }

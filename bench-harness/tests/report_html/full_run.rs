@@ -38,7 +38,7 @@ pub(super) struct FullRun {
 }
 
 impl FullRun {
-    pub(super) fn of(experiments: &[Experiment]) -> Self {
+    pub(super) fn new(experiments: &[Experiment]) -> Self {
         let mut plans: Vec<ScenarioPlan> = experiments
             .iter()
             .flat_map(|experiment| experiment.scenarios(Scale::Full))

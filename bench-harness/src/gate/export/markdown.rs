@@ -176,7 +176,7 @@ fn notable_rows(scenario: &GatedScenario) -> Vec<String> {
             NONE,
             NONE,
             NONE,
-            Standing::of(scenario).word(),
+            Standing::new(scenario).word(),
         ])];
     }
     let notable = believed(scenario)
@@ -193,7 +193,7 @@ fn reasons(scenario: &GatedScenario) -> Option<String> {
     let head = format!(
         "**{}**, {}: ",
         escaped(&text::clean(&scenario.name)),
-        Standing::of(scenario).word()
+        Standing::new(scenario).word()
     );
     (!parts.is_empty()).then(|| head + &parts.join("\n"))
 }

@@ -65,7 +65,7 @@ pub(crate) fn render(results: &GateResults, colour: Colour) -> String {
 
 /// The name of a scenario, what it comes to, and why.
 fn heading(scenario: &GatedScenario, colour: Colour) -> Vec<Line> {
-    let standing = Standing::of(scenario);
+    let standing = Standing::new(scenario);
     let mut lines = wrapped("", &text::clean(&scenario.name));
     let word = match standing {
         Standing::Improved => colour.painted(GREEN, standing.word()),

@@ -125,7 +125,7 @@ impl Standing {
         Self::Passed,
     ];
 
-    pub(super) fn of(scenario: &GatedScenario) -> Self {
+    pub(super) fn new(scenario: &GatedScenario) -> Self {
         match &scenario.outcome {
             ScenarioOutcome::WrongData { .. } => Self::WrongData,
             ScenarioOutcome::Failed { .. } => Self::Failed,
@@ -161,7 +161,7 @@ impl Standing {
 
 /// How many scenarios came to what: `Of 3 scenarios: 1 regressed, 2 passed.`
 pub(super) fn tally(results: &GateResults) -> String {
-    let standings: Vec<Standing> = results.scenarios.iter().map(Standing::of).collect();
+    let standings: Vec<Standing> = results.scenarios.iter().map(Standing::new).collect();
     let counts: Vec<String> = Standing::ALL
         .into_iter()
         .filter_map(|one| {
@@ -179,7 +179,7 @@ pub(super) fn tally(results: &GateResults) -> String {
 /// Those to read and the others, each the worst first and otherwise as they ran.
 pub(super) fn ordered(results: &GateResults) -> (Vec<&GatedScenario>, Vec<&GatedScenario>) {
     let (mut significant, rest) = results.significant();
-    significant.sort_by_key(|scenario| Standing::of(scenario));
+    significant.sort_by_key(|scenario| Standing::new(scenario));
     (significant, rest)
 }
 
@@ -424,7 +424,7 @@ mod tests {
         let words: Vec<&str> = significant
             .iter()
             .chain(&rest)
-            .map(|one| Standing::of(one).word())
+            .map(|one| Standing::new(one).word())
             .collect();
         assert_eq!(
             words,

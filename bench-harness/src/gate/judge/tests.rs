@@ -163,7 +163,7 @@ fn a_stated_limit_moves_the_verdict() {
     let slow = || both("slow", 1.05, 1.0);
     let record = record(&["slow"], &[BASE, HEAD]);
     let stated = Rules {
-        limits: Limits::of(&["client_cpu_seconds_per_million_rows=8%"
+        limits: Limits::new(&["client_cpu_seconds_per_million_rows=8%"
             .parse::<Limit>()
             .unwrap()]),
         ..Rules::default()

@@ -96,5 +96,8 @@ fn places<'a>(
 }
 
 fn values(metric: Metric, figures: &[&Measurements]) -> Vec<f64> {
-    figures.iter().filter_map(|one| metric.of(one)).collect()
+    figures
+        .iter()
+        .filter_map(|one| metric.value_in(one))
+        .collect()
 }

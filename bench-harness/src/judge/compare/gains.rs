@@ -79,7 +79,7 @@ pub(super) fn all(
 }
 
 fn findings(side: &Side<'_>) -> Vec<Finding> {
-    let experiments = Results::of(side.record, side.samples).experiments;
+    let experiments = Results::new(side.record, side.samples).experiments;
     let findings = experiments
         .into_iter()
         .map(|experiment| experiment.findings);

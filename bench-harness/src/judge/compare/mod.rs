@@ -93,7 +93,7 @@ pub(crate) fn across(
     a: (&RunRecord, &Samples),
     b: (&RunRecord, &Samples),
 ) -> Result<Across, Refusal> {
-    let (a, b) = (Side::of(a), Side::of(b));
+    let (a, b) = (Side::new(a), Side::new(b));
     let shared = a
         .scenarios()
         .filter_map(|scenario| Some((scenario, b.scenario(&scenario.plan.name)?)));
@@ -115,8 +115,8 @@ pub(crate) fn across(
     let confidence_level = a.record.confidence_level.max(b.record.confidence_level);
     let (arms, families) = arms::all(&a, &b, &compared, confidence_level);
     Ok(Across {
-        a: RunHead::of(a.record),
-        b: RunHead::of(b.record),
+        a: RunHead::new(a.record),
+        b: RunHead::new(b.record),
         confidence_level,
         only_in_a: a.scenarios_missing_in(&b),
         only_in_b: b.scenarios_missing_in(&a),
@@ -128,7 +128,7 @@ pub(crate) fn across(
 }
 
 impl RunHead {
-    fn of(record: &RunRecord) -> Self {
+    fn new(record: &RunRecord) -> Self {
         let build = &record.fingerprint["build"];
         Self {
             started_at: record.started_at,
@@ -145,7 +145,7 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn of((record, samples): (&'a RunRecord, &'a Samples)) -> Self {
+    fn new((record, samples): (&'a RunRecord, &'a Samples)) -> Self {
         Self { record, samples }
     }
 

@@ -184,7 +184,7 @@ fn the_last_sample_of_a_block_decides() {
     // The example's block 2 of `atomic` is void and was not taken again.
     let a = run_of(&["counter on before"]);
     let blocks = |stored: &Stored| {
-        let side = Side::of((&stored.0, &stored.1));
+        let side = Side::new((&stored.0, &stored.1));
         side.figures("counter on before", "atomic").len()
     };
     assert_eq!(blocks(&a), 9);

@@ -123,7 +123,7 @@ fn figure(comparison: &Comparison, confidence: f64) -> String {
     format!(
         "{} ({})",
         Times(comparison.ratio),
-        Range::of(comparison, confidence)
+        Range::new(comparison, confidence)
     )
 }
 
@@ -182,7 +182,7 @@ fn tally(across: &Across) -> String {
     .filter(|(count, _)| *count > 0)
     .map(|(count, words)| format!("{count} {words}"))
     .collect();
-    let arms = Count::of(verdicts.len(), "arm");
+    let arms = Count::new(verdicts.len(), "arm");
     let mut text = format!("Time in B against A, of {arms}: {}.", counts.join(", "));
     let is_uncorrected =
         |correction: &Correction| matches!(correction, Correction::None { family } if *family > 1);
@@ -203,12 +203,12 @@ fn gains(across: &Across) -> String {
         return String::new();
     }
     if differing.is_empty() {
-        let all = Count::of(across.gains.len(), "gain");
+        let all = Count::new(across.gains.len(), "gain");
         return format!("Of {all} none has another verdict in B.\n");
     }
     let mut text = format!(
         "Of {}, {} in B another verdict than in A:\n",
-        Count::of(across.gains.len(), "gain"),
+        Count::new(across.gains.len(), "gain"),
         if differing.len() == 1 {
             "1 has".to_owned()
         } else {

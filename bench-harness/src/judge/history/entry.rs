@@ -113,10 +113,10 @@ fn quantities() -> [Quantity; 9] {
             Some(rows as f64 / one.wall_seconds)
         }),
         Quantity::cost("first_row_seconds", "s", |one, _| {
-            Metric::FirstRowSeconds.of(one)
+            Metric::FirstRowSeconds.value_in(one)
         }),
         Quantity::cost("peak_memory_bytes", "B", |one, _| {
-            Metric::PeakMemoryBytes.of(one)
+            Metric::PeakMemoryBytes.value_in(one)
         }),
     ]
 }
@@ -137,7 +137,7 @@ impl Entry {
             .context("the run's fingerprint is not one of this program: measure anew")?;
         let run = Run {
             started_at: record.started_at,
-            machine: Machine::of(&fingerprint)?,
+            machine: Machine::new(&fingerprint)?,
             build: fingerprint.build.clone(),
         };
         let mut entries = Vec::new();
@@ -201,7 +201,7 @@ impl Run {
         let load = load(scenario, nth, arm)?;
         let summarised = quantities().into_iter().filter_map(|quantity| {
             let values = figures.iter().map(|one| (quantity.of)(one, arm.rows));
-            let summary = Summary::of(&values.collect::<Option<Vec<f64>>>()?)?;
+            let summary = Summary::new(&values.collect::<Option<Vec<f64>>>()?)?;
             (summary.median > 0.0).then_some((quantity, summary))
         });
         let entries = summarised.map(|(quantity, summary)| Entry {

@@ -72,7 +72,7 @@ impl Stored {
 
 fn entry(line: &[u8]) -> Result<Entry> {
     let line = std::str::from_utf8(line)?;
-    let found = schema_version::of(line)?;
+    let found = schema_version::read(line)?;
     ensure!(
         found == SCHEMA_VERSION,
         "schema version {found} is not the {SCHEMA_VERSION} that this program reads: use the version that wrote it"

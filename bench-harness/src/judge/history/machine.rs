@@ -28,7 +28,7 @@ impl Machine {
     ///
     /// # Errors
     /// When the fingerprint cannot be serialised.
-    pub fn of(fingerprint: &Fingerprint) -> Result<Self> {
+    pub fn new(fingerprint: &Fingerprint) -> Result<Self> {
         let mut compared = fingerprint.clone();
         compared.machine.memory_bytes = installed(fingerprint.machine.memory_bytes);
         // What a series is about, and not where it was measured.
@@ -92,7 +92,7 @@ mod tests {
     use crate::judge::history::example::fingerprint;
 
     fn digest(fingerprint: &Fingerprint) -> String {
-        Machine::of(fingerprint).unwrap().digest
+        Machine::new(fingerprint).unwrap().digest
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
         other.build.harness_version = "9.9.9".to_owned();
         other.machine.memory_bytes -= 40_000_000;
         assert!(here.incomparable_with(&other).is_empty());
-        assert_eq!(Machine::of(&here).unwrap(), Machine::of(&other).unwrap());
+        assert_eq!(Machine::new(&here).unwrap(), Machine::new(&other).unwrap());
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn digest_and_name_stay_the_same_across_versions() {
-        let place = Machine::of(&fingerprint()).unwrap();
+        let place = Machine::new(&fingerprint()).unwrap();
         insta::assert_snapshot!(format!("{} {}", place.digest, place.name));
     }
 

@@ -141,7 +141,7 @@ impl History {
     /// The series of `entries` that hold every one of `filters` in scenario, arm, metric or the
     /// digest of the place, in any case of letters, with their changes at `significance`.
     #[must_use]
-    pub fn of(entries: &[Entry], filters: &[String], significance: f64) -> Self {
+    pub fn new(entries: &[Entry], filters: &[String], significance: f64) -> Self {
         let filters: Vec<String> = filters.iter().map(|text| text.to_lowercase()).collect();
         let mut by_series: BTreeMap<_, Vec<&Entry>> = BTreeMap::new();
         for entry in entries.iter().filter(|entry| fits(entry, &filters)) {
@@ -150,7 +150,7 @@ impl History {
         }
         let series = by_series.into_values();
         let mut series: Vec<Series> = series
-            .filter_map(|entries| Series::of(entries, significance))
+            .filter_map(|entries| Series::new(entries, significance))
             .collect();
         // Stable: series of one rank stay sorted by name.
         series.sort_by(|a, b| {
@@ -176,7 +176,7 @@ impl History {
         let before = stored.iter().filter(is_earlier);
         let before = before.filter(|entry| keys.contains(&key(entry)));
         let entries: Vec<Entry> = before.chain(own).cloned().collect();
-        Self::of(&entries, &[], significance)
+        Self::new(&entries, &[], significance)
     }
 
     /// Runs that it holds, by when they began.
@@ -230,10 +230,10 @@ fn fits(entry: &Entry, filters: &[String]) -> bool {
 }
 
 impl Series {
-    fn of(mut entries: Vec<&Entry>, significance: f64) -> Option<Self> {
+    fn new(mut entries: Vec<&Entry>, significance: f64) -> Option<Self> {
         // Runs may be added in any order.
         entries.sort_by_key(|entry| entry.started_at);
-        let points: Vec<Point> = entries.iter().map(|entry| Point::of(entry)).collect();
+        let points: Vec<Point> = entries.iter().map(|entry| Point::new(entry)).collect();
         let one = entries.first()?;
         let changes = changes(&points, one.more_is_better, significance);
         Some(Self {
@@ -275,7 +275,7 @@ impl Series {
 }
 
 impl Point {
-    fn of(entry: &Entry) -> Self {
+    fn new(entry: &Entry) -> Self {
         Self {
             started_at: entry.started_at,
             commit: entry.commit.clone(),

@@ -58,7 +58,7 @@ fn head(history: &History) -> String {
     let mut text = format!(
         "{} of {}, {} to {}\n",
         format_args!("{} series", Whole(history.series.len() as u64)),
-        Count::of(runs.len(), "run"),
+        Count::new(runs.len(), "run"),
         day(*first),
         day(*last)
     );
@@ -164,7 +164,7 @@ fn latest(series: &Series) -> String {
     format!(
         "{} ({})",
         Measured(value, &series.unit),
-        Count::of(series.points.len(), "run")
+        Count::new(series.points.len(), "run")
     )
 }
 
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn what_became_worse_comes_first() {
         let entries = example::entries(14, 8, 1.25);
-        insta::assert_snapshot!(render(&History::of(&entries, &[], 0.01)));
+        insta::assert_snapshot!(render(&History::new(&entries, &[], 0.01)));
     }
 
     #[test]
@@ -218,9 +218,9 @@ mod tests {
         if let Some(last) = entries.last_mut() {
             last.machine.digest = "another".to_owned();
         }
-        let text = render(&History::of(&entries, &[], 0.01));
+        let text = render(&History::new(&entries, &[], 0.01));
         assert!(text.contains("rows, in another\n"), "{text}");
-        let text = render(&History::of(&entries, &["nothing".to_owned()], 0.01));
+        let text = render(&History::new(&entries, &["nothing".to_owned()], 0.01));
         assert!(text.starts_with("No series fits.\n"), "{text}");
     }
 }

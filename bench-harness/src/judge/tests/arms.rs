@@ -8,8 +8,8 @@ fn a_quantity_that_no_sample_has_is_not_judged() {
         figures.server_cpu_seconds = None
     });
     let control = finding(&results, IDENTICAL, "before");
-    assert!(control.of(Metric::ServerCpuSeconds).is_none());
-    assert!(control.of(Metric::ClientCpuSeconds).is_some());
+    assert!(control.judged(Metric::ServerCpuSeconds).is_none());
+    assert!(control.judged(Metric::ClientCpuSeconds).is_some());
     let arm = results
         .scenario("a-a on before")
         .unwrap()
@@ -95,7 +95,7 @@ fn samples_of_nothing_that_was_planned_are_ignored() {
     strange.scenario.clone_from(&samples[3].scenario);
     strange.arm = "nobody".into();
     samples.push(strange);
-    let (strange, usual) = (of(samples), example::results());
+    let (strange, usual) = (results_of(samples), example::results());
     assert_eq!(strange.experiments, usual.experiments);
     assert_eq!(strange.scenarios, usual.scenarios);
 }

@@ -87,7 +87,7 @@ fn a_sample_taken_again_replaces_the_void_one() {
     assert_eq!((&void.scenario, &void.arm), (&again.scenario, &again.arm));
     again.block = void.block;
     samples.push(again);
-    let results = of(samples);
+    let results = results_of(samples);
     assert_eq!(finding(&results, "counter", "before").blocks_dropped, 0);
     // It still shows among what was left out.
     let scenario = results.scenario("counter on before").unwrap();
@@ -157,7 +157,7 @@ fn a_claim_that_holds_only_once_is_inconclusive() {
         }
         again.push(sample);
     }
-    let results = of(again);
+    let results = results_of(again);
     let page_size = finding(&results, "page-size", "before");
     let again = page_size.confirmation.as_ref().unwrap();
     assert_eq!(
@@ -179,7 +179,7 @@ fn a_second_measurement_without_a_figure_confirms_nothing() {
             };
         }
     }
-    let results = of(samples);
+    let results = results_of(samples);
     let page_size = finding(&results, "page-size", "before");
     assert_eq!(page_size.confirmation.as_ref().unwrap().judged, None);
     assert_eq!(page_size.weakened, Some(Weakened::Unconfirmed));
@@ -189,7 +189,7 @@ fn a_second_measurement_without_a_figure_confirms_nothing() {
 fn a_run_without_identical_arms_warns() {
     let mut samples = example::samples().samples;
     samples.retain(|sample| !sample.scenario.starts_with("a-a"));
-    let results = of(samples);
+    let results = results_of(samples);
     assert_eq!(results.control.measured, 0);
     let warning = Warning::IdenticalArmsNotMeasured;
     assert!(results.warnings.contains(&warning));
@@ -215,7 +215,7 @@ fn identical_arms_that_differ_when_measured_again_count_too() {
         }
     }
     samples.samples.extend(repeated);
-    let results = Results::of(&run, &samples);
+    let results = Results::new(&run, &samples);
     assert_eq!(results.control.differing[0].scenario, "a-a on tuned again");
     let weakened = finding(&results, COPY, "before").weakened;
     assert_eq!(weakened, Some(Weakened::IdenticalArmsDiffer));
@@ -255,7 +255,7 @@ fn too_few_blocks_for_a_family_are_owned_up_to() {
         scenario.plan.blocks = 6;
     }
     let cut_line = None;
-    let results = Results::of(&run, &Samples { samples, cut_line });
+    let results = Results::new(&run, &Samples { samples, cut_line });
     let uncorrected = results.warnings.iter().find_map(|warning| match warning {
         Warning::Uncorrected {
             comparisons,
@@ -305,7 +305,7 @@ fn every_warning_says_what_happened_and_what_to_do() {
     let mut samples = example::samples();
     samples.cut_line = Some(55);
     samples.samples.pop();
-    let text: Vec<String> = Results::of(&run, &samples)
+    let text: Vec<String> = Results::new(&run, &samples)
         .warnings
         .iter()
         .map(ToString::to_string)

@@ -16,7 +16,7 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    pub(super) fn of(loads: &[Watched<'_>], active: &dyn Fn(Part) -> f64, cores: usize) -> Self {
+    pub(super) fn new(loads: &[Watched<'_>], active: &dyn Fn(Part) -> f64, cores: usize) -> Self {
         let count = loads.len() as f64;
         let mean = |of: &dyn Fn(&Watched<'_>) -> f64| loads.iter().map(of).sum::<f64>() / count;
         let stage = |of: &dyn Fn(&RunReport) -> f64| mean(&|load| of(load.report));
@@ -45,7 +45,7 @@ impl Needs {
             lanes,
             connections,
             parses_apart,
-        } = Width::of(&loads[0].report.config);
+        } = Width::new(&loads[0].report.config);
         let mut chains = vec![
             vec![(Part::HttpWait, requests)],
             vec![
@@ -114,7 +114,7 @@ struct Width {
 }
 
 impl Width {
-    fn of(config: &Config) -> Self {
+    fn new(config: &Config) -> Self {
         let lanes = config.transform.partitions.get() as f64;
         let parses_apart = config.decode.path == DecodePath::Rows;
         Self {

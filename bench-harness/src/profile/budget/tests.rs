@@ -15,7 +15,7 @@ fn budget(report: &RunReport, seen: &[Seen], server_cpu_seconds: Option<f64>) ->
         seen,
         server_cpu_seconds,
     };
-    let budget = Budget::of(&[load], 2).unwrap();
+    let budget = Budget::new(&[load], 2).unwrap();
     let all: f64 = budget.parts.iter().map(|part| part.seconds).sum();
     assert!((all - report.wall_seconds).abs() < 1e-9, "{all}");
     budget
@@ -116,7 +116,7 @@ fn the_bottleneck_is_what_the_others_do_not_need() {
 
 #[test]
 fn nothing_is_said_of_loads_that_were_not_watched() {
-    assert_eq!(Budget::of(&[], 2), None);
+    assert_eq!(Budget::new(&[], 2), None);
 }
 
 #[test]
@@ -145,5 +145,5 @@ fn a_load_that_keeps_no_account_has_no_budget() {
         seen: &[],
         server_cpu_seconds: None,
     };
-    assert_eq!(Budget::of(&[load], 2), None);
+    assert_eq!(Budget::new(&[load], 2), None);
 }

@@ -27,7 +27,7 @@ pub const FILE: &str = "report.html";
 /// # Errors
 /// When the template fails.
 pub(crate) fn render(results: &Results, history: Option<&History>) -> Result<String> {
-    page(&sections::of(results, history), &data::render(results)?)
+    page(&sections::report(results, history), &data::render(results)?)
 }
 
 /// Lays `document` out, with `raw_data` beside it for programs.

@@ -96,7 +96,7 @@ fn every_block_has_its_form() {
 #[test]
 fn the_report_has_every_section_and_needs_no_network() {
     let (results, history) = (example::results(), example::history());
-    let document = sections::of(&results, Some(&history));
+    let document = sections::report(&results, Some(&history));
     let page = render(&results, Some(&history)).unwrap();
     for id in ids(&document.sections) {
         let begin = format!("<section id=\"{id}\"");
@@ -142,7 +142,7 @@ fn of_a_history_a_report_draws_throughput_and_what_changed() {
     assert_eq!(drawn(None), 0);
     // Throughput of both arms, and the processor time of the one that became slower.
     assert_eq!(drawn(Some(&example::history())), 3);
-    let unchanged = History::of(&history::example::entries(14, 8, 1.0), &[], 0.01);
+    let unchanged = History::new(&history::example::entries(14, 8, 1.0), &[], 0.01);
     assert_eq!(drawn(Some(&unchanged)), 2);
 }
 
@@ -157,7 +157,7 @@ fn a_long_history_of_many_arms_adds_little_to_a_report() {
         })
     };
     let entries: Vec<Entry> = (0..8).flat_map(named).collect();
-    let history = History::of(&entries, &[], 0.01);
+    let history = History::new(&entries, &[], 0.01);
     let page = render(&example::results(), Some(&history)).unwrap();
     assert_eq!(page.matches(" id=\"history-").count(), 12);
     let without = render(&example::results(), None).unwrap();

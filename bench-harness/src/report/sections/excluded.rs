@@ -97,7 +97,7 @@ fn short(finding: &Finding) -> Option<String> {
         .leading()
         .map_or(0, |judged| judged.comparison.blocks);
     (finding.blocks_dropped > 0).then(|| {
-        let planned = Count::of(used + finding.blocks_dropped, "block");
+        let planned = Count::new(used + finding.blocks_dropped, "block");
         let text = format!(
             "{}, {}: {used} of {planned}",
             finding.scenario, finding.candidate
@@ -112,7 +112,7 @@ fn unconfirmed(finding: &Finding, confidence: f64) -> Option<String> {
     }
     let figure = |judged: &Judged| {
         let gain = judged.comparison.inverted();
-        format!("{} ({})", Times(gain.ratio), Range::of(&gain, confidence))
+        format!("{} ({})", Times(gain.ratio), Range::new(&gain, confidence))
     };
     let again = finding.confirmation.as_ref()?.judged.as_ref();
     let text = format!(

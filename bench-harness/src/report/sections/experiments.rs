@@ -43,7 +43,7 @@ fn setting(results: &Results) -> String {
          of an arm: seconds for a million rows. The arms of grids, memory, \
          intervals of processor time and p are in results.json.",
         listed(&workloads.into_iter().map(one_line).collect::<Vec<_>>()),
-        Count::of(blocks, "block")
+        Count::new(blocks, "block")
     )
 }
 

@@ -23,7 +23,7 @@ enum Evidence {
 impl Evidence {
     const ALL: [Self; 4] = [Self::First, Self::Elsewhere, Self::Nothing, Self::Open];
 
-    fn of(experiment: &ExperimentResults) -> Self {
+    fn new(experiment: &ExperimentResults) -> Self {
         let improves = |finding: &Finding| finding.verdict == Verdict::Improved;
         match experiment.deciding() {
             Some(deciding) if improves(deciding) => Self::First,
@@ -74,7 +74,7 @@ pub(super) fn section(results: &Results) -> Section {
     let mut section = Section::new("first", "What to do first");
     let changes: Vec<(Evidence, &ExperimentResults)> = chosen::changes(results)
         .into_iter()
-        .map(|experiment| (Evidence::of(experiment), experiment))
+        .map(|experiment| (Evidence::new(experiment), experiment))
         .collect();
     if changes.is_empty() {
         section.push(paragraph("No change was part of this run."));
@@ -119,7 +119,7 @@ fn phases(changes: &[(Evidence, &ExperimentResults)]) -> String {
             let gaining = of_it()
                 .filter(|(evidence, _)| *evidence == Evidence::First)
                 .count();
-            let count = Count::of(of_it().count(), "change");
+            let count = Count::new(of_it().count(), "change");
             match phase {
                 Some(phase) => format!("phase {phase}: {gaining} of {count}"),
                 None => format!("no phase: {gaining} of {count}"),

@@ -51,7 +51,7 @@ pub(in crate::report) fn document(history: &History) -> Document {
         first.push(paragraph(format!(
             "The page has the first {} of {}: name some with a filter to see the others.",
             drawn.len(),
-            Count::of(shared.len(), "chart")
+            Count::new(shared.len(), "chart")
         )));
     }
     let by_scenario = in_groups(drawn, |one| &one.first().scenario);
@@ -93,7 +93,7 @@ pub(super) fn section(history: &History) -> Section {
     shown.truncate(MOST_CHARTS_OF_REPORT);
     section.push(paragraph(format!(
         "{}, this one last. {ABOUT_CHANGES}",
-        Count::of(runs, "run")
+        Count::new(runs, "run")
     )));
     section.push(changed(history, &shown));
     section.push(paragraph(one_line(&caution(history))));
@@ -101,7 +101,7 @@ pub(super) fn section(history: &History) -> Section {
         section.push(paragraph(format!(
             "Of {} of throughput and of what changed the first {} are here: \
              apitap-bench history show has more, with a filter those that it names.",
-            Count::of(all, "chart"),
+            Count::new(all, "chart"),
             shown.len()
         )));
     }
@@ -149,7 +149,7 @@ fn subtitle(history: &History) -> String {
     match (runs.first(), runs.last()) {
         (Some(first), Some(last)) => format!(
             "{} from {} to {} · {} series",
-            Count::of(runs.len(), "run"),
+            Count::new(runs.len(), "run"),
             day(*first),
             day(*last),
             Whole(history.series.len() as u64)

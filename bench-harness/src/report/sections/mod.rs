@@ -32,7 +32,7 @@ use crate::judge::history::series::History;
 use crate::judge::{Results, Warning};
 
 /// The report of `results`, and of the `history` that they end.
-pub(super) fn of(results: &Results, history: Option<&History>) -> Document {
+pub(super) fn report(results: &Results, history: Option<&History>) -> Document {
     let mut sections = vec![
         summary::section(results),
         claims::section(results),

@@ -34,7 +34,7 @@ pub(in crate::report) fn document(profiles: &[ProfileResults]) -> Document {
             subject.started_at,
             build.unwrap_or("unknown"),
         );
-        format!("{place} · {}", Count::of(subject.rounds, "round"))
+        format!("{place} · {}", Count::new(subject.rounds, "round"))
     });
     let mut about = Section::new("how-to-read", "How to read this");
     about.push(paragraph(ABOUT));
@@ -218,7 +218,7 @@ pub(in crate::report) fn in_short(profiles: &[ProfileResults]) -> Vec<String> {
             let doubts = doubts(profile);
             let doubts = match doubts.len() {
                 0 => String::new(),
-                count => format!(" ({})", Count::of(count, "warning")),
+                count => format!(" ({})", Count::new(count, "warning")),
             };
             format!(
                 "{}: {}{doubts}",

@@ -27,7 +27,7 @@ pub(super) fn section(results: &Results) -> Section {
         section.push(Block::File {
             text: format!(
                 "Why: {} of these",
-                Count::of(results.profiles.len(), "profile")
+                Count::new(results.profiles.len(), "profile")
             ),
             path: format!("{PROFILES_FOLDER}/{PAGE_FILE}"),
         });
@@ -74,7 +74,7 @@ fn lead(results: &Results) -> String {
     if !counts.is_empty() {
         sentences.push(format!(
             "Of {}: {}.",
-            Count::of(claims.len(), "claim"),
+            Count::new(claims.len(), "claim"),
             listed(&counts)
         ));
     }

@@ -61,7 +61,7 @@ pub(super) fn measured(finding: &Finding, confidence: f64) -> String {
         return "not measured".to_owned();
     };
     let gain = judged.comparison.inverted();
-    let (factor, range) = (Times(gain.ratio), Range::of(&gain, confidence));
+    let (factor, range) = (Times(gain.ratio), Range::new(&gain, confidence));
     match finding.verdict {
         Verdict::Improved => format!("{factor} {} ({range})", better(measure.metric)),
         Verdict::Regressed => format!("{factor} ({range}), {}", worse(measure.metric)),
@@ -100,7 +100,7 @@ pub(super) fn gain_cell(finding: Option<&Finding>, confidence: f64) -> Cell {
 
 /// The gain in any quantity of a finding, without its interval: `3.17×`, `~`.
 pub(super) fn measure_cell(finding: &Finding, metric: Metric) -> Cell {
-    finding.of(metric).map_or_else(Cell::absent, |judged| {
+    finding.judged(metric).map_or_else(Cell::absent, |judged| {
         let verdict = match finding.weakened {
             Some(Weakened::IdenticalArmsDiffer) => Verdict::Inconclusive,
             _ => judged.verdict,
@@ -145,7 +145,7 @@ fn shows_none(gain: &Comparison, verdict: Verdict) -> bool {
 }
 
 fn in_short(gain: &Comparison, verdict: Verdict, confidence: f64) -> String {
-    let range = Range::of(gain, confidence);
+    let range = Range::new(gain, confidence);
     if shows_none(gain, verdict) {
         format!("~ ({range})")
     } else {

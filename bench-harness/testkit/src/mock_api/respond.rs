@@ -73,7 +73,7 @@ impl PageResponder {
         let rest = path
             .strip_prefix(self.root.as_str())
             .ok_or((404, "no such workload"))?;
-        let parameters = Parameters::of(request)?;
+        let parameters = Parameters::new(request)?;
         let envelope = match rest {
             "" | "/" if parameters.by_cursor => Envelope::Cursor,
             "" | "/" => Envelope::Array,
@@ -223,7 +223,7 @@ impl PageResponder {
 }
 
 impl Parameters {
-    fn of(request: &Request) -> Result<Self, (u16, &'static str)> {
+    fn new(request: &Request) -> Result<Self, (u16, &'static str)> {
         const BAD: (u16, &str) = (400, "a pagination parameter is no valid number");
         let mut parameters = Self::default();
         for (name, value) in request.url.query_pairs() {

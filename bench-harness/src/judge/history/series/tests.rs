@@ -4,7 +4,7 @@ use crate::stats::SIGNIFICANCE;
 
 fn history(entries: &[Entry], filters: &[&str]) -> History {
     let filters: Vec<String> = filters.iter().map(|one| (*one).to_owned()).collect();
-    History::of(entries, &filters, SIGNIFICANCE)
+    History::new(entries, &filters, SIGNIFICANCE)
 }
 
 fn names(history: &History) -> Vec<(&str, &str)> {

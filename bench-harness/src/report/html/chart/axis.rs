@@ -44,7 +44,7 @@ pub(super) struct GainScale {
 
 impl GainScale {
     /// An axis that holds `gains` and 1; what cannot be drawn is passed over.
-    pub(super) fn of(gains: impl IntoIterator<Item = f64>) -> Self {
+    pub(super) fn new(gains: impl IntoIterator<Item = f64>) -> Self {
         let (low, high) = gains
             .into_iter()
             .filter(|gain| is_drawable(*gain))
@@ -130,7 +130,7 @@ pub(super) struct SecondsScale {
 }
 
 impl SecondsScale {
-    pub(super) fn of(seconds: impl IntoIterator<Item = f64>) -> Self {
+    pub(super) fn new(seconds: impl IntoIterator<Item = f64>) -> Self {
         let high = seconds
             .into_iter()
             .filter(|value| value.is_finite())
@@ -196,7 +196,7 @@ pub(super) struct ValueScale {
 
 impl ValueScale {
     /// An axis that holds `values`, and [`LEAST_SHARE`] around their middle.
-    pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+    pub(super) fn new(values: impl IntoIterator<Item = f64>) -> Self {
         let drawn = values.into_iter().filter(|value| is_drawable(*value));
         let bounds = drawn.fold(None, |bounds: Option<(f64, f64)>, value| {
             let (low, high) = bounds.unwrap_or((value, value));
@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     fn ticks(gains: &[f64]) -> String {
-        let ticks = GainScale::of(gains.iter().copied()).ticks();
+        let ticks = GainScale::new(gains.iter().copied()).ticks();
         ticks
             .iter()
             .map(|tick| factor(*tick))
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn an_axis_of_values_is_around_them_and_its_ticks_are_round() {
         let labels = |values: &[f64], unit: &str| {
-            let scale = ValueScale::of(values.iter().copied());
+            let scale = ValueScale::new(values.iter().copied());
             let ticks = scale.ticks(unit).into_iter().map(|(_, label)| label);
             ticks.collect::<Vec<_>>().join(" ")
         };
@@ -306,20 +306,20 @@ mod tests {
         insta::assert_snapshot!(labels(&[48.1e6, 61.2e6], "B"), @"50 MB 55 MB 60 MB");
         insta::assert_snapshot!(labels(&[120_000.0, 340_000.0], "rows/s"), @"150,000 200,000 250,000 300,000");
         insta::assert_snapshot!(labels(&[], "s"), @"0.9 s 0.95 s 1 s 1.05 s 1.1 s");
-        let scale = ValueScale::of([f64::NAN, 0.0, f64::INFINITY, 2.0]);
+        let scale = ValueScale::new([f64::NAN, 0.0, f64::INFINITY, 2.0]);
         assert_eq!(scale.at(f64::NAN), 0.0);
         assert!((scale.at(2.0) - 0.5).abs() < 1e-9);
         assert_eq!((scale.at(0.0), scale.at(f64::INFINITY)), (0.0, 1.0));
-        assert!(ValueScale::of([1e300, 1e-300]).ticks("s").len() < 10);
+        assert!(ValueScale::new([1e300, 1e-300]).ticks("s").len() < 10);
     }
 
     #[test]
     fn what_cannot_be_drawn_stands_at_an_edge() {
-        let scale = GainScale::of([2.0]);
+        let scale = GainScale::new([2.0]);
         assert_eq!(scale.at(f64::NAN), 0.0);
         assert_eq!(scale.at(0.0), 0.0);
         assert_eq!(scale.at(f64::INFINITY), 1.0);
-        let scale = SecondsScale::of([]);
+        let scale = SecondsScale::new([]);
         assert_eq!(
             (scale.at(f64::NAN), scale.at(0.5), scale.at(7.0)),
             (0.0, 0.5, 1.0)

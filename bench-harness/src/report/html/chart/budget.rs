@@ -18,7 +18,7 @@ const RIGHT: f64 = 16.0;
 
 pub(super) fn draw(parts: &[String], bars: &[BudgetBar]) -> Drawing {
     let labels = Labels::of_one_line(bars.iter().map(|bar| bar.name.as_str()));
-    let scale = SecondsScale::of(bars.iter().map(|bar| bar.seconds.iter().sum()));
+    let scale = SecondsScale::new(bars.iter().map(|bar| bar.seconds.iter().sum()));
     let bottom = ROW_HEIGHT * bars.len() as f64;
     let legend = bottom + AXIS_HEIGHT;
     let lines = parts.len().div_ceil(LEGEND_COLUMNS) as f64;

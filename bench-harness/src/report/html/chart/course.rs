@@ -16,7 +16,7 @@ const LEGEND_STEP: f64 = 0.5;
 
 pub(super) fn draw(top: &str, lines: &[CourseLine]) -> Drawing {
     let points = || lines.iter().flat_map(|line| &line.points);
-    let across = SecondsScale::of(points().map(|(at, _)| *at));
+    let across = SecondsScale::new(points().map(|(at, _)| *at));
     let most = points().map(|(_, value)| *value).fold(0.0, f64::max);
     let bottom = TOP + HEIGHT;
     let mut drawing = Drawing::new(LEFT, RIGHT, bottom + AXIS_HEIGHT);

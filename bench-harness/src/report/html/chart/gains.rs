@@ -30,8 +30,8 @@ pub(super) fn draw(rows: &[GainRow]) -> Drawing {
         .iter()
         .flat_map(|row| [row.added, row.taken_out])
         .flatten();
-    let scale = GainScale::of(bars.flat_map(|bar| [bar.gain, bar.low, bar.high]));
-    let labels = Labels::of(rows.iter().map(|row| row.name.as_str()));
+    let scale = GainScale::new(bars.flat_map(|bar| [bar.gain, bar.low, bar.high]));
+    let labels = Labels::new(rows.iter().map(|row| row.name.as_str()));
     let top = LEGEND_HEIGHT + AXIS_HEIGHT;
     let bottom = top + TALL * rows.len() as f64;
     let mut drawing = Drawing::new(labels.margin(), RIGHT, bottom + 4.0);

@@ -40,7 +40,7 @@ pub(super) fn draw(
     let values = points.flat_map(|point| [point.value, point.lower_quartile, point.upper_quartile]);
     let scales = Scales {
         runs: runs.len().max(1),
-        values: ValueScale::of(values),
+        values: ValueScale::new(values),
     };
     let ticks = scales.values.ticks(unit);
     let labels = Labels::of_one_line(ticks.iter().map(|(_, label)| label.as_str()));

@@ -30,7 +30,7 @@ pub(super) struct Labels(Vec<Vec<String>>);
 
 impl Labels {
     /// Labels of two lines at most; of a longer one the rest is left out.
-    pub(super) fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(super) fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         Self(names.into_iter().map(|name| lines(name, 2)).collect())
     }
 

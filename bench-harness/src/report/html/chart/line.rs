@@ -38,7 +38,7 @@ pub(super) fn draw(
         .flat_map(|point| [point.gain, point.low, point.high]);
     let scales = Scales {
         points,
-        gains: GainScale::of(gains.chain(bounds)),
+        gains: GainScale::new(gains.chain(bounds)),
     };
     let mut drawing = Drawing::new(LEFT, RIGHT, BOTTOM + AXIS_HEIGHT);
     if let Some(range) = claimed {

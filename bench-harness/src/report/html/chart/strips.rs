@@ -30,7 +30,7 @@ struct Marks {
 pub(super) fn draw(groups: &[StripGroup]) -> Drawing {
     let strips = || groups.iter().flat_map(|group| &group.strips);
     let labels = Labels::of_one_line(strips().map(|strip| strip.name.as_str()));
-    let scale = SecondsScale::of(strips().flat_map(|strip| strip.values.iter().copied()));
+    let scale = SecondsScale::new(strips().flat_map(|strip| strip.values.iter().copied()));
     let height = |group: &StripGroup| NAME_HEIGHT + group.strips.len() as f64 * STRIP_HEIGHT;
     let bottom: f64 = groups.iter().map(height).sum();
     let mut drawing = Drawing::new(labels.margin(), RIGHT, bottom + AXIS_HEIGHT);

@@ -24,8 +24,8 @@ struct Bar<'a> {
 
 pub(super) fn draw(id: &str, steps: &[WaterfallStep]) -> Drawing {
     let bars = bars(steps);
-    let scale = GainScale::of(bars.iter().flat_map(|bar| [bar.from, bar.to]));
-    let labels = Labels::of(steps.iter().map(|step| step.name.as_str()));
+    let scale = GainScale::new(bars.iter().flat_map(|bar| [bar.from, bar.to]));
+    let labels = Labels::new(steps.iter().map(|step| step.name.as_str()));
     let row_height = labels.row_height();
     let bottom = AXIS_HEIGHT + row_height * bars.len() as f64;
     let mut drawing = Drawing::new(labels.margin(), RIGHT, bottom + 4.0);

@@ -16,8 +16,8 @@ pub(super) fn sentence(profile: &ProfileResults) -> String {
         return "No load was watched, so nothing says where the time went.".to_owned();
     };
     let (before, after) = (
-        PerRow::of(before, profile.subject.rows[0]),
-        PerRow::of(after, profile.subject.rows[1]),
+        PerRow::new(before, profile.subject.rows[0]),
+        PerRow::new(after, profile.subject.rows[1]),
     );
     let difference = before.wall - after.wall;
     let mut moved: Vec<(Part, f64)> = Part::ALL
@@ -68,7 +68,7 @@ struct PerRow<'a> {
 }
 
 impl<'a> PerRow<'a> {
-    fn of(budget: &'a Budget, rows: u64) -> Self {
+    fn new(budget: &'a Budget, rows: u64) -> Self {
         let scale = 1e9 / rows.max(1) as f64;
         Self {
             budget,
