@@ -69,7 +69,7 @@ const EXAMPLES: &str = "\
 Examples:
   apitap-bench doctor                              what to mend before measuring
   apitap-bench list                                every claim that can be put to the test
-  apitap-bench run --quick                         all of them, in minutes
+  apitap-bench run --quick                         the key ones, in five minutes
   apitap-bench run prepared pipelining             just these
   apitap-bench run --full --postgres docker        against a container, for a claim
   apitap-bench run --resume reports/runs/RUN       go on with an interrupted run

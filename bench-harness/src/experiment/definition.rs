@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{IDENTICAL, Scale};
+use super::IDENTICAL;
 use crate::samples::Metric;
 use crate::stats::Expected;
 use testkit::workload::Workload;
@@ -39,6 +39,9 @@ pub struct Definition {
     /// Phase of the optimization report's plan in which it is recommended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<u8>,
+    /// Whether a quick run measures it, if no experiment is named.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quick: bool,
     /// The gain that the claim promises.
     pub expected: Expected,
     /// The quantity that the claim is about.
@@ -71,16 +74,10 @@ pub struct Definition {
 pub struct Rows(NonZero<u64>);
 
 impl Rows {
-    /// A quick run takes a tenth: all experiments together then take minutes.
-    const QUICK_PART: u64 = 10;
-
-    /// The number at `scale`.
+    /// The number.
     #[must_use]
-    pub fn at(self, scale: Scale) -> u64 {
-        match scale {
-            Scale::Quick => self.0.get().div_ceil(Self::QUICK_PART),
-            Scale::Default | Scale::Full => self.0.get(),
-        }
+    pub fn get(self) -> u64 {
+        self.0.get()
     }
 }
 
@@ -318,8 +315,8 @@ mod tests {
     #[test]
     fn a_file_says_what_is_compared() {
         let definition = Definition::parse(MINIMAL).unwrap();
-        assert_eq!(definition.on["before"].at(Scale::Quick), 5_000);
-        assert_eq!(definition.on["tuned"].at(Scale::Full), 200_000);
+        assert_eq!(definition.on["tuned"].get(), 200_000);
+        assert!(!definition.quick);
         let names: Vec<&str> = definition.arms().map(|arm| arm.name.as_str()).collect();
         assert_eq!(names, ["mutex", "atomic"]);
     }

@@ -37,9 +37,9 @@ pub struct Experiment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
-    /// Minutes: shows that all works and how large the differences are, roughly.
+    /// Minutes: the key experiments, without grids and without a second measurement.
     Quick,
-    /// For a decision.
+    /// For a decision: every experiment.
     Default,
     /// For a claim: blocks enough for small differences.
     Full,
@@ -48,14 +48,13 @@ pub enum Scale {
 impl Scale {
     /// Blocks of a scenario.
     ///
-    /// The exact interval of n blocks reaches 1 - 2^(1-n): 6 are the fewest for 95%, 10 for the
-    /// largest family of claims after Holm, 16 allow for blocks that are lost and narrow the
-    /// interval for a claim. All are even, as the schedule wants.
+    /// The exact interval of n blocks reaches 1 - 2^(1-n): 10 are the fewest for the largest family of
+    /// claims after Holm, 16 allow for lost blocks and narrow the interval for a claim. All are even,
+    /// as the schedule wants.
     #[must_use]
     pub fn blocks(self) -> usize {
         match self {
-            Self::Quick => 6,
-            Self::Default => 10,
+            Self::Quick | Self::Default => 10,
             Self::Full => 16,
         }
     }

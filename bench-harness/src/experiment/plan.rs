@@ -89,7 +89,8 @@ pub enum LoadPlan {
 }
 
 impl Experiment {
-    /// Its scenarios at `scale`: one for each preset that it stands on, then the cells of its grid.
+    /// Its scenarios at `scale`: one for each of its presets, then the cells of its grid. A quick run has
+    /// no grid, and of the candidates only the one that the claim is about.
     #[must_use]
     pub fn scenarios(&self, scale: Scale) -> Vec<ScenarioPlan> {
         let definition = &self.definition;
@@ -103,12 +104,15 @@ impl Experiment {
             .chain(stands)
             .map(|(on, rows)| self.stand(on, rows, scale))
             .collect();
+        if scale == Scale::Quick {
+            for plan in &mut scenarios {
+                plan.arms.truncate(2);
+            }
+            return scenarios;
+        }
         if let Some(vary) = &definition.vary {
-            scenarios.extend(
-                cells(vary, scale)
-                    .into_iter()
-                    .map(|cell| self.cell(vary, cell, scale)),
-            );
+            let cells = cells(vary).into_iter();
+            scenarios.extend(cells.map(|cell| self.cell(vary, cell, scale)));
         }
         scenarios
     }
@@ -117,7 +121,7 @@ impl Experiment {
         let definition = &self.definition;
         let arms = definition
             .arms()
-            .map(|arm| arm_plan(arm, on, &[], rows, scale))
+            .map(|arm| arm_plan(arm, on, &[], rows))
             .collect();
         ScenarioPlan {
             name: match on {
@@ -158,7 +162,7 @@ impl Experiment {
             arms: definition
                 .arms()
                 .take(2)
-                .map(|arm| arm_plan(arm, on, &knobs, vary.rows, scale))
+                .map(|arm| arm_plan(arm, on, &knobs, vary.rows))
                 .collect(),
             cell,
             ..self.bare(scale)
@@ -205,7 +209,7 @@ impl ScenarioPlan {
     }
 }
 
-fn arm_plan(arm: &Arm, on: Option<&str>, varied: &[String], rows: Rows, scale: Scale) -> ArmPlan {
+fn arm_plan(arm: &Arm, on: Option<&str>, varied: &[String], rows: Rows) -> ArmPlan {
     let preset = arm.preset.as_deref().or(on);
     let load = match preset {
         Some(preset) if !arm.psql_copy => LoadPlan::Engine {
@@ -217,27 +221,21 @@ fn arm_plan(arm: &Arm, on: Option<&str>, varied: &[String], rows: Rows, scale: S
     };
     ArmPlan {
         name: arm.name.clone(),
-        rows: arm.rows.unwrap_or(rows).at(scale),
+        rows: arm.rows.unwrap_or(rows).get(),
         load,
         revision: None,
     }
 }
 
-/// Every combination of the values; at quick scale of the first and the last of each parameter.
-fn cells(vary: &Vary, scale: Scale) -> Vec<Vec<Setting>> {
+/// Every combination of the values.
+fn cells(vary: &Vary) -> Vec<Vec<Setting>> {
     vary.parameters
         .iter()
         .fold(vec![Vec::new()], |cells, parameter| {
-            let values = &parameter.values;
-            let ends = [values.first(), values.last()];
-            let values: Vec<f64> = match scale {
-                Scale::Quick => ends.into_iter().flatten().copied().collect(),
-                Scale::Default | Scale::Full => values.clone(),
-            };
             cells
                 .iter()
                 .flat_map(|cell| {
-                    values.iter().map(|value| {
+                    parameter.values.iter().map(|value| {
                         let mut cell = cell.clone();
                         cell.push(Setting {
                             parameter: parameter.name.clone(),

@@ -52,7 +52,7 @@ fn a_change_is_measured_on_both_presets() {
 }
 
 #[test]
-fn a_grid_has_a_scenario_for_every_cell_and_its_corners_at_quick_scale() {
+fn a_grid_has_a_scenario_for_every_cell() {
     let cells = |scale| {
         let plans = experiment("copy-vs-insert").scenarios(scale);
         plans
@@ -74,9 +74,7 @@ fn a_grid_has_a_scenario_for_every_cell_and_its_corners_at_quick_scale() {
         knobs,
         &["write.method=copy-binary", "write.batch_rows=1000"]
     );
-    let quick = cells(Scale::Quick);
-    assert_eq!(quick.len(), 4);
-    assert_eq!(quick[3].postgres_round_trip_ms, Some(10.0));
+    assert!(cells(Scale::Quick).is_empty(), "a quick run has no grid");
 }
 
 #[test]

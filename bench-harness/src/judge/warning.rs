@@ -167,7 +167,7 @@ impl fmt::Display for Warning {
             } => write!(
                 f,
                 "{} cannot be corrected for {}: each verdict stands for itself, and some differences that \
-                 are none will be called one. Take a verdict from a run without --quick.",
+                 are none will be called one. Take more --blocks.",
                 Count::new(*blocks, "block"),
                 Count::new(*comparisons, "comparison")
             ),

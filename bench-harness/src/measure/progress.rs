@@ -50,6 +50,8 @@ impl Step {
 pub(crate) struct Progress {
     title: String,
     blocks: usize,
+    /// Void samples so far: one number, because a busy host makes a hundred of them.
+    void: usize,
     display: Display,
     last_line: Instant,
     estimate: Estimate,
@@ -102,6 +104,7 @@ impl Progress {
         Self {
             title,
             blocks,
+            void: 0,
             display,
             last_line: Instant::now(),
             estimate: Estimate::new(arms, blocks),
@@ -112,11 +115,15 @@ impl Progress {
     pub(crate) fn began(&mut self, step: Step, arm: &str) {
         let place = self.place(step);
         let left = self.estimate.remaining().map_or(String::new(), about_left);
+        let void = match self.void {
+            0 => String::new(),
+            count => format!(", {count} void"),
+        };
         match &self.display {
-            Display::Bar(bar) => bar.set_message(format!("{arm}, {place}{left}")),
+            Display::Bar(bar) => bar.set_message(format!("{arm}, {place}{void}{left}")),
             Display::Lines if self.last_line.elapsed() > LINE_INTERVAL => {
                 self.last_line = Instant::now();
-                eprintln!("{}: {place}{left}", self.title);
+                eprintln!("{}: {place}{void}{left}", self.title);
             }
             Display::Lines => {}
         }
@@ -128,7 +135,10 @@ impl Progress {
             Outcome::Measured(_) => None,
             Outcome::Failed { reason } => Some(("failed", reason)),
             Outcome::WrongData { reason } => Some(("loaded wrong data", reason)),
-            Outcome::Void { reason } => Some(("is void", reason)),
+            Outcome::Void { .. } => {
+                self.void += 1;
+                None
+            }
         };
         if let Some((what, reason)) = trouble {
             self.say(&format!("{arm}, {} {what}: {reason}", self.place(step)));
