@@ -2,104 +2,125 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
-use apitap_core::trace::{TraceGuard, chrome_trace};
-use clap::Parser;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+use crate::config::knobs;
+use crate::trace::{TraceGuard, chrome_trace};
 
 const EXAMPLES: &str = "\
 Examples:
   apitap -m sql -y pipelines.yaml                 run every module once
   apitap -m sql -y pipelines.yaml orders          run the module orders.sql
   apitap -m sql -y pipelines.yaml --dry-run       show columns, plan and table; write nothing
-  apitap --preset before --report -               how the \"before\" state does, as JSON
+  apitap --preset before --report -               run with the preset `before`; print JSON
   apitap --set write.method=copy-text --set source.concurrency=8
   apitap --schedule --metrics-addr 127.0.0.1:9464 serve http://127.0.0.1:9464/metrics meanwhile
-  apitap --trace trace.json                       what ran when; open it in ui.perfetto.dev
+  apitap --trace trace.json                       what ran when; open it in ui.perfetto.dev";
 
-Knobs for --set (defaults are those of the preset `tuned`):
-  source.concurrency, source.page_rows, source.reuse_connections, source.pool_idle_per_host,
-  source.connect_timeout, source.read_timeout, source.total_timeout,
-  source.max_body_bytes
-  decode.path (tape, rows), decode.batch_rows, decode.unknown_fields (refuse, ignore)
-  infer.sample_rows, infer.cache (off, memory, file:FOLDER), infer.timestamps
-  channel.capacity, counter (mutex, atomic)
-  transform.partitions, transform.batch_rows, transform.memory_limit_bytes, transform.streaming,
-  transform.table_names (source, unique)
-  write.method (insert, prepared, unnest, copy-csv, copy-text, copy-binary), write.batch_rows,
-  write.in_flight, write.connections, write.mode (append, replace, merge)
-  observe (on, off)
-
+const EXIT_STATUS: &str = "\
 Exit status: 0 when every module succeeded, 1 when one failed, 2 when nothing could be run.
 A module that fails leaves its table as it was.";
 
+/// Examples, knobs and exit status.
+fn after_help() -> String {
+    format!(
+        "{EXAMPLES}\n\nKnobs for --set, with the defaults of the preset `tuned`:\n{}\n{EXIT_STATUS}",
+        knobs::help()
+    )
+}
+
 /// Moves rows from HTTP JSON APIs through SQL into PostgreSQL.
+///
+/// A module named `completions` or `man` runs after an option, as in `apitap -m DIR man`.
 #[derive(Debug, Parser)]
-#[command(name = "apitap", version, about, after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+#[command(
+    name = "apitap",
+    version,
+    after_help = after_help(),
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
     /// Folder of SQL modules; every *.sql below it
     #[arg(short, long, value_name = "DIR", default_value = "pipelines")]
-    pub(crate) modules: PathBuf,
+    pub(super) modules: PathBuf,
 
     /// Sources and targets
     #[arg(short, long, value_name = "FILE", default_value = "pipelines.yaml")]
-    pub(crate) yaml_config: PathBuf,
+    pub(super) yaml_config: PathBuf,
 
-    /// Run only these modules (paths below the folder, without .sql)
+    /// Modules to run, as paths below the folder without .sql [default: all]
     #[arg(value_name = "MODULE")]
     only: Vec<String>,
 
-    /// Fetch samples, show columns, plan and table, and write nothing
+    /// Fetch samples; show columns, plan and table; write nothing to PostgreSQL
     #[arg(long, conflicts_with = "schedule")]
-    pub(crate) dry_run: bool,
+    pub(super) dry_run: bool,
 
-    /// After one run, go on by the modules' schedule() until interrupted
+    /// Run once, then by the modules' schedule() until interrupted
     #[arg(long)]
-    pub(crate) schedule: bool,
+    pub(super) schedule: bool,
 
-    /// Write what each run did as JSON; `-` for standard output
+    /// Write what each run did, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
-    pub(crate) report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
 
-    /// Serve what runs measure at /metrics, for Prometheus; port 0 takes a free one
+    /// Serve /metrics for Prometheus during the runs; port 0 takes a free port
     #[arg(long, value_name = "ADDR")]
-    pub(crate) metrics_addr: Option<String>,
+    pub(super) metrics_addr: Option<String>,
 
-    /// Write the spans of the runs as a trace for Perfetto or chrome://tracing
+    /// Write a trace of the runs, for Perfetto or chrome://tracing
     #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
+    pub(super) trace: Option<PathBuf>,
 
-    /// A named configuration: before, tuned
+    /// A named configuration: before or tuned [default: that of the pipeline file, or tuned]
     #[arg(long, value_name = "NAME")]
-    pub(crate) preset: Option<String>,
+    pub(super) preset: Option<String>,
 
-    /// Change a knob; may be given more than once
+    /// Change a knob; may be repeated
     #[arg(long = "set", value_name = "STAGE.KNOB=VALUE")]
-    pub(crate) settings: Vec<String>,
+    pub(super) settings: Vec<String>,
 
-    /// Log as JSON, a line per event
+    /// Log JSON, one line per event
     #[arg(long)]
     log_json: bool,
 
-    /// What to log: error, warn, info, debug, trace or a filter; RUST_LOG counts without it
+    /// What to log: error, warn, info, debug, trace or a filter [default: RUST_LOG, or warn]
     #[arg(long, value_name = "STR")]
     log_level: Option<String>,
 }
 
+/// Prints something about the command itself.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(super) enum Command {
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page
+    Man,
+}
+
 impl Arguments {
-    pub(crate) fn selects(&self, module: &str) -> bool {
+    pub(super) fn selects(&self, module: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|name| name == module)
     }
 }
 
-/// Logs go to standard error; standard output is for what was asked for. The trace has its file, and
-/// a guard that finishes it.
+/// Starts the log, on standard error, and the trace. The guard ends the trace's file.
 ///
 /// # Errors
 /// The file of the trace cannot be created.
-pub(crate) fn init_logs(arguments: &Arguments) -> anyhow::Result<Option<TraceGuard>> {
+pub(super) fn init_logs(arguments: &Arguments) -> anyhow::Result<Option<TraceGuard>> {
     let filter = match &arguments.log_level {
         Some(level) => EnvFilter::new(level),
         None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),

@@ -1,38 +1,47 @@
 //! The `apitap` command: runs SQL modules over HTTP APIs into PostgreSQL.
+//!
+//! It is in the library so that the engine is compiled once. The feature `cli` turns it on; without it
+//! a user of the library gets none of the command's dependencies.
 
-mod cli;
+mod arguments;
 mod metrics_server;
 mod plan;
 mod progress;
 
-use std::io::Write;
+use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
-use apitap_core::infer::Columns;
-use apitap_core::job::Job;
-use apitap_core::metrics::Metrics;
-use apitap_core::pipeline::DryRun;
-use apitap_core::trace::TraceGuard;
-use apitap_core::{Error, RunReport};
+use anyhow::Context as _;
 use chrono::Utc;
-use clap::Parser;
+use clap::{CommandFactory as _, Parser as _};
 
-use self::cli::Arguments;
+use self::arguments::{Arguments, Command};
 use self::plan::{Plan, Round};
 use self::progress::Progress;
+use crate::infer::Columns;
+use crate::job::Job;
+use crate::metrics::Metrics;
+use crate::pipeline::DryRun;
+use crate::trace::TraceGuard;
+use crate::{Error, RunReport};
 
 /// A module failed, or could not be run.
 const FAILED: u8 = 1;
 /// The command line, a file or a setting is wrong; nothing was run.
 const USAGE: u8 = 2;
 
-fn main() -> ExitCode {
-    // A file that is not there is no fault; one that cannot be read is said when it is missed.
+/// Parses the arguments, runs the command, and returns the process's exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    // A missing file is no fault. An unreadable one shows when a variable is missing.
     let _ = dotenvy::dotenv();
     let arguments = Arguments::parse();
-    let trace = match cli::init_logs(&arguments) {
+    if let Some(command) = arguments.command {
+        return print_command(command);
+    }
+    let trace = match arguments::init_logs(&arguments) {
         Ok(trace) => trace,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -47,7 +56,7 @@ fn main() -> ExitCode {
         }
     };
     let code = runtime.block_on(run(&arguments));
-    // Tasks end with it, and their spans before the trace does.
+    // Ends the tasks, and so their spans, before the trace ends.
     drop(runtime);
     match trace.map_or(Ok(()), TraceGuard::finish) {
         Ok(()) => ExitCode::from(code),
@@ -58,11 +67,36 @@ fn main() -> ExitCode {
     }
 }
 
+/// The command line as clap sees it, to document it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+fn print_command(printed: Command) -> ExitCode {
+    let mut command = command();
+    let mut text = Vec::new();
+    let rendered = match printed {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut command, "apitap", &mut text);
+            Ok(())
+        }
+        Command::Man => clap_mangen::Man::new(command).render(&mut text),
+    };
+    match rendered.and_then(|()| std::io::stdout().write_all(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: cannot write to standard output: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
 async fn run(arguments: &Arguments) -> u8 {
     let mut plan = match Plan::new(arguments) {
         Ok(plan) => plan,
         Err(error) => {
-            tell(&error);
+            print_error(&error);
             return USAGE;
         }
     };
@@ -112,14 +146,14 @@ impl Plan {
                 Ok(plan) => print!("{}", describe(job, &plan)),
                 Err(error) => {
                     ok = false;
-                    tell(&error);
+                    print_error(&error);
                 }
             }
         }
         ok
     }
 
-    /// Runs every module, the next one also when one fails.
+    /// Runs every module. When one fails, the next one still runs.
     async fn run_once(&self) -> (bool, Vec<RunReport>) {
         let mut reports = Vec::new();
         for (job, _) in &self.jobs {
@@ -148,15 +182,14 @@ impl Plan {
                 Some(report)
             }
             Err(error) => {
-                tell(&error);
+                print_error(&error);
                 None
             }
         }
     }
 
-    /// Runs modules when their schedules say so, one after the other, for ever. Their failures
-    /// are told and do not end it; nor do files that have become wrong, but their round is
-    /// skipped.
+    /// Runs modules by their schedules, one after the other, until interrupted. A module that fails
+    /// does not end it. When a file has become wrong, the round is skipped.
     async fn run_on_schedule(&mut self, arguments: &Arguments) {
         let mut last = Utc::now();
         while let Some(round) = self.next_round(Utc::now(), last) {
@@ -165,7 +198,7 @@ impl Plan {
             tokio::time::sleep(wait).await;
             match self.reload(arguments) {
                 Ok(()) => self.run_round(&round).await,
-                Err(error) => tell(&error),
+                Err(error) => print_error(&error),
             }
         }
         eprintln!("no module has a schedule");
@@ -180,8 +213,8 @@ impl Plan {
     }
 }
 
-/// An error with what to do about it.
-fn tell(error: &Error) {
+/// Prints an error and what to do about it.
+fn print_error(error: &Error) {
     eprintln!("error: {}", error.chain());
     if let Some(hint) = error.next_step() {
         eprintln!("  help: {hint}");
@@ -224,7 +257,7 @@ fn columns_text(columns: &Columns) -> String {
         .collect()
 }
 
-fn write_reports(path: &std::path::Path, reports: &[RunReport]) -> anyhow::Result<()> {
+fn write_reports(path: &Path, reports: &[RunReport]) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(reports)?;
     if path.as_os_str() == "-" {
         writeln!(std::io::stdout(), "{json}").context("writing the report")

@@ -1,0 +1,7 @@
+//! The `apitap` command; see [`apitap_core::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    apitap_core::cli::main()
+}
