@@ -4,6 +4,8 @@ use std::{env, path::Path, process::Command};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    // A new file would otherwise not be embedded: see `experiment`.
+    println!("cargo:rerun-if-changed=../fixtures/experiments");
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     export("APITAP_BUILD_RUSTC", output(&rustc, &["--version"]));
     export("APITAP_BUILD_PROFILE", profile());

@@ -26,6 +26,8 @@
 //! Data flows one way, and an arrow of the picture is the only way one stage knows of another.
 
 pub mod channel;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod concurrency_time;
 pub mod config;
 pub mod decode;

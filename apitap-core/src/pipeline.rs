@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::execution::SendableRecordBatchStream;
+use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -72,7 +73,16 @@ impl Engine {
     ///
     /// # Errors
     /// Whatever goes wrong; the table is then as it was.
-    pub async fn run(&self, job: &Job, metrics: Arc<Metrics>) -> Result<RunReport> {
+    // Boxed, so that the engine is compiled once, here, and not again in every program that polls it.
+    pub fn run<'a>(
+        &'a self,
+        job: &'a Job,
+        metrics: Arc<Metrics>,
+    ) -> BoxFuture<'a, Result<RunReport>> {
+        self.run_to_commit(job, metrics).boxed()
+    }
+
+    async fn run_to_commit(&self, job: &Job, metrics: Arc<Metrics>) -> Result<RunReport> {
         let start = Instant::now();
         metrics.observe(self.config.observe);
         if metrics.is_observed() {
@@ -116,7 +126,11 @@ impl Engine {
     ///
     /// # Errors
     /// Whatever a run would find wrong before its first row is written.
-    pub async fn dry_run(&self, job: &Job) -> Result<DryRun> {
+    pub fn dry_run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<DryRun>> {
+        self.look(job).boxed()
+    }
+
+    async fn look(&self, job: &Job) -> Result<DryRun> {
         let metrics = Arc::new(Metrics::default());
         let counter = Arc::new(RowCounter::new(self.config.counter));
         let sources = self.begin_sources(job, &metrics).await?;
@@ -215,7 +229,7 @@ impl Engine {
     ) -> Result<Query> {
         let mut config = self.config.transform.clone();
         if job.sink.mode == WriteMode::Merge && config.partitions.get() > 1 {
-            // Lanes overtake each other, and of a load's duplicates the last must win.
+            // Lanes overtake each other, and the last of a load's duplicates must win.
             tracing::warn!("mode merge runs in one lane; transform.partitions is ignored");
             config.partitions = std::num::NonZeroUsize::MIN;
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here says where")]
 
+mod command_line;
 mod connections;
 mod fixture;
 mod postgres_command;

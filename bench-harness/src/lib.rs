@@ -37,8 +37,10 @@ mod schema_version;
 mod stats;
 
 // What the programs, benchmarks and tests of this package use. Nothing else is public.
-pub use cli::main;
-pub use experiment::{ArmPlan, Experiment, IDENTICAL, Revision, Scale, ScenarioPlan};
+pub use cli::{command, main};
+pub use experiment::{
+    ArmPlan, Experiment, ExperimentFiles, IDENTICAL, Revision, Scale, ScenarioPlan,
+};
 pub use fingerprint::{Build, Fingerprint, Machine};
 pub use gate::{GateResults, ScenarioOutcome};
 pub use judge::Results;

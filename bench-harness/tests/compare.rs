@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use bench_harness::{
-    Across, ArmPlan, Build, Experiment, Fingerprint, Machine, Measurements, Outcome, RunFolder,
-    RunRecord, SCHEMA_VERSION, Sample, Scale, Scenario, Timestamp, Verdict, Verification,
+    Across, ArmPlan, Build, Experiment, ExperimentFiles, Fingerprint, Machine, Measurements,
+    Outcome, RunFolder, RunRecord, SCHEMA_VERSION, Sample, Scale, Scenario, Timestamp, Verdict,
+    Verification,
 };
 
 /// The experiment whose scenarios the runs hold: `counter on before` and `counter on tuned`.
@@ -32,7 +33,7 @@ fn fingerprint() -> Fingerprint {
 }
 
 pub(crate) fn record() -> RunRecord {
-    let experiments = Experiment::all(&Experiment::folder(None).unwrap()).unwrap();
+    let experiments = Experiment::all(&ExperimentFiles::find(None)).unwrap();
     let experiment = experiments
         .iter()
         .find(|one| one.id() == EXPERIMENT)

@@ -3,7 +3,9 @@
 // Clippy allows it in test functions alone, not in what these share.
 #![allow(clippy::unwrap_used)]
 
+mod command_line;
 mod compare;
+mod docs;
 mod history;
 mod list;
 mod mock_api;

@@ -115,7 +115,7 @@ async fn postgres_loads_allocate_by_row_what_a_profile_of_the_heap_counts() {
 async fn postgres_counters_are_taken_by_a_command_and_do_not_vary() {
     let database = test_database().await.unwrap();
     let output = Command::new(PROGRAM)
-        .args(["counters", "--json", "--runs=2", "--rows=1000"])
+        .args(["dev", "counters", "--json", "--runs=2", "--rows=1000"])
         .args([
             "--preset=before",
             "--workload=narrow",

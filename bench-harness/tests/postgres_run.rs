@@ -227,7 +227,7 @@ async fn noise_that_was_measured_on_postgres_sets_the_thresholds_of_later_runs()
     ];
     let runs = out.path().join("runs");
     let runs = runs.to_str().unwrap();
-    let mut calibrate = apitap_bench(&["calibrate", "--blocks=12", "--calibration", file]);
+    let mut calibrate = apitap_bench(&["dev", "calibrate", "--blocks=12", "--calibration", file]);
     let output = output(calibrate.args(small).args(["--out", runs])).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -6,7 +6,7 @@ mod full_run;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bench_harness::{Experiment, REPORT_FILE as FILE};
+use bench_harness::{Experiment, ExperimentFiles, REPORT_FILE as FILE};
 use browser::Browser;
 use full_run::FullRun;
 use serde_json::Value;
@@ -44,7 +44,7 @@ fn report(folder: &Path, experiments: &[Experiment]) -> PathBuf {
 }
 
 fn experiments() -> Vec<Experiment> {
-    Experiment::all(&Experiment::folder(None).unwrap()).unwrap()
+    Experiment::all(&ExperimentFiles::find(None)).unwrap()
 }
 
 #[test]

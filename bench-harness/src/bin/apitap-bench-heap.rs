@@ -4,8 +4,8 @@
 //! Prints the engine's report as the worker does, and writes every allocation with its stack to
 //! OUTPUT.json, for [`bench_harness::heap`] and
 //! [dh_view.html](https://nnethercote.github.io/dh_view/dh_view.html). With `--totals` it writes only
-//! how much was allocated, for [`bench_harness::Allocations`], walks no stack but its
-//! innermost frames, and runs on one thread.
+//! how much was allocated, for [`bench_harness::Allocations`], walks only the innermost
+//! frames of a stack, and runs on one thread.
 //!
 //! A program of its own: dhat's allocator takes a lock and a backtrace for each allocation, which
 //! must not be in a program that is timed.
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn run(Cli { output, totals }: &Cli) -> Result<()> {
-    // dhat tells of a file that it cannot write on standard error alone, and at the end.
+    // dhat says only on standard error, at the end, that it cannot write a file.
     File::create(output).with_context(|| format!("cannot write {}", output.display()))?;
     let profiler = dhat::Profiler::builder().file_name(output);
     let profiler = match totals {
@@ -58,11 +58,7 @@ fn run(Cli { output, totals }: &Cli) -> Result<()> {
         true => tokio::runtime::Builder::new_current_thread(),
         false => tokio::runtime::Builder::new_multi_thread(),
     };
-    let ran = runtime
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")
-        .and_then(|runtime| runtime.block_on(worker::run()));
+    let ran = worker::run(&mut runtime);
     let allocated = dhat::HeapStats::get();
     drop(profiler);
     ran?;

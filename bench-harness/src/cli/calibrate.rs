@@ -1,4 +1,4 @@
-//! `apitap-bench calibrate`.
+//! `apitap-bench dev calibrate`.
 
 use std::num::NonZero;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `apitap-bench counters`.
+//! `apitap-bench dev counters`.
 
 use std::num::NonZero;
 

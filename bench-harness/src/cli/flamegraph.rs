@@ -1,4 +1,4 @@
-//! `apitap-bench flamegraph`.
+//! `apitap-bench dev flamegraph`.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;

@@ -1,4 +1,4 @@
-//! `apitap-bench gate-selftest`.
+//! `apitap-bench dev gate-selftest`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -18,9 +18,9 @@ use crate::stats::CONFIDENCE_LEVEL;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  apitap-bench gate-selftest --series none*100 --series decode=5%*100 --series decode=10%*100
-  apitap-bench gate-selftest --series none*20 --minutes 10 -- --scenario before --blocks 10
-  apitap-bench gate-selftest --judge criterion --program BENCH --bench decode/tape/orders --series none*50
+  apitap-bench dev gate-selftest --series none*100 --series decode=5%*100 --series decode=10%*100
+  apitap-bench dev gate-selftest --series none*20 --minutes 10 -- --scenario before --blocks 10
+  apitap-bench dev gate-selftest --judge criterion --program BENCH --bench decode/tape/orders --series none*50
 
 Prints how often the head was called slower, as a Markdown table. The journal keeps every trial: the same command
 goes on where it was.";

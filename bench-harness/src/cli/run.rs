@@ -30,7 +30,7 @@ pub(super) struct RunArgs {
         "filters", "quick", "full", "blocks", "rows", "scenario", "seed", "no_confirmation", "calibration", "out"
     ])]
     resume: Option<PathBuf>,
-    /// Noise of this machine, as `apitap-bench calibrate` left it [default: reports/calibration.json, if it is
+    /// Noise of this machine, as `apitap-bench dev calibrate` left it [default: reports/calibration.json, if it is
     /// there]
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
@@ -59,7 +59,7 @@ pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
         Some(file) if !file.exists() => {
             let file = file.display();
             wrong_usage(format!(
-                "--calibration: {file} is not there; `apitap-bench calibrate` makes one"
+                "--calibration: {file} is not there; `apitap-bench dev calibrate` makes one"
             ));
         }
         named => named.unwrap_or_else(|| calibration::FILE.into()),

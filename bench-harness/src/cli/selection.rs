@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use testkit::postgres::{PostgresOptions, without_password};
 
 use super::wrong_usage;
-use crate::experiment::{Experiment, IDENTICAL, Scale, ScenarioPlan};
+use crate::experiment::{Experiment, ExperimentFiles, IDENTICAL, Scale, ScenarioPlan};
 use crate::measure::session::RunOptions;
 
 /// Which experiments, how large, and where the results go.
 #[derive(Debug, clap::Args)]
 pub(super) struct Selection {
-    /// Experiments by id or part of it; identical arms are always among them [default: all]
+    /// Experiments by id or a part of it; identical arms (a-a) are always added [default: all]
     #[arg(value_name = "EXPERIMENT")]
     filters: Vec<String>,
     /// Five minutes: the key experiments, or those named, without grids and without a second measurement
@@ -23,43 +23,43 @@ pub(super) struct Selection {
     /// 16 blocks instead of 10, for a claim
     #[arg(long)]
     full: bool,
-    /// Seed of the order of samples [default: drawn, and printed in the report]
+    /// Seed of the order of samples [default: random; the report shows it]
     #[arg(long)]
     seed: Option<u64>,
-    /// Blocks of every scenario; an even number lets drift cancel
+    /// Blocks of every scenario; with an even number, drift cancels out
     #[arg(long)]
     pub(super) blocks: Option<NonZero<usize>>,
-    /// Rows of every sample; where arms differ in their rows, of the baseline
+    /// Rows of every sample; if arms differ in their rows, those of the baseline
     #[arg(long)]
     rows: Option<NonZero<u64>>,
-    /// Only scenarios whose name holds NAME, and identical arms; may be given more than once
+    /// Only scenarios whose name contains NAME, and identical arms; may be repeated
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
-    /// Folder of experiments [default: fixtures/experiments]
+    /// Folder of experiments [default: fixtures/experiments, or those built in]
     #[arg(long, value_name = "DIR", env = "APITAP_EXPERIMENTS")]
     pub(super) experiments: Option<PathBuf>,
-    /// Folder in which the run's own folder is made
+    /// Folder for the run's own folder
     #[arg(long, value_name = "DIR", default_value = "reports/runs")]
     out: PathBuf,
 }
 
 impl Selection {
-    /// Whether any experiment is named.
+    /// Whether the command names any experiment.
     pub(super) fn names_experiments(&self) -> bool {
         !self.filters.is_empty()
     }
 
-    /// Whether the experiment of that id is named by the whole of it.
+    /// Whether the command names this experiment by its whole id.
     pub(super) fn names(&self, id: &str) -> bool {
         self.filters.iter().any(|filter| filter == id)
     }
 
-    /// Whether the rows of samples are stated, by number or by scale.
+    /// Whether the command sets the rows of samples, by number or by scale.
     pub(super) fn says_rows(&self) -> bool {
         self.rows.is_some() || self.quick
     }
 
-    /// Whether `--scenario` lets a scenario of that name through.
+    /// Whether `--scenario` selects a scenario of this name.
     pub(super) fn wants(&self, name: &str) -> bool {
         self.scenario.is_empty() || self.scenario.iter().any(|part| name.contains(part))
     }
@@ -72,17 +72,17 @@ impl Selection {
         }
     }
 
-    /// The experiments; ends the process where a filter names none.
+    /// The experiments; ends the process if a filter matches none.
     pub(super) fn experiments(&self) -> Result<Vec<Experiment>> {
-        let all = Experiment::all(&Experiment::folder(self.experiments.clone())?)?;
+        let all = Experiment::all(&ExperimentFiles::find(self.experiments.clone()))?;
         for filter in &self.filters {
             if !all.iter().any(|one| one.id().contains(filter.as_str())) {
                 wrong_usage(format!(
-                    "no experiment is named like {filter:?}; `apitap-bench list` names them"
+                    "no experiment has {filter:?} in its name; `apitap-bench list` shows the names"
                 ));
             }
         }
-        // The whole of an id means that experiment alone, even if it is a part of others.
+        // A whole id selects only that experiment, even if it is a part of other ids.
         let is_named = |id: &str| {
             self.filters.iter().any(|filter| {
                 let is_id = all.iter().any(|one| one.id() == filter);
@@ -126,7 +126,7 @@ impl Selection {
         scenarios: Vec<ScenarioPlan>,
         mut postgres: PostgresOptions,
     ) -> Result<RunOptions> {
-        // A table that a sample makes cannot be told beforehand that autovacuum shall leave it alone.
+        // A table that a sample creates cannot be excluded from autovacuum beforehand.
         let autovacuum = ("autovacuum".to_owned(), "off".to_owned());
         postgres.extra_settings.push(autovacuum);
         Ok(RunOptions {

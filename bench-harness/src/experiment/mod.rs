@@ -1,15 +1,17 @@
 //! What is compared: experiments as files, and the scenarios that follow from them.
 //!
-//! An experiment is a claim and the change that it is about (`fixtures/experiments/*.toml`). Where
-//! it stands on the presets, the change is measured twice: added alone to `before`, and, because
-//! the baseline then is `tuned` without it, taken alone out of `tuned`.
+//! An experiment is a claim and a change (`fixtures/experiments/*.toml`). An experiment on the presets
+//! measures the change twice: added alone to `before`, and taken alone out of `tuned` (the baseline is
+//! then `tuned` without it).
 
 mod definition;
 mod plan;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use include_dir::{Dir, include_dir};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +25,11 @@ pub(crate) use plan::{LoadPlan, Setting};
 /// The experiment whose arms are identical; part of every run.
 pub const IDENTICAL: &str = "a-a";
 
-/// The folder of experiments within the repository.
+/// The folder of experiments in the repository.
 const FOLDER: &str = "fixtures/experiments";
+
+/// Its files, so that the program also runs elsewhere.
+static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../fixtures/experiments");
 
 /// An experiment that was read from its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,70 +72,94 @@ impl Experiment {
         &self.definition.id
     }
 
-    /// Reads every `*.toml` of `folder`, in the order of their names, identical arms first.
+    /// Reads every `*.toml` file, in the order of their names, identical arms first.
     ///
     /// # Errors
     /// When the folder cannot be read, or a file is no valid experiment.
-    pub fn all(folder: &Path) -> Result<Vec<Self>> {
+    pub fn all(files: &ExperimentFiles) -> Result<Vec<Self>> {
+        let mut files_read = files.read()?;
+        files_read.sort();
+        let mut experiments = files_read
+            .iter()
+            .map(|(path, text)| {
+                Self::parse(path, text)
+                    .with_context(|| format!("in the experiment {}", path.display()))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        ensure!(
+            experiments.iter().any(|one| one.id() == IDENTICAL),
+            "{files}: there is no {IDENTICAL}.toml, and without identical arms no difference can be trusted"
+        );
+        experiments.sort_by_key(|one| one.id() != IDENTICAL);
+        Ok(experiments)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self> {
+        let definition = Definition::parse(text)?;
+        let stem = path.file_stem().unwrap_or_default();
+        ensure!(
+            stem == definition.id.as_str(),
+            "id: {:?} is not the file's name",
+            definition.id
+        );
+        Ok(Self { definition })
+    }
+}
+
+/// Where the files of experiments come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExperimentFiles {
+    /// A folder.
+    Folder(PathBuf),
+    /// The program itself, which holds those of the repository that it was built from.
+    BuiltIn,
+}
+
+impl ExperimentFiles {
+    /// `named` if there is one, else the folder below the current one, else those built in.
+    #[must_use]
+    pub fn find(named: Option<PathBuf>) -> Self {
+        match named {
+            Some(folder) => Self::Folder(folder),
+            None if Path::new(FOLDER).is_dir() => Self::Folder(FOLDER.into()),
+            None => Self::BuiltIn,
+        }
+    }
+
+    /// Paths with their texts.
+    fn read(&self) -> Result<Vec<(PathBuf, String)>> {
+        let folder = match self {
+            Self::BuiltIn => {
+                let texts = BUILT_IN.files().filter_map(|file| {
+                    Some((file.path().to_owned(), file.contents_utf8()?.to_owned()))
+                });
+                return Ok(texts.collect());
+            }
+            Self::Folder(folder) => folder,
+        };
         let entries = std::fs::read_dir(folder)
             .with_context(|| format!("cannot read the experiments in {}", folder.display()))?;
-        let mut paths = Vec::new();
+        let mut files = Vec::new();
         for entry in entries {
             let path = entry?.path();
             if path
                 .extension()
                 .is_some_and(|extension| extension == "toml")
             {
-                paths.push(path);
+                let text = std::fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                files.push((path, text));
             }
         }
-        paths.sort();
-        let mut experiments = paths
-            .iter()
-            .map(|path| Self::read(path))
-            .collect::<Result<Vec<_>>>()?;
-        ensure!(
-            experiments.iter().any(|one| one.id() == IDENTICAL),
-            "{} has no {IDENTICAL}.toml: without identical arms no difference can be trusted",
-            folder.display()
-        );
-        experiments.sort_by_key(|one| one.id() != IDENTICAL);
-        Ok(experiments)
+        Ok(files)
     }
+}
 
-    fn read(path: &Path) -> Result<Self> {
-        let parse = || {
-            let definition = Definition::parse(&std::fs::read_to_string(path)?)?;
-            let stem = path.file_stem().unwrap_or_default();
-            ensure!(
-                stem == definition.id.as_str(),
-                "id: {:?} is not the file's name",
-                definition.id
-            );
-            Ok(Self { definition })
-        };
-        parse().with_context(|| format!("in the experiment {}", path.display()))
-    }
-
-    /// `folder` if one is named, else the repository's: below the current folder, or where this
-    /// program was built.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn folder(named: Option<PathBuf>) -> Result<PathBuf> {
-        let built_from = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("..")
-            .join(FOLDER);
-        let places = named.map_or_else(
-            || vec![PathBuf::from(FOLDER), built_from],
-            |named| vec![named],
-        );
-        match places.iter().find(|place| place.is_dir()) {
-            Some(place) => Ok(place.clone()),
-            None => bail!(
-                "there is no folder {}: name that of the experiments with --experiments",
-                places[0].display()
-            ),
+impl fmt::Display for ExperimentFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{}", folder.display()),
+            Self::BuiltIn => f.write_str("this program (built in)"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::*;
 
 fn all() -> Vec<Experiment> {
-    Experiment::all(&Experiment::folder(None).unwrap()).unwrap()
+    Experiment::all(&ExperimentFiles::find(None)).unwrap()
 }
 
 fn experiment(id: &str) -> Experiment {
@@ -80,10 +80,15 @@ fn a_grid_has_a_scenario_for_every_cell() {
 #[test]
 fn a_file_that_is_not_named_after_its_experiment_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let from = Experiment::folder(None).unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(FOLDER);
     std::fs::copy(from.join("a-a.toml"), folder.path().join("a-a.toml")).unwrap();
     std::fs::copy(from.join("counter.toml"), folder.path().join("mutex.toml")).unwrap();
-    let error = format!("{:#}", Experiment::all(folder.path()).unwrap_err());
+    let error = format!(
+        "{:#}",
+        Experiment::all(&ExperimentFiles::Folder(folder.path().into())).unwrap_err()
+    );
     assert!(
         error.contains("mutex.toml") && error.contains("counter"),
         "{error}"
@@ -91,6 +96,8 @@ fn a_file_that_is_not_named_after_its_experiment_is_refused() {
 
     std::fs::remove_file(folder.path().join("a-a.toml")).unwrap();
     std::fs::remove_file(folder.path().join("mutex.toml")).unwrap();
-    let error = Experiment::all(folder.path()).unwrap_err().to_string();
+    let error = Experiment::all(&ExperimentFiles::Folder(folder.path().into()))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("has no a-a.toml"), "{error}");
 }

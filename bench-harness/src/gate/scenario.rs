@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::experiment::{ArmPlan, LoadPlan, Revision, ScenarioPlan, configured};
@@ -21,6 +21,9 @@ pub(crate) const GATE: &str = "gate";
 
 /// The file within the repository.
 const FILE: &str = "fixtures/gate.toml";
+
+/// Its text, so that the program also runs elsewhere.
+const BUILT_IN: &str = include_str!("../../../fixtures/gate.toml");
 
 /// Blocks of a scenario. The noise of a block's processor time is 2% to 3% on the machine of the
 /// published samples, so that of the estimate under 1%.
@@ -74,21 +77,17 @@ pub(crate) struct Size {
 }
 
 impl Scenarios {
-    /// Reads `named`, or the repository's own file: below the current folder, or where this program
-    /// was built.
+    /// Reads `named`, else the file below the current folder, else the one built in.
     ///
     /// # Errors
-    /// When there is none, or it is of another form, or names what there is not.
+    /// When it cannot be read, is of another form, or names what does not exist.
     pub(crate) fn read(named: Option<PathBuf>) -> Result<Self> {
-        let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FILE);
-        let places = named.map_or_else(|| vec![FILE.into(), built_from], |named| vec![named]);
-        let Some(path) = places.iter().find(|place| place.is_file()) else {
-            bail!(
-                "there is no file {}: name that of the gate's scenarios with --scenarios",
-                places[0].display()
-            );
+        let path = match named {
+            Some(path) => path,
+            None if Path::new(FILE).is_file() => FILE.into(),
+            None => return Self::parse(BUILT_IN),
         };
-        let read = || Self::parse(&std::fs::read_to_string(path)?);
+        let read = || Self::parse(&std::fs::read_to_string(&path)?);
         read().with_context(|| format!("in the scenarios {}", path.display()))
     }
 

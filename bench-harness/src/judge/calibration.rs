@@ -1,6 +1,6 @@
 //! The noise of a machine: how much arms that are the same differ on it, by what they load.
 //!
-//! `apitap-bench calibrate` measures it, and a run on the same machine takes its practical
+//! `apitap-bench dev calibrate` measures it, and a run on the same machine takes its practical
 //! thresholds from it.
 
 use std::fs;
@@ -73,7 +73,7 @@ impl Calibration {
             let found = schema_version::read(&text)?;
             ensure!(
                 found == SCHEMA_VERSION,
-                "it is of version {found}; measure anew with `apitap-bench calibrate`"
+                "it is of version {found}; measure anew with `apitap-bench dev calibrate`"
             );
             Ok(serde_json::from_str(&text)?)
         };

@@ -1,4 +1,4 @@
-//! Checks whether this machine can measure, and says what to mend.
+//! Checks whether this machine can measure, and says what to fix.
 
 use std::{env, fmt::Write as _, fs, path::Path, process::Command, time::Duration};
 
@@ -52,7 +52,7 @@ pub(crate) struct Check {
     /// What was found.
     pub detail: String,
     /// What to do about it, where the outcome is not [`Outcome::Ok`].
-    pub mend: Option<String>,
+    pub fix: Option<String>,
 }
 
 impl Check {
@@ -61,23 +61,23 @@ impl Check {
             name,
             outcome: Outcome::Ok,
             detail: detail.into(),
-            mend: None,
+            fix: None,
         }
     }
 
-    fn warn(name: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+    fn warn(name: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             name,
             outcome: Outcome::Warn,
             detail: detail.into(),
-            mend: Some(mend.into()),
+            fix: Some(fix.into()),
         }
     }
 
-    fn fail(name: &'static str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+    fn fail(name: &'static str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             outcome: Outcome::Fail,
-            ..Self::warn(name, detail, mend)
+            ..Self::warn(name, detail, fix)
         }
     }
 }
@@ -131,8 +131,8 @@ pub(crate) fn render_text(checks: &[Check]) -> String {
         };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{mark}  {:width$}  {}", check.name, check.detail);
-        if let Some(mend) = &check.mend {
-            let _ = writeln!(text, "      {:width$}  -> {mend}", "");
+        if let Some(fix) = &check.fix {
+            let _ = writeln!(text, "      {:width$}  -> {fix}", "");
         }
     }
     let count = |outcome| {
@@ -144,7 +144,7 @@ pub(crate) fn render_text(checks: &[Check]) -> String {
     let (warnings, failures) = (count(Outcome::Warn), count(Outcome::Fail));
     let _ = writeln!(
         text,
-        "\n{} checks: {warnings} to warn of, {failures} failed",
+        "\n{} checks: {warnings} with a warning, {failures} failed",
         checks.len()
     );
     text
@@ -161,10 +161,10 @@ pub(crate) fn render_json(checks: &[Check]) -> serde_json::Result<String> {
 fn cores(cores: usize, model: &str) -> Check {
     let detail = format!("{cores} x {model}");
     if cores < CORES {
-        let mend = format!(
+        let fix = format!(
             "engine, mock API and server share these; wall time says more on {CORES} cores or more"
         );
-        return Check::warn("cores", detail, mend);
+        return Check::warn("cores", detail, fix);
     }
     Check::ok("cores", detail)
 }
@@ -195,11 +195,11 @@ async fn measured_steal() -> Check {
 
 fn steal(share: f64) -> Check {
     let detail = format!("{:.1} % over {STEAL_READING:?}", share * 100.0);
-    let mend = "another guest has the processor: wait, or measure on a machine of your own; \
+    let fix = "another guest has the processor: wait, or measure on a machine of your own; \
                 samples that suffer are voided and repeated";
     match share {
-        share if share >= STEAL_FAIL => Check::fail("steal", detail, mend),
-        share if share >= STEAL_WARN => Check::warn("steal", detail, mend),
+        share if share >= STEAL_FAIL => Check::fail("steal", detail, fix),
+        share if share >= STEAL_WARN => Check::warn("steal", detail, fix),
         _ => Check::ok("steal", detail),
     }
 }
@@ -222,8 +222,8 @@ fn governor(text: &str) -> Check {
 fn postgres_binaries() -> Check {
     let found = installed_binaries();
     if found.is_empty() {
-        let mend = "scripts/setup installs them; or set APITAP_PG_BIN to their folder";
-        return Check::warn("server binaries", "none found", mend);
+        let fix = "scripts/setup installs them; or set APITAP_PG_BIN to their folder";
+        return Check::warn("server binaries", "none found", fix);
     }
     let listed = found
         .iter()
@@ -264,9 +264,9 @@ fn psql() -> Check {
     }
 }
 
-fn free_space(name: &'static str, path: &Path, wanted_bytes: u64, mend: &str) -> Check {
+fn free_space(name: &'static str, path: &Path, wanted_bytes: u64, fix: &str) -> Check {
     match rustix::fs::statvfs(path) {
-        Err(error) => Check::warn(name, format!("{}: {error}", path.display()), mend),
+        Err(error) => Check::warn(name, format!("{}: {error}", path.display()), fix),
         Ok(found) => {
             let bytes = found.f_bavail.saturating_mul(found.f_frsize);
             let detail = format!("{} free in {}", gib(bytes), path.display());
@@ -274,7 +274,7 @@ fn free_space(name: &'static str, path: &Path, wanted_bytes: u64, mend: &str) ->
                 Check::warn(
                     name,
                     detail,
-                    format!("{} is wanted: {mend}", gib(wanted_bytes)),
+                    format!("{} is wanted: {fix}", gib(wanted_bytes)),
                 )
             } else {
                 Check::ok(name, detail)
@@ -287,8 +287,8 @@ fn open_files() -> Check {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     match limit.current {
         Some(files) if files < OPEN_FILES => {
-            let mend = format!("ulimit -n {OPEN_FILES}");
-            Check::warn("open files", files.to_string(), mend)
+            let fix = format!("ulimit -n {OPEN_FILES}");
+            Check::warn("open files", files.to_string(), fix)
         }
         Some(files) => Check::ok("open files", files.to_string()),
         None => Check::ok("open files", "unlimited"),
@@ -369,11 +369,11 @@ mod tests {
         let expected = "ok    memory  16.0 GiB\n\
                         FAIL  psql    not found\n      \
                         \x20       -> scripts/setup\n\
-                        \n2 checks: 0 to warn of, 1 failed\n";
+                        \n2 checks: 0 with a warning, 1 failed\n";
         assert_eq!(render_text(&checks), expected);
         let json: serde_json::Value = serde_json::from_str(&render_json(&checks).unwrap()).unwrap();
         assert_eq!(json[1]["outcome"], "fail");
-        assert_eq!(json[0]["mend"], serde_json::Value::Null);
+        assert_eq!(json[0]["fix"], serde_json::Value::Null);
     }
 
     #[tokio::test]
@@ -383,7 +383,7 @@ mod tests {
         for check in &checks {
             assert_eq!(
                 check.outcome == Outcome::Ok,
-                check.mend.is_none(),
+                check.fix.is_none(),
                 "{check:?}"
             );
         }

@@ -159,11 +159,17 @@ impl PageKind {
     }
 }
 
-/// Reads a job from standard input, runs it, and prints the engine's report.
+/// Reads a job from standard input, runs it on `runtime`, and prints the engine's report.
 ///
 /// # Errors
 /// When the job is not valid or the engine fails; the message ends with the engine's hint.
-pub async fn run() -> Result<()> {
+pub fn run(runtime: &mut tokio::runtime::Builder) -> Result<()> {
+    let runtime = runtime.enable_all().build();
+    let runtime = runtime.context("cannot start the runtime")?;
+    runtime.block_on(run_job())
+}
+
+async fn run_job() -> Result<()> {
     let text = std::io::read_to_string(std::io::stdin()).context("cannot read the job")?;
     // The error of serde_json names line and column, and quotes nothing of a job but field names.
     let job: WorkerJob = serde_json::from_str(&text).context("the job is not valid")?;
@@ -243,7 +249,7 @@ impl WorkerJob {
         let scraped = self
             .attaches(Attachment::Metrics)
             .then(|| tokio::spawn(scrape(metrics.clone())));
-        let report = Box::pin(engine.run(&job, metrics)).await;
+        let report = engine.run(&job, metrics).await;
         if let Some(timeline) = timeline {
             timeline.stop();
         }

@@ -54,7 +54,7 @@ fn unique_name() -> String {
 /// Creates a database with a unique name on the server that
 /// `APITAP_TEST_DATABASE_URL` names, or else on a throw-away local one.
 ///
-/// `apitap-bench with-postgres` sets the variable, so that a whole suite needs one start.
+/// `apitap-bench dev with-postgres` sets the variable, so that a whole suite needs one start.
 ///
 /// # Errors
 /// When no server can be had. A test is to fail then, not to skip: a suite that

@@ -1,4 +1,4 @@
-//! Runs a command beside a throw-away server.
+//! Runs a command with a throw-away server.
 
 use std::{ffi::OsString, os::unix::process::ExitStatusExt};
 
@@ -8,15 +8,16 @@ use tokio::{
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
 };
+use tokio_postgres::config::{Config, Host};
 
 use super::{
     postgres::{PostgresOptions, PostgresServer},
     test_database::TEST_DATABASE_URL_VARIABLE,
 };
 
-/// Starts a server, runs `command` with its URL in `APITAP_TEST_DATABASE_URL`,
-/// stops the server, and returns the command's exit code: 128 plus the signal
-/// where a signal ended it, as a shell would say.
+/// Starts a server, runs `command` with its URL in `APITAP_TEST_DATABASE_URL` and its parts in libpq's
+/// variables (`PGHOST` and so on), stops the server, and returns the command's exit code: like a shell,
+/// 128 plus the signal if a signal ended it.
 ///
 /// SIGINT and SIGTERM end the command first and the server after it.
 ///
@@ -30,6 +31,7 @@ pub async fn run(options: &PostgresOptions, command: &[OsString]) -> Result<i32>
     let mut child = Command::new(program)
         .args(arguments)
         .env(TEST_DATABASE_URL_VARIABLE, server.url())
+        .envs(libpq_variables(server.url())?)
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("cannot run {}", program.display()))?;
@@ -44,6 +46,31 @@ pub async fn run(options: &PostgresOptions, command: &[OsString]) -> Result<i32>
     Ok(status
         .code()
         .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+}
+
+/// The variables by which `psql` and other programs of libpq find the server.
+fn libpq_variables(url: &str) -> Result<Vec<(&'static str, String)>> {
+    // The cause could quote the URL, and so a password.
+    let config: Config = url.parse().ok().context("the server's URL is not valid")?;
+    let host = config.get_hosts().first().map(|host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(folder) => folder.display().to_string(),
+    });
+    let password = config.get_password();
+    let variables = [
+        ("PGHOST", host),
+        ("PGPORT", config.get_ports().first().map(u16::to_string)),
+        ("PGUSER", config.get_user().map(str::to_owned)),
+        (
+            "PGPASSWORD",
+            password.map(|text| String::from_utf8_lossy(text).into_owned()),
+        ),
+        ("PGDATABASE", config.get_dbname().map(str::to_owned)),
+    ];
+    let known = variables.into_iter();
+    Ok(known
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect())
 }
 
 fn terminate(child: &Child) {
@@ -72,6 +99,28 @@ mod tests {
     async fn the_command_gets_the_url_and_gives_its_exit_code() {
         let script = r#"case "$APITAP_TEST_DATABASE_URL" in postgres://*) exit 7 ;; esac"#;
         assert_eq!(run_shell(script).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn psql_finds_the_server_without_arguments() {
+        assert_eq!(run_shell("psql -c 'SELECT 1' >/dev/null").await.unwrap(), 0);
+    }
+
+    #[test]
+    fn a_url_becomes_the_variables_of_libpq() {
+        let variables = libpq_variables("postgres://u:p%40ss@h:5433/d").unwrap();
+        let expected = [
+            ("PGHOST", "h"),
+            ("PGPORT", "5433"),
+            ("PGUSER", "u"),
+            ("PGPASSWORD", "p@ss"),
+            ("PGDATABASE", "d"),
+        ];
+        assert_eq!(
+            variables,
+            expected.map(|(name, value)| (name, value.to_owned()))
+        );
+        assert!(libpq_variables("http://h").is_err());
     }
 
     #[tokio::test]

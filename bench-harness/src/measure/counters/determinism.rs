@@ -1,6 +1,6 @@
 //! Which counters can be relied on, and by how much they vary where they are not exact.
 //!
-//! Measured by `apitap-bench counters`, release build, six runs of each; METHODOLOGY.md has the spreads under
+//! Measured by `apitap-bench dev counters`, release build, six runs of each; METHODOLOGY.md has the spreads under
 //! "Which counters vary".
 //!
 //! Allocated bytes jump by powers of two: a buffer of a response doubles or does not, as its pieces

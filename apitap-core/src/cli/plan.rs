@@ -2,34 +2,34 @@
 
 use std::sync::Arc;
 
-use apitap_core::job::Job;
-use apitap_core::module::Module;
-use apitap_core::pipeline_file::PipelineFile;
-use apitap_core::prometheus::Exposition;
-use apitap_core::schedule::Schedule;
-use apitap_core::{Config, Engine, Error, ErrorKind, Stage};
+use crate::job::Job;
+use crate::module::Module;
+use crate::pipeline_file::PipelineFile;
+use crate::prometheus::Exposition;
+use crate::schedule::Schedule;
+use crate::{Config, Engine, Error, ErrorKind, Stage};
 use chrono::{DateTime, Utc};
 
-use crate::cli::Arguments;
+use super::arguments::Arguments;
 
 /// Jobs and the engine that runs them, all checked.
-pub(crate) struct Plan {
-    pub(crate) engine: Engine,
-    pub(crate) jobs: Vec<(Job, Option<Schedule>)>,
+pub(super) struct Plan {
+    pub(super) engine: Engine,
+    pub(super) jobs: Vec<(Job, Option<Schedule>)>,
     /// What the runs measure.
-    pub(crate) exposition: Arc<Exposition>,
+    pub(super) exposition: Arc<Exposition>,
     config: Config,
 }
 
 /// Modules that are due at one moment.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Round {
-    pub(crate) moment: DateTime<Utc>,
-    pub(crate) modules: Vec<String>,
+pub(super) struct Round {
+    pub(super) moment: DateTime<Utc>,
+    pub(super) modules: Vec<String>,
 }
 
 impl Plan {
-    pub(crate) fn new(arguments: &Arguments) -> Result<Self, Error> {
+    pub(super) fn new(arguments: &Arguments) -> Result<Self, Error> {
         let file = PipelineFile::load(&arguments.yaml_config)?;
         let preset = arguments.preset.as_deref().or(file.preset.as_deref());
         let mut config = Config::preset(preset.unwrap_or("tuned"))?;
@@ -44,17 +44,17 @@ impl Plan {
         })
     }
 
-    /// Reads the files again, with the dates of today. The engine stays, with the settings it
-    /// began with and the schemas it knows. When a file is wrong, the jobs stay as well.
-    pub(crate) fn reload(&mut self, arguments: &Arguments) -> Result<(), Error> {
+    /// Reads the files again, with the dates of today. The engine keeps its settings and the schemas
+    /// it knows. When a file is wrong, the jobs stay as they were.
+    pub(super) fn reload(&mut self, arguments: &Arguments) -> Result<(), Error> {
         let file = PipelineFile::load(&arguments.yaml_config)?;
         self.jobs = jobs(arguments, &file, &self.config)?;
         Ok(())
     }
 
-    /// What is due next after `now`, and after the `last` round: a clock that steps back does
-    /// not bring that again.
-    pub(crate) fn next_round(&self, now: DateTime<Utc>, last: DateTime<Utc>) -> Option<Round> {
+    /// What is due next after `now` and after the `last` round. A clock that steps back does not
+    /// repeat a round.
+    pub(super) fn next_round(&self, now: DateTime<Utc>, last: DateTime<Utc>) -> Option<Round> {
         let after = now.max(last);
         let due: Vec<_> = self
             .jobs
@@ -101,7 +101,7 @@ fn jobs(
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::Parser as _;
 
     use super::*;
 

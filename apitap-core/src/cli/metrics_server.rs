@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use apitap_core::prometheus::{CONTENT_TYPE, Exposition};
+use crate::prometheus::{CONTENT_TYPE, Exposition};
 use axum::Router;
 use axum::extract::State;
 use axum::http::header;
@@ -12,17 +12,17 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-/// Serves `/metrics` for as long as the runtime is there. Returns where; port 0 takes a free one.
+/// Serves `/metrics` while the runtime lives. Returns the address; port 0 takes a free port.
 ///
 /// # Errors
 /// The address cannot be bound.
-pub(crate) async fn serve(address: &str, exposition: Arc<Exposition>) -> io::Result<SocketAddr> {
+pub(super) async fn serve(address: &str, exposition: Arc<Exposition>) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
     let router = Router::new()
         .route("/metrics", get(metrics))
         .with_state(exposition);
-    // It never ends by itself: axum waits where a connection cannot be accepted.
+    // It never ends by itself: axum waits when a connection cannot be accepted.
     tokio::spawn(axum::serve(listener, router).into_future());
     Ok(bound)
 }

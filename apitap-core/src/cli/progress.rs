@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use apitap_core::metrics::Metrics;
+use crate::metrics::Metrics;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 
-/// Nobody needs to be told about a run that is over sooner.
+/// A run that ends sooner shows no progress.
 const QUIET: Duration = Duration::from_secs(2);
 /// Between two lines where standard error is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Between two updates of a terminal.
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 
-pub(crate) struct Progress(JoinHandle<()>);
+pub(super) struct Progress(JoinHandle<()>);
 
 impl Progress {
-    pub(crate) fn start(module: &str, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn start(module: &str, metrics: Arc<Metrics>) -> Self {
         let module = module.to_owned();
         Self(tokio::spawn(async move {
             let start = Instant::now();
@@ -34,7 +34,7 @@ impl Progress {
         }))
     }
 
-    pub(crate) fn stop(self) {
+    pub(super) fn stop(self) {
         // The bar clears itself when the task is dropped.
         self.0.abort();
     }
