@@ -15,7 +15,7 @@
 //! | [`decode`] | JSON to Arrow, the fast way and the "before" way |
 //! | [`transform`] | SQL over sources, by DataFusion |
 //! | [`encode`] | Arrow to PostgreSQL's wire formats; the only table of types |
-//! | [`write`] | rows into tables, all or nothing |
+//! | [`mod@write`] | rows into tables, all or nothing |
 //! | [`channel`] | bounded queues |
 //! | [`metrics`], [`concurrency_time`], [`stage`] | what is counted and timed; what goes on at the same time; the frame, span and clock of each stage |
 //! | [`job`] | a module with its sources and its table: what a run needs |

@@ -1,4 +1,4 @@
-//! The `apitap-bench` command; see [`bench_harness::cli`].
+//! The `apitap-bench` command.
 
 use std::process::ExitCode;
 

@@ -33,7 +33,7 @@ const STAGE: Color = Color {
 pub struct Scaled<'a> {
     /// The stacks.
     pub stacks: &'a Stacks,
-    /// Of the drawing's unit. It is drawn in whole units: see [`Stacks::folded`].
+    /// Of the drawing's unit. It is drawn in whole units: see `Stacks::folded`.
     pub unit: f64,
 }
 
