@@ -1,6 +1,6 @@
 //! No crate has an import cycle between its modules, read from the paths in the sources.
 //!
-//! A module and the modules inside it may know each other: they are one room.
+//! A module may use what the modules around it offer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -36,11 +36,20 @@ fn a_cycle_is_found_through_any_kind_of_path() {
     write("a/inner.rs", "use super::super::c::Thing;");
     write("b.rs", "// use crate::a::Comment;\nfn f() {}");
     write("c.rs", "fn f() { crate::b::x() }");
+    write("d/mod.rs", "mod inner;");
+    write("d/inner.rs", "use super::Own;");
     let rooms = |folder| between(&imports(folder), |module| module[..1].to_vec());
     assert_eq!(cycle(&rooms(folder.path())), None);
     write("b.rs", "use crate::c;");
     let found = cycle(&rooms(folder.path())).unwrap();
     assert_eq!(found, [["b"], ["c"]]);
+
+    write("b.rs", "");
+    write("c.rs", "use crate::d::inner::X;");
+    write("d/inner.rs", "use crate::c;");
+    let files = |folder| between(&imports(folder), Clone::clone);
+    let found = cycle(&files(folder.path())).unwrap();
+    assert_eq!(found, [vec!["c"], vec!["d", "inner"]]);
 }
 
 /// Every module's file with the modules whose names it uses. Tests are left out: they may know all.
@@ -53,9 +62,15 @@ fn imports(folder: &Path) -> Imports {
         .map(|(module, text)| {
             let used = paths(text).into_iter();
             let used = used.filter_map(|path| resolved(module, &path, &all));
-            (module.clone(), used.filter(|used| used != module).collect())
+            // A module uses its own modules, however it names them.
+            let own = all.iter().filter(|one| is_child(one, module)).cloned();
+            (module.clone(), used.chain(own).collect())
         })
         .collect()
+}
+
+fn is_child(one: &Module, module: &Module) -> bool {
+    one.len() == module.len() + 1 && one.starts_with(module)
 }
 
 fn read(folder: &Path, module: &mut Module, sources: &mut BTreeMap<Module, String>) {
@@ -155,13 +170,13 @@ fn resolved(module: &Module, path: &Module, all: &BTreeSet<Module>) -> Option<Mo
     (!at.is_empty()).then_some(at)
 }
 
-/// Imports between what `group` makes of modules, but for those within one module and its children.
+/// Imports between what `group` makes of modules, except those of a module around.
 fn between(imports: &Imports, group: impl Fn(&Module) -> Module) -> Imports {
     let mut grouped = Imports::new();
     for (module, used) in imports {
         let own = group(module);
         let others = used.iter().map(&group);
-        let others = others.filter(|one| !one.starts_with(&own) && !own.starts_with(one));
+        let others = others.filter(|one| !own.starts_with(one));
         let others: Vec<Module> = others.collect();
         grouped.entry(own).or_default().extend(others);
     }
