@@ -318,7 +318,7 @@ pub fn process_usage() -> ProcessUsage {
 }
 
 /// `/proc/self/stat` has it in ticks of a hundredth of a second, whatever the kernel's own tick is
-/// (`USER_HZ`, proc(5)): the twelfth field after the command, which stands in parentheses.
+/// (`USER_HZ`, proc(5)): the twelfth field after the command, which is in parentheses.
 fn user_cpu_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
@@ -344,10 +344,10 @@ fn own_status(name: &str) -> Option<u64> {
 pub struct ProcessUsage {
     /// User and system time of all threads.
     pub cpu_seconds: f64,
-    /// Of these the user time, to a hundredth of a second; none where `/proc` does not tell.
+    /// The user time among it, to a hundredth of a second; none if `/proc` does not say.
     #[serde(default)]
     pub user_cpu_seconds: Option<f64>,
-    /// Peak resident memory; none where `/proc` does not tell.
+    /// Peak resident memory; none if `/proc` does not say.
     pub peak_memory_bytes: Option<u64>,
 }
 

@@ -206,7 +206,7 @@ impl SourceFeed {
                         }
                     }
                     Err(error) => {
-                        // Nobody is left to tell if the receiver is gone.
+                        // If the receiver is gone, nobody needs the error.
                         let _ = sender.send(Err(error), 1, 0).await;
                         return;
                     }

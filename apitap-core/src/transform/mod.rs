@@ -53,7 +53,7 @@ impl Query {
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        if wildcard::stands_in(sql) {
+        if wildcard::selects_all(sql) {
             tables.iter().for_each(|table| table.read_every_column());
         }
         let frame = context
@@ -163,9 +163,9 @@ pub(crate) fn of_data(error: DataFusionError) -> Error {
             ArrowError::DivideByZero => "division by zero",
             ArrowError::ArithmeticOverflow(_) => "a result out of range",
             ArrowError::CastError(_) | ArrowError::ParseError(_) => "a value that cannot be cast",
-            _ => "a value that the SQL cannot work with",
+            _ => "a value that the SQL cannot process",
         },
-        _ => "a value that the SQL cannot work with",
+        _ => "a value that the SQL cannot process",
     };
     Error::new(
         ErrorKind::Sql,
@@ -181,7 +181,7 @@ fn engine_error(error: &DataFusionError) -> Option<Error> {
         if let Some(ours) = inner.downcast_ref::<Error>() {
             return Some(ours.clone());
         }
-        // Boxed and shared errors stand between an error and its source.
+        // Boxed and shared errors are between an error and its source.
         cause = match inner.downcast_ref::<DataFusionError>() {
             Some(DataFusionError::External(external)) => {
                 if let Some(ours) = external.downcast_ref::<Error>() {
@@ -211,7 +211,7 @@ pub(crate) fn into_error(error: DataFusionError) -> Error {
         ErrorKind::Resources => {
             "raise transform.memory_limit_bytes, lower transform.partitions, which share it, or free disk space for spilling"
         }
-        _ => "correct the module's SQL; the columns of a source are shown by --dry-run",
+        _ => "correct the module's SQL; --dry-run shows the columns of a source",
     };
     Error::new(kind, Stage::Transform, detail).hint(hint)
 }

@@ -1,4 +1,4 @@
-//! Under which names the sources stand in a context.
+//! The names of the sources in a context.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::config::TableNames;
 /// Registers `tables` so that SQL finds each by the name of its source.
 ///
 /// A unique name takes the place of the source's by a view of that name, which planning replaces
-/// with what it stands for. So the name is resolved by the rules of SQL: columns, literals and CTEs
+/// with what it means. So the name is resolved by the rules of SQL: columns, literals and CTEs
 /// of the same name stay what they are, and it remains a qualifier.
 pub(super) async fn register(
     context: &SessionContext,

@@ -6,7 +6,8 @@ use tokio_postgres::Client;
 use super::Sink;
 use super::connect::database;
 use super::merge::Matching;
-use super::table::{self, ExistingTable, LoadColumn, TableName, check_replaceable, quoted_list};
+use super::replace::check_replaceable;
+use super::table::{self, ExistingTable, LoadColumn, TableName, quoted_list};
 use crate::config::{WriteMethod, WriteMode};
 use crate::encode::{PgType, RowEncoder};
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -169,7 +170,10 @@ fn check_names(columns: &[LoadColumn]) -> Result<()> {
             .iter()
             .any(|other| other.name == column.name)
         {
-            return fault(format!("column {} stands twice in the result", column.name));
+            return fault(format!(
+                "column {} appears twice in the result",
+                column.name
+            ));
         }
     }
     Ok(())

@@ -91,8 +91,8 @@ impl PostgresServer {
     /// answers a query.
     ///
     /// # Errors
-    /// When no server can be had; for `auto` the error names the three ways to
-    /// mend it. What was started so far is removed.
+    /// When no server is available; for `auto` the error names the three ways to
+    /// fix it. What was started so far is removed.
     pub async fn start(options: &PostgresOptions) -> Result<Self> {
         match &options.choice {
             PostgresChoice::Url(url) => Self::reach(url).await,
@@ -181,7 +181,7 @@ impl PostgresServer {
             Err(error) => error,
         };
         bail!(
-            "no PostgreSQL server can be had; mend one of these:\n\
+            "no PostgreSQL server is available; fix one of these:\n\
              - name a running server: --postgres postgres://USER:PASSWORD@HOST/DATABASE, \
              or set {DATABASE_URL_VARIABLE}\n\
              - start Docker and get the image {} (scripts/setup --docker builds one without \
