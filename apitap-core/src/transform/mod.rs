@@ -42,7 +42,7 @@ impl Query {
     /// Plans `sql`, one query that only reads.
     ///
     /// # Errors
-    /// SQL that does not parse, names what does not exist, or does anything but read.
+    /// SQL that does not parse, uses unknown names, or does more than read.
     pub async fn plan(sql: &str, tables: Vec<ApiTable>, config: &TransformConfig) -> Result<Self> {
         let context = context(config)?;
         let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
@@ -61,7 +61,7 @@ impl Query {
             .await
             .map_err(into_error)?;
         if is_recursive(frame.logical_plan()) {
-            // Its scan runs once per round, whatever the number of scans in the plan.
+            // Its scan runs once per round, for any number of scans in the plan.
             tables.iter().for_each(|table| table.share());
         }
         let plan = frame.create_physical_plan().await.map_err(into_error)?;
@@ -149,8 +149,7 @@ fn is_recursive(plan: &LogicalPlan) -> bool {
     found
 }
 
-/// An error that came with the data. Messages about values quote them, so of those only the kind
-/// is kept.
+/// An error that came with the data. Messages about values quote them, so only their kind is kept.
 pub(crate) fn of_data(error: DataFusionError) -> Error {
     if let Some(ours) = engine_error(&error) {
         return ours;
@@ -197,7 +196,7 @@ fn engine_error(error: &DataFusionError) -> Option<Error> {
     None
 }
 
-/// An error of the engine that came through DataFusion as it was; else one about the SQL.
+/// The engine's own error, if it came through DataFusion; otherwise one about the SQL.
 pub(crate) fn into_error(error: DataFusionError) -> Error {
     if let Some(ours) = engine_error(&error) {
         return ours;

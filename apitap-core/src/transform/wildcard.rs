@@ -1,11 +1,11 @@
-//! Whether a query asks for every column there is.
+//! Whether a query selects every column.
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-/// Whether a `*` in `sql` means columns: at the start of a list, behind a comma or behind a
-/// table's name and a dot. Elsewhere it multiplies, or counts. Text that is no SQL has none; its
-/// planning will say so.
+/// Whether a `*` in `sql` means columns: at the start of a list, after a comma or after a
+/// table's name and a dot. Elsewhere it multiplies, or counts. Text that is not SQL has none; planning
+/// reports that.
 pub(super) fn selects_all(sql: &str) -> bool {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
         .tokenize()
