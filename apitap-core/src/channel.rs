@@ -1,5 +1,5 @@
-//! Bounded channels between stages. Their limit is in rows of up to a KiB, whatever a message
-//! holds, and they record how long senders and receivers wait.
+//! Bounded channels between stages. Their limit is in rows, for messages of any size; rows larger than a
+//! KiB count by the KiB. They record how long senders and receivers wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -89,7 +89,7 @@ pub struct Receiver<T> {
     _open: Arc<Open>,
 }
 
-/// Counts the capacity of a channel for as long as somebody may receive from it.
+/// Counts the capacity of a channel while somebody may receive from it.
 #[derive(Debug)]
 struct Open {
     capacity_rows: u32,
@@ -118,8 +118,8 @@ impl Drop for Open {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed;
 
-/// A channel in which up to `capacity_rows` rows may wait, or as many KiB where rows are larger
-/// than that. A message that weighs more than the whole capacity passes alone.
+/// A channel in which up to `capacity_rows` rows may wait, or as many KiB if rows are larger than a
+/// KiB. A message larger than the whole capacity passes alone.
 pub fn bounded<T>(capacity_rows: usize, metrics: Arc<ChannelMetrics>) -> (Sender<T>, Receiver<T>) {
     let capacity_rows = u32::try_from(capacity_rows)
         .unwrap_or(u32::MAX)
@@ -145,8 +145,8 @@ pub fn bounded<T>(capacity_rows: usize, metrics: Arc<ChannelMetrics>) -> (Sender
 }
 
 impl<T> Sender<T> {
-    /// Sends a message of `rows` rows and `bytes` bytes, waiting for room. Cancelled, it sends
-    /// nothing.
+    /// Sends a message of `rows` rows and `bytes` bytes, waiting for room. If cancelled, it
+    /// sends nothing.
     ///
     /// # Errors
     /// All receivers are gone.
@@ -210,7 +210,7 @@ impl<T> Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        // Senders that wait for room would wait for ever once nobody makes any.
+        // Senders that wait for room would otherwise wait for ever.
         if self.inner.receiver_count() == 1 {
             self.room.close();
         }

@@ -113,7 +113,7 @@ impl fmt::Debug for ActivitySet {
 /// The time during which just these activities were under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActivityTime {
-    /// The activities; none where the run did nothing that is told apart.
+    /// The activities; none if the run did nothing that is an activity.
     pub active: Vec<Activity>,
     /// Seconds of wall time.
     pub seconds: f64,

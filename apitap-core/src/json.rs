@@ -39,7 +39,7 @@ pub(crate) struct Scanner<'a> {
     at: usize,
 }
 
-/// A string as it stands between its quotes.
+/// A string as it is written between its quotes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct RawStr<'a> {
     pub(crate) raw: &'a str,
@@ -154,7 +154,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A string; the cursor stands on its opening quote.
+    /// A string; the cursor is on its opening quote.
     #[inline]
     pub(crate) fn string(&mut self) -> Result<RawStr<'a>> {
         let bytes = self.bytes();
@@ -191,7 +191,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A number; the cursor stands on its first character.
+    /// A number; the cursor is on its first character.
     #[inline]
     pub(crate) fn number(&mut self) -> Result<RawNumber<'a>> {
         let bytes = self.bytes();
@@ -283,7 +283,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// An array or object; the cursor stands on its bracket. Iterative, so that depth costs
+    /// An array or object; the cursor is on its bracket. Iterative, so that depth costs
     /// no stack; bit `depth` of `objects` says what the container at that depth is.
     fn skip_nested(&mut self) -> Result<()> {
         let mut objects = 0u128;
@@ -342,7 +342,7 @@ fn plain_run_end(bytes: &[u8], mut at: usize) -> usize {
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     // Eight bytes at a time: a byte is below n, or equal to a constant, where borrowing from
     // it reaches its high bit ("Bit Twiddling Hacks", hasless and haszero). A false positive
-    // can only stand behind a true one, and the lowest is what counts.
+    // can only come after a true one, and the lowest is what counts.
     while let Some(chunk) = bytes.get(at..at + 8) {
         let mut word = [0; 8];
         word.copy_from_slice(chunk);
@@ -407,7 +407,7 @@ fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 impl<'a> RawStr<'a> {
-    /// The string it stands for.
+    /// The string it means.
     pub(crate) fn decoded(self) -> Cow<'a, str> {
         if !self.escaped {
             return Cow::Borrowed(self.raw);
@@ -417,7 +417,7 @@ impl<'a> RawStr<'a> {
         Cow::Owned(out)
     }
 
-    /// Appends the string it stands for. Its escapes have been checked by the scanner.
+    /// Appends the string it means. Its escapes have been checked by the scanner.
     pub(crate) fn decode_into(self, out: &mut String) {
         let bytes = self.raw.as_bytes();
         let mut rest = self.raw;
@@ -450,7 +450,7 @@ impl<'a> RawStr<'a> {
     }
 }
 
-/// Passes to the next line; only blanks may stand before it.
+/// Goes to the next line; only blanks may come before it.
 pub(crate) fn line_end(scanner: &mut Scanner<'_>) -> Result<()> {
     while let Some(byte) = scanner.byte() {
         match byte {

@@ -5,25 +5,27 @@
 //! HTTP bytes        JSON → Arrow        DataFusion SQL        Arrow → PG wire     PostgreSQL
 //! ```
 //!
-//! | module | what lives there |
+//! | module | what it is for |
 //! |---|---|
 //! | [`config`] | every knob, its default and why |
 //! | [`pipeline_file`], [`module`], [`schedule`] | what users write: `pipelines.yaml`, SQL modules, their schedules |
-//! | [`source`] | pages of an API, in order: HTTP, pagination, retry |
-//! | [`json`] | the scanner under source, inference and decoding |
-//! | [`infer`], [`schema`] | sampled rows to a schema |
-//! | [`decode`] | JSON to Arrow, the fast way and the "before" way |
-//! | [`transform`] | SQL over sources, by DataFusion |
-//! | [`encode`] | Arrow to PostgreSQL's wire formats; the only table of types |
-//! | [`mod@write`] | rows into tables, all or nothing |
-//! | [`channel`] | bounded queues |
-//! | [`metrics`], [`concurrency_time`], [`stage`] | what is counted and timed; what goes on at the same time; the frame, span and clock of each stage |
 //! | [`job`] | a module with its sources and its table: what a run needs |
 //! | [`pipeline`] | builds the stages of a run, and commits or rolls back |
+//! | [`source`] | pages of an API, in order: HTTP, pagination, retry |
+//! | [`json`] | the scanner under source, inference and decoding |
+//! | [`infer`], [`schema`] | from sampled rows to a schema |
+//! | [`decode`] | from JSON to Arrow, by the fast path and the "before" path |
+//! | [`transform`] | SQL over sources, by DataFusion |
+//! | [`encode`] | from Arrow to PostgreSQL's wire formats; the only table of types |
+//! | [`mod@write`] | rows into tables, all or nothing |
+//! | [`channel`] | bounded queues |
+//! | [`error`], [`secret`] | errors with what to do about them; texts that are never printed |
+//! | [`stage`], [`metrics`], [`concurrency_time`] | frame, span and clock of each stage; counters and times; which activities overlapped |
 //! | [`run_report`], [`timeline`] | what a run did, as a whole and over time |
-//! | [`prometheus`], [`trace`] | the same for Prometheus while it goes, and its spans for Perfetto |
+//! | [`prometheus`], [`trace`] | the same for Prometheus during the run, and its spans for Perfetto |
+//! | `cli` | the `apitap` command, with the feature `cli` |
 //!
-//! Data flows one way, and an arrow of the picture is the only way one stage knows of another.
+//! Data flows one way. A stage knows only the stages that an arrow of the picture connects it with.
 
 pub mod channel;
 #[cfg(feature = "cli")]

@@ -1,4 +1,4 @@
-//! What a run counts and times while it goes, by stage.
+//! What a run counts and times, by stage.
 //!
 //! Everything here is updated once per page, batch or flush, never once per row, except
 //! the row counter, whose cost is itself one of the things measured.
@@ -26,7 +26,7 @@ pub struct Metrics {
     pub batches_channel: Arc<ChannelMetrics>,
     /// Requests and bytes from the API.
     pub source: SourceMetrics,
-    /// JSON to Arrow; on the rows path with what goes through the channel of rows.
+    /// JSON to Arrow; on the rows path with the work for the channel of rows.
     pub decode: StageMetrics,
     /// Schema inference.
     pub infer: StageMetrics,
@@ -38,12 +38,12 @@ pub struct Metrics {
     pub write: WriteMetrics,
     /// What went on at the same time.
     pub activities: Activities,
-    /// Whether nobody looks at times; see [`Observe`].
+    /// Whether times are not taken; see [`Observe`].
     unobserved: AtomicBool,
 }
 
 impl Metrics {
-    /// Says whether times are taken; they are, unless said otherwise.
+    /// Sets whether times are taken. By default they are.
     pub fn observe(&self, observe: Observe) {
         self.unobserved.store(observe == Observe::Off, Relaxed);
     }
@@ -53,7 +53,7 @@ impl Metrics {
         !self.unobserved.load(Relaxed)
     }
 
-    /// Notes a wait until the guard is dropped; nothing where times are not taken.
+    /// Notes a wait until the guard is dropped, if times are taken.
     pub(crate) fn wait(&self, activity: Activity) -> Option<Wait<'_>> {
         self.is_observed().then(|| self.activities.wait(activity))
     }
@@ -71,9 +71,9 @@ pub struct StageMetrics {
 /// What one stage did in a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageReport {
-    /// Seconds spent working, summed over lanes, without the work of other stages within it.
+    /// Seconds spent working, summed over lanes, without the stages inside it.
     pub busy_seconds: f64,
-    /// Of these, seconds on a processor, by the thread's own clock.
+    /// Seconds on a processor among them, by the thread's own clock.
     pub cpu_seconds: f64,
     /// Seconds spent waiting for the stage before or after.
     pub wait_seconds: f64,
@@ -89,7 +89,7 @@ thread_local! {
 impl StageMetrics {
     /// Runs `work` on the clock of this stage. Not for work that awaits.
     ///
-    /// What another stage does within it, on the same thread, counts for that one alone.
+    /// The work of another stage inside it, on the same thread, counts only for that stage.
     pub(crate) fn time<T>(&self, work: impl FnOnce() -> T) -> T {
         let around = WITHIN.take();
         let cpu = thread_cpu();
@@ -134,7 +134,7 @@ impl StageMetrics {
 pub struct SourceMetrics {
     /// Requests sent, retries included.
     pub requests: AtomicU64,
-    /// Requests that had to be sent again.
+    /// Requests sent again after a failure.
     pub retries: AtomicU64,
     /// Pages accepted.
     pub pages: AtomicU64,
@@ -157,8 +157,8 @@ pub struct WriteMetrics {
     /// statement, COPY, DDL and transaction control on the load's own connection. Look-ups, locks and
     /// the swap of tables are not among them, nor is transaction control on further connections.
     pub statements: AtomicU64,
-    /// Questions to the server whose answer was awaited, of every kind; without those of connecting.
-    /// Of questions under way at once as many as were answered together count as one.
+    /// Requests to the server that waited for an answer, of every kind, without those of connecting.
+    /// Requests that were under way together and answered together count as one.
     pub round_trips: AtomicU64,
     /// Bytes of rows sent, without protocol headers: exact for COPY; for statements the size of
     /// the values in Arrow.
@@ -167,7 +167,7 @@ pub struct WriteMetrics {
     pub latency: Latency,
     /// Rows handed to PostgreSQL.
     pub rows: AtomicU64,
-    /// When the first of them were: set by the first flush that holds rows.
+    /// When the first of them was: set by the first flush with rows.
     pub first_rows: OnceLock<Instant>,
     /// Driving the connections.
     pub send: StageMetrics,
@@ -308,7 +308,7 @@ pub fn thread_cpu() -> Duration {
     cpu_time::ThreadTime::now().as_duration()
 }
 
-/// The processor time of this process and the most memory it ever held, where the system says.
+/// The processor time and the peak memory of this process, if the system says.
 pub fn process_usage() -> ProcessUsage {
     ProcessUsage {
         cpu_seconds: cpu_time::ProcessTime::now().as_duration().as_secs_f64(),
@@ -318,7 +318,7 @@ pub fn process_usage() -> ProcessUsage {
 }
 
 /// `/proc/self/stat` has it in ticks of a hundredth of a second, whatever the kernel's own tick is
-/// (`USER_HZ`, proc(5)): the twelfth field after the command, which stands in parentheses.
+/// (`USER_HZ`, proc(5)): the twelfth field after the command, which is in parentheses.
 fn user_cpu_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
@@ -326,7 +326,7 @@ fn user_cpu_seconds() -> Option<f64> {
     Some(ticks / 100.0)
 }
 
-/// Memory that this process holds now, where the system says.
+/// Memory of this process now, if the system says.
 pub fn resident_memory_bytes() -> Option<u64> {
     own_status("VmRSS:")
 }
@@ -344,10 +344,10 @@ fn own_status(name: &str) -> Option<u64> {
 pub struct ProcessUsage {
     /// User and system time of all threads.
     pub cpu_seconds: f64,
-    /// Of these the user time, to a hundredth of a second; none where `/proc` does not tell.
+    /// The user time among it, to a hundredth of a second; none if `/proc` does not say.
     #[serde(default)]
     pub user_cpu_seconds: Option<f64>,
-    /// Peak resident memory; none where `/proc` does not tell.
+    /// Peak resident memory; none if `/proc` does not say.
     pub peak_memory_bytes: Option<u64>,
 }
 

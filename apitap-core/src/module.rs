@@ -24,7 +24,7 @@ pub struct Module {
     pub name: String,
     /// Its path.
     pub path: PathBuf,
-    /// The SQL after rendering; lines stand where they stand in the file.
+    /// The SQL after rendering; every line keeps its number in the file.
     pub sql: String,
     /// The target that `sink` names.
     pub sink: Option<String>,
@@ -310,13 +310,13 @@ targets:
             (plain.table.as_str(), plain.key, plain.mode),
             ("public.orders_raw", vec!["id".to_owned()], None)
         );
-        let told = r#"{{ sink(name="pg", table="public.t", mode="replace", key=["a", "b"]) }}"#;
-        let told = parse(&format!("{told}{from}"))
+        let sink = r#"{{ sink(name="pg", table="public.t", mode="replace", key=["a", "b"]) }}"#;
+        let module = parse(&format!("{sink}{from}"))
             .unwrap()
             .destination(&file())
             .unwrap();
         assert_eq!(
-            (told.table.as_str(), told.key.len(), told.mode),
+            (module.table.as_str(), module.key.len(), module.mode),
             ("public.t", 2, Some(WriteMode::Replace))
         );
     }

@@ -47,7 +47,7 @@ impl PipelineFile {
             .map_err(|error| error.at(path.display()))
     }
 
-    /// Reads text; `env` looks up `${VAR}` and `today` is what `current_date()` stands for.
+    /// Reads text; `env` looks up `${VAR}` and `today` is the value of `current_date()`.
     ///
     /// # Errors
     /// Anything that is not as documented, with its line: YAML, an unknown or duplicate key, a

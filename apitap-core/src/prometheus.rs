@@ -39,7 +39,7 @@ pub struct Exposition {
 }
 
 impl Exposition {
-    /// Without runs, of which only the process is told.
+    /// Without runs: it only shows the process.
     #[must_use]
     pub fn new() -> Self {
         let (registry, runs) = (Registry::new(), Runs::default());

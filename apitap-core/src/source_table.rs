@@ -22,7 +22,7 @@ use crate::source::{self, Page, RowBudget};
 use crate::stage::{self, PolledStream};
 use crate::transform::{Feed, Lane, ScanRequest};
 
-/// The pages of one source in a run: first those looked at for the schema, then the others.
+/// The pages of one source in a run: first those of the sample, then the others.
 pub(crate) struct SourceFeed {
     spec: Arc<SourceSpec>,
     config: Config,
@@ -39,7 +39,7 @@ impl fmt::Debug for SourceFeed {
     }
 }
 
-/// A source that has begun: its rest, and the pages already fetched.
+/// A source that has begun: the pages already fetched, and the rest.
 pub(crate) struct Begun {
     spec: Arc<SourceSpec>,
     pages: BoxStream<'static, Result<Page>>,
@@ -163,7 +163,7 @@ impl SourceFeed {
         }))
     }
 
-    /// A lane whose polls are the work of decoding.
+    /// A lane whose polls count as decoding.
     fn staged(&self, batches: impl Stream<Item = Result<RecordBatch>> + Send + 'static) -> Lane {
         let lane = PolledStream {
             stage: Activity::Decode,
@@ -206,7 +206,7 @@ impl SourceFeed {
                         }
                     }
                     Err(error) => {
-                        // Nobody is left to tell if the receiver is gone.
+                        // If the receiver is gone, nobody needs the error.
                         let _ = sender.send(Err(error), 1, 0).await;
                         return;
                     }

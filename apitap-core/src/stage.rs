@@ -34,7 +34,7 @@ macro_rules! stages {
             }
         )*
 
-        /// The stages by the names of their functions, as they stand in stacks and in spans.
+        /// The stages by the names of their functions, as they appear in stacks and in spans.
         pub const ALL: &[(&str, Activity)] = &[$((stringify!($name), Activity::$activity)),*];
 
         /// What each stage did so far, by the name of its function.
@@ -143,7 +143,7 @@ mod tests {
         let (sql, decode) = (metrics.sql.report(), metrics.decode.report());
         assert!(decode.busy_seconds >= 0.040, "{decode:?}");
         assert!(sql.busy_seconds >= 0.020, "{sql:?}");
-        // Twice as much stands within it: with that it would be 60 ms.
+        // It contains twice as much: with that it would be 60 ms.
         assert!(sql.cpu_seconds < 0.035, "{sql:?}");
     }
 

@@ -10,7 +10,7 @@ use chrono::{Days, NaiveDate};
 pub(crate) struct Context<'a> {
     /// Looks up an environment variable.
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
-    /// The date that `current_date()` stands for, in UTC.
+    /// The value of `current_date()`, in UTC.
     pub(crate) today: NaiveDate,
 }
 

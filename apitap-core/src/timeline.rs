@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::{LatencyReport, Metrics, resident_memory_bytes};
 
-/// How often a [`Timeline`] looks, unless told otherwise.
+/// How often a [`Timeline`] looks by default.
 pub const INTERVAL: Duration = Duration::from_millis(100);
 
 /// A run at one moment.
@@ -27,7 +27,7 @@ pub struct Moment {
     pub http_latency: LatencyReport,
     /// Flushes that ended since the moment before.
     pub write_latency: LatencyReport,
-    /// Memory that the process holds; none where the system does not tell.
+    /// Memory that the process holds; none if the system does not say.
     pub memory_bytes: Option<u64>,
     /// Rows that wait between the plan and the writers.
     pub depth_rows: u64,
@@ -35,7 +35,7 @@ pub struct Moment {
     pub send_wait_seconds: f64,
 }
 
-/// Looks at a run from a thread of its own until it is told to stop.
+/// Looks at a run from a thread of its own until it is stopped.
 #[derive(Debug)]
 pub struct Timeline {
     stop: Sender<()>,
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_tell_what_is_new_and_what_is_so_far() {
+    fn moments_have_what_is_new_and_what_is_so_far() {
         let metrics = Arc::new(Metrics::default());
         let mut observer = Observer::default();
         metrics.source.latency.record(Duration::from_millis(2));

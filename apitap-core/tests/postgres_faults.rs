@@ -362,9 +362,9 @@ async fn a_cached_schema_that_no_longer_suits_is_dropped() {
     assert_eq!(fixture.rows("texts").await, json!([{"id": "x"}]));
 }
 
-/// With several statements under way, the one that failed is told, not what it did to the next.
+/// With several statements under way, the error is that of the one that failed, not of the next.
 #[tokio::test]
-async fn postgres_duplicates_are_told_by_every_method() {
+async fn postgres_duplicates_are_reported_by_every_method() {
     let fixture = Fixture::new().await;
     fixture
         .client

@@ -14,7 +14,7 @@ fn rows(count: u64) -> Value {
         .collect()
 }
 
-/// A cached schema stands for the sample: nothing is fetched to plan a query.
+/// A cached schema replaces the sample: nothing is fetched to plan a query.
 #[tokio::test]
 async fn a_cached_schema_needs_no_sample() {
     let fixture = Fixture::new().await;

@@ -94,7 +94,7 @@ fn promtool(metrics: &str) -> (bool, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_tell_of_a_load_while_it_goes() {
+async fn metrics_show_a_load_while_it_runs() {
     let server = slow_api(users(2_000), Duration::from_millis(100)).await;
     let project = Project::over(server, USERS).await;
     let small = [

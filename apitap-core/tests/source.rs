@@ -280,7 +280,7 @@ async fn retried_statuses_recover_and_retry_after_is_kept() {
 }
 
 #[tokio::test]
-async fn the_last_attempt_tells_what_failed() {
+async fn the_last_attempt_says_what_failed() {
     let server = MockServer::start().await;
     Mock::given(method("GET"))
         .respond_with(ResponseTemplate::new(502))
@@ -366,7 +366,7 @@ fn gzip_bomb(repeats: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_told_and_not_retried() {
+async fn a_body_over_the_limit_is_an_error_and_not_retried() {
     let plain = format!("[{}{{}}]", "{},".repeat(1_000)).into_bytes();
     let bomb = gzip_bomb(40_000);
     assert!(bomb.len() < 1 << 17, "it swells to 10 MB");
@@ -538,7 +538,7 @@ async fn credentials_are_sent() {
 }
 
 #[tokio::test]
-async fn an_invalid_header_is_told_by_name() {
+async fn an_invalid_header_is_named() {
     let mut spec = spec("http://127.0.0.1:1/");
     spec.headers
         .push(("X-Key".into(), Secret("s3cr3t\n".into())));
@@ -551,7 +551,7 @@ async fn an_invalid_header_is_told_by_name() {
 }
 
 #[tokio::test]
-async fn invalid_json_is_told_with_its_place_and_not_retried() {
+async fn invalid_json_is_reported_with_its_place_and_not_retried() {
     let server = MockServer::start().await;
     Mock::given(method("GET"))
         .respond_with(|request: &Request| match parameter(request, "page") {
@@ -655,9 +655,9 @@ async fn wait_until(what: &str, mut seen: impl AsyncFnMut() -> bool) {
     panic!("not within 20 s: {what}");
 }
 
-/// The database is never reached; what the command asks of the API tells which files it read.
+/// The database is never reached; the requests to the API show which files the command read.
 #[tokio::test(flavor = "multi_thread")]
-async fn files_are_read_again_before_each_scheduled_run_and_an_interrupt_is_told() {
+async fn files_are_read_again_before_each_scheduled_run_and_an_interrupt_is_reported() {
     let server = MockServer::start().await;
     Mock::given(method("GET"))
         .respond_with(json(rows(0..1)))
@@ -690,12 +690,15 @@ async fn files_are_read_again_before_each_scheduled_run_and_an_interrupt_is_told
         .stderr(std::fs::File::create(folder.path().join("errors")).unwrap())
         .spawn()
         .unwrap();
-    let told = || std::fs::read_to_string(folder.path().join("errors")).unwrap();
+    let errors = || std::fs::read_to_string(folder.path().join("errors")).unwrap();
     wait_until("a scheduled run", async || asked("/old").await > 1).await;
     write("p.yaml", &yaml("new"));
     wait_until("the changed file", async || asked("/new").await > 0).await;
     write("p.yaml", "sources: [}");
-    wait_until("the wrong file is told", async || told().contains("p.yaml")).await;
+    wait_until("the wrong file is reported", async || {
+        errors().contains("p.yaml")
+    })
+    .await;
     write("p.yaml", &yaml("mended"));
     wait_until("the mended file", async || asked("/mended").await > 0).await;
     let id = apitap.id().to_string();
@@ -708,8 +711,8 @@ async fn files_are_read_again_before_each_scheduled_run_and_an_interrupt_is_told
     );
     assert_eq!(apitap.wait().unwrap().code(), Some(1));
     assert!(
-        told().contains("interrupted: the server rolls back what was not committed"),
+        errors().contains("interrupted: the server rolls back what was not committed"),
         "{}",
-        told()
+        errors()
     );
 }

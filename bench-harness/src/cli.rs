@@ -174,15 +174,12 @@ pub fn main() -> ExitCode {
         // It starts its own log: the job may ask for a trace beside it.
         Command::Worker => worker::run(&mut runtime).map(|()| 0),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut command(),
-                "apitap-bench",
-                &mut std::io::stdout(),
-            );
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut command(), "apitap-bench", &mut text);
+            say(String::from_utf8_lossy(&text).trim_end());
             Ok(0)
         }
-        Command::Man => man().map(|()| 0),
+        Command::Man => man(),
         command => {
             tracing_subscriber::registry().with(worker::log()).init();
             let runtime = runtime.enable_all().build();
@@ -200,10 +197,12 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-fn man() -> Result<()> {
-    let man = clap_mangen::Man::new(command());
-    man.render(&mut std::io::stdout())
-        .context("cannot write to standard output")
+fn man() -> Result<u8> {
+    let mut text = Vec::new();
+    let rendered = clap_mangen::Man::new(command()).render(&mut text);
+    rendered.context("cannot render the man page")?;
+    say(String::from_utf8_lossy(&text).trim_end());
+    Ok(0)
 }
 
 fn ended(done: Result<u8>) -> ExitCode {

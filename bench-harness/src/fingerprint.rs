@@ -37,7 +37,7 @@ pub struct Machine {
 pub struct Build {
     /// What `rustc --version` printed.
     pub rustc: String,
-    /// Cargo profile: `dev` builds stand in a folder named `debug`.
+    /// Cargo profile: `dev` builds are in a folder named `debug`.
     pub profile: String,
     /// Commit that was checked out during the build.
     pub git_commit: String,

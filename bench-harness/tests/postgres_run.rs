@@ -137,7 +137,7 @@ async fn one_wrong_cell_in_postgres_is_an_error_that_names_the_sample() {
     assert!(
         stderr.contains(
             "1 sample loaded wrong data; the first: counter on tuned, atomic, block 2: \
-             the table holds 500 rows as it must, but their checksum is"
+             the table holds the expected 500 rows, but their checksum is"
         ),
         "{stderr}"
     );

@@ -212,7 +212,7 @@ fn inexact() -> Misfit {
     Misfit("a number that double precision cannot hold without change".into())
 }
 
-/// The double that a JSON number stands for, if it keeps every digit of it: the shortest
+/// The double that a JSON number means, if it keeps every digit of it: the shortest
 /// decimal that reads back as that double must be the number as written.
 pub(crate) fn exact_f64(number: RawNumber<'_>) -> Option<f64> {
     // Fifteen significant digits survive any double in range (IEEE 754, DBL_DIG).

@@ -80,10 +80,10 @@ impl Fault {
             Self::NotAnObject => value(format!("{place}: the row is not a JSON object"))
                 .hint("point data_path at an array of objects"),
             Self::KeyTwice(column) => value(format!(
-                "{place}, column {column}: the key stands twice in the row"
+                "{place}, column {column}: the key appears twice in the row"
             )),
             Self::UnknownKey(column) => value(format!(
-                "{place}, column {column}: not in the schema, because the sampled rows lack it"
+                "{place}, column {column}: not in the schema, because the sampled rows do not have it"
             ))
             .hint(format!(
                 "declare it under the source's `columns`, raise infer.sample_rows, set \
@@ -112,7 +112,7 @@ pub(crate) fn finish_batch(
         Error::new(
             ErrorKind::Internal,
             Stage::Decode,
-            "batch does not suit its schema",
+            "the batch does not match its schema",
         )
         .caused_by(error)
     })

@@ -183,7 +183,7 @@ fn faults_name_source_page_row_and_column_but_not_the_value() {
 }
 
 #[test]
-fn a_key_that_stands_twice_is_refused() {
+fn a_key_that_appears_twice_is_refused() {
     let error = tape(
         &schema(&[("a", ColumnType::BigInt)]),
         &page(r#"[{"a":1,"a":2}]"#),
@@ -193,7 +193,7 @@ fn a_key_that_stands_twice_is_refused() {
         error
             .unwrap_err()
             .to_string()
-            .contains("column a: the key stands twice")
+            .contains("column a: the key appears twice")
     );
 }
 

@@ -311,7 +311,7 @@ fn plain_text(text: &str) -> Result<&str, Reason> {
 }
 
 /// JSON cannot hold a raw NUL; an escaped one is refused here because the server's own message
-/// would not say where it stands. `\\u0000` is an escaped backslash before plain digits.
+/// would not say where it is. `\\u0000` is an escaped backslash before plain digits.
 fn json_text(text: &str) -> Result<&str, Reason> {
     for at in memchr::memmem::find_iter(text.as_bytes(), b"\\u0000") {
         let backslashes = text.as_bytes()[..at]

@@ -1,7 +1,7 @@
 //! Arrays to the one Arrow form that each PostgreSQL type is encoded from.
 //!
 //! Only casts that keep every value are allowed: what cannot be written exactly is refused
-//! before the load if the types tell, else at the row that shows it.
+//! before the load if the types show it, else at the row that shows it.
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ pub(super) fn widen(start: usize, out: &mut BytesMut, wide: impl Fn(u8) -> Optio
     let mut from = out.len();
     let mut to = from + extra;
     out.resize(to, 0);
-    // Once as many bytes were put as come from before, the rest already stands where it should.
+    // Once the moved bytes have caught up, the rest is already in its place.
     while to > from {
         from -= 1;
         match wide(out[from]) {

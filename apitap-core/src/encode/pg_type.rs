@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use crate::schema::is_json;
 
-/// A PostgreSQL type, as far as writing needs to tell it from others.
+/// A PostgreSQL type, as far as writing must distinguish it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PgType {
     /// `boolean`

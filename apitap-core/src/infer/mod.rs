@@ -29,7 +29,7 @@ pub type Columns = Vec<(String, ColumnType)>;
 /// first appear, with `declared` types in place of what the sample shows.
 ///
 /// # Errors
-/// Text that is not JSON, a row that is no object, or a key that stands twice in a row, with
+/// Text that is not JSON, a row that is no object, or a key that appears twice in a row, with
 /// its place.
 pub fn infer(
     source: &str,
@@ -359,12 +359,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_twice_in_a_row_is_named() {
+    fn a_key_that_appears_twice_in_a_row_is_named() {
         let page = page(r#"[{"a":1,"b":2},{"b":1,"a":1,"\u0062":"x"}]"#);
         let error = infer("test", &[page], &[], &InferConfig::default());
         assert_eq!(
             error.unwrap_err().to_string(),
-            "decode: source test, page 1, row 2, column b: the key stands twice in the row"
+            "decode: source test, page 1, row 2, column b: the key appears twice in the row"
         );
     }
 

@@ -1,15 +1,15 @@
-//! Where the rows of a page stand.
+//! Where the rows of a page are.
 
 use std::ops::Range;
 
 use super::{JsonError, Result, Scanner, line_end, utf8};
 
-/// Where the rows of a page stand, and the values beside them that pagination needs.
+/// Where the rows of a page are, and the values beside them that pagination needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// The bytes of the array of rows with its brackets, or of one object that is the only row.
     pub rows: Range<usize>,
-    /// How many rows stand there.
+    /// How many rows there are.
     pub row_count: usize,
     /// The raw JSON of each wanted pointer, in the order asked for.
     pub values: Vec<Option<Range<usize>>>,

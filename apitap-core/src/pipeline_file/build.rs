@@ -153,7 +153,7 @@ fn url(template: &str, context: Context<'_>) -> Result<Url> {
     }
 }
 
-/// The value may be a secret: only the header's name is ever told.
+/// The value may be a secret: messages only have the header's name.
 fn checked_header(name: &str, value: String) -> Result<Secret> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
         invalid(format!(

@@ -162,18 +162,18 @@ pub(super) fn parse(text: &str) -> Result<File> {
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let error = error.without_snippet();
-        let told = invalid(describe(error));
-        let told = match error.location() {
-            Some(location) => told.at(line(location)),
-            None => told,
+        let invalid = invalid(describe(error));
+        let invalid = match error.location() {
+            Some(location) => invalid.at(line(location)),
+            None => invalid,
         };
         if error
             .location()
             .is_some_and(|location| is_bare_template(text, location))
         {
-            return told.hint("put quotes around a value that begins with {{");
+            return invalid.hint("put quotes around a value that begins with {{");
         }
-        told
+        invalid
     })
 }
 
@@ -182,7 +182,7 @@ pub(super) fn invalid(detail: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, Stage::Config, detail)
 }
 
-/// Where in the file something stands.
+/// Where in the file something is.
 pub(super) fn line(location: Location) -> String {
     format!("line {}, column {}", location.line(), location.column())
 }

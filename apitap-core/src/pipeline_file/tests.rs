@@ -83,7 +83,7 @@ fn every_kind_of_pagination_is_read() {
 }
 
 #[test]
-fn wrong_files_are_told_with_their_line_and_without_their_text() {
+fn wrong_files_are_reported_with_their_line_and_without_their_text() {
     let cases = [
         (
             "    pagination: {kind: pages}",

@@ -36,7 +36,7 @@ enum Read {
     Summary(fn(&Metrics) -> &Latency),
 }
 
-/// Values with what tells them apart beside the module: a label's name and value.
+/// Values, each with a label (name and value) beside the module.
 type Numbers = Vec<(Option<(&'static str, &'static str)>, f64)>;
 
 /// What a family says of a run, or of several.
@@ -67,7 +67,7 @@ impl Reading {
 pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "apitap_records_total",
-        help: "Rows decoded from pages, encoded for PostgreSQL, and taken by it: all of a connection's when it ends.",
+        help: "Rows decoded from pages, encoded for PostgreSQL, and written. A connection counts its written rows when it ends.",
         read: Read::Counter(|metrics| {
             [
                 ("read", metrics.rows_decoded.load(Relaxed)),
@@ -85,7 +85,7 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         name: "apitap_http_retries_total",
-        help: "Requests that had to be sent again.",
+        help: "Requests sent again after a failure.",
         read: Read::Counter(|metrics| one(&metrics.source.retries)),
     },
     Family {
@@ -105,7 +105,7 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         name: "apitap_round_trips_total",
-        help: "Times that something was sent to PostgreSQL and its answer read before going on.",
+        help: "Round trips to PostgreSQL: something was sent, and the run waited for the answer.",
         read: Read::Counter(|metrics| one(&metrics.write.round_trips)),
     },
     Family {
@@ -115,7 +115,7 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         name: "apitap_http_latency_seconds",
-        help: "From a request to the end of its body; quantiles of the run that began last.",
+        help: "From a request to the end of its body; quantiles of the run that started last.",
         read: Read::Summary(|metrics| &metrics.source.latency),
     },
     Family {
@@ -125,22 +125,22 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         name: "apitap_write_latency_seconds",
-        help: "From a flush to its acknowledgement; quantiles of the run that began last.",
+        help: "From a flush to its acknowledgement; quantiles of the run that started last.",
         read: Read::Summary(|metrics| &metrics.write.latency),
     },
     Family {
         name: "apitap_channel_send_wait_seconds_total",
-        help: "Time that senders waited for room in a channel: back-pressure.",
+        help: "Time that senders waited for room in a channel (back-pressure).",
         read: Read::Counter(|metrics| edges(metrics, |edge| edge.send_wait().as_secs_f64())),
     },
     Family {
         name: "apitap_channel_receive_wait_seconds_total",
-        help: "Time that receivers waited for rows in a channel: starvation.",
+        help: "Time that receivers waited for rows in a channel (starvation).",
         read: Read::Counter(|metrics| edges(metrics, |edge| edge.receive_wait().as_secs_f64())),
     },
     Family {
         name: "apitap_channel_depth",
-        help: "Rows that wait in a channel now; those above a KiB count by the KiB.",
+        help: "Rows that wait in a channel now. Rows larger than a KiB count by the KiB.",
         read: Read::Gauge(|metrics| edges(metrics, |edge| edge.depth_rows() as f64)),
     },
     Family {
@@ -150,12 +150,12 @@ pub(super) const FAMILIES: &[Family] = &[
     },
     Family {
         name: "apitap_stage_busy_seconds_total",
-        help: "Time that a stage worked, summed over lanes, without other stages within it.",
+        help: "Time that a stage worked, summed over lanes, without the stages inside it.",
         read: Read::Counter(|metrics| stages(metrics, |report| report.busy_seconds)),
     },
     Family {
         name: "apitap_stage_cpu_seconds_total",
-        help: "Of these, time on a processor.",
+        help: "Processor time of a stage, summed over lanes, without the stages inside it.",
         read: Read::Counter(|metrics| stages(metrics, |report| report.cpu_seconds)),
     },
     Family {

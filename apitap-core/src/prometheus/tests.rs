@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// The value of a series as it stands in the text.
+/// The value of a series as it is written in the text.
 fn value(text: &str, series: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(series));
     let Some(line) = line else {
@@ -140,7 +140,7 @@ fn a_gauge_forgets_a_run_that_ended() {
 }
 
 #[test]
-fn without_runs_only_the_process_is_told() {
+fn without_runs_only_the_process_is_shown() {
     let text = Exposition::new().text();
     let names: Vec<_> = text
         .lines()

@@ -45,7 +45,7 @@ pub struct Page {
     pub index: u64,
     /// The whole body.
     pub body: Bytes,
-    /// Where the rows stand in it: an array with its brackets, one object, or all lines.
+    /// Where the rows are in it: an array with its brackets, one object, or all lines.
     pub rows: Range<usize>,
     /// How many there are; never 0.
     pub row_count: usize,

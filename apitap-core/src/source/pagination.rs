@@ -109,7 +109,7 @@ pub enum Verdict {
     Empty,
 }
 
-/// Where a source stands.
+/// How far a source has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Fetching,
@@ -149,13 +149,13 @@ pub struct Paginator {
 }
 
 impl Paginator {
-    /// A source before its first request, asked for `page_rows` at a time where it can be told.
+    /// A source before its first request, asked for `page_rows` at a time if the pagination has a parameter for it.
     pub fn new(pagination: Pagination, page_rows: usize) -> Self {
         let number = match pagination {
             Pagination::PageNumber { start, .. } | Pagination::LimitOffset { start, .. } => start,
             _ => 0,
         };
-        let is_size_told = match &pagination {
+        let asks_for_size = match &pagination {
             Pagination::PageNumber {
                 per_page_param: it, ..
             } => it.is_some(),
@@ -167,8 +167,8 @@ impl Paginator {
             _ => false,
         };
         Self {
-            page_rows: is_size_told.then_some(page_rows as u64),
-            // How many rows stand on the pages left out is not known.
+            page_rows: asks_for_size.then_some(page_rows as u64),
+            // How many rows the pages left out have is not known.
             is_total_doubtful: matches!(pagination, Pagination::PageNumber { start: 2.., .. }),
             chained: Some(Request::First),
             state: State::Fetching,
@@ -195,7 +195,7 @@ impl Paginator {
 
     /// The next request that may be sent now, if any; each call plans one more.
     ///
-    /// The first page is asked for alone: it tells the page size that the server really uses
+    /// The first page is requested alone: it shows the page size that the server really uses
     /// and often the total, and a source of one page costs one request.
     pub fn plan(&mut self) -> Option<Planned> {
         let enough = self.row_limit.is_some_and(|limit| self.rows >= limit);

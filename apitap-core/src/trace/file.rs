@@ -62,7 +62,7 @@ impl TraceFile {
 
     pub(super) fn event(&self, phase: Phase<'_>, name: &'static str) {
         let mut state = self.state();
-        // With the lock, so that the events of a file stand in the order of their times.
+        // With the lock, so that the events of a file are in the order of their times.
         let at = self.begun.elapsed();
         match phase {
             Phase::Opened(id, _) => state.open.insert(id, name),

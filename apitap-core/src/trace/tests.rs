@@ -56,7 +56,7 @@ fn spans_of_others_and_events_are_left_out() {
 }
 
 #[test]
-fn a_full_disk_is_told_at_the_end() {
+fn a_full_disk_is_reported_at_the_end() {
     let (layer, guard) = chrome_trace(Path::new("/dev/full")).unwrap();
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::with_default(subscriber, || {

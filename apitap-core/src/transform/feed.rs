@@ -9,15 +9,14 @@ use futures::stream::BoxStream;
 /// Batches of one lane, in order.
 pub type Lane = BoxStream<'static, crate::Result<RecordBatch>>;
 
-/// What a query needs of a source.
+/// What a query needs from a source.
 #[derive(Debug, Clone)]
 pub struct ScanRequest {
     /// The columns, of the source's schema and in its order.
     pub schema: SchemaRef,
-    /// Whether the query asks for every column there is, by `*`: a key that the schema lacks
-    /// would then be lost.
+    /// Whether the query selects `*`: a key that the schema does not have would then be lost.
     pub wildcard: bool,
-    /// Rows after which no more are needed. A hint: lanes may yield more, and the plan cuts them.
+    /// Number of rows that suffice. A hint: lanes may yield more, and the plan drops the rest.
     pub limit: Option<usize>,
     /// How many lanes share the rows.
     pub lanes: usize,

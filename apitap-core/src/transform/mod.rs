@@ -42,7 +42,7 @@ impl Query {
     /// Plans `sql`, one query that only reads.
     ///
     /// # Errors
-    /// SQL that does not parse, names what does not exist, or does anything but read.
+    /// SQL that does not parse, uses unknown names, or does more than read.
     pub async fn plan(sql: &str, tables: Vec<ApiTable>, config: &TransformConfig) -> Result<Self> {
         let context = context(config)?;
         let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
@@ -53,7 +53,7 @@ impl Query {
             .with_allow_ddl(false)
             .with_allow_dml(false)
             .with_allow_statements(false);
-        if wildcard::stands_in(sql) {
+        if wildcard::selects_all(sql) {
             tables.iter().for_each(|table| table.read_every_column());
         }
         let frame = context
@@ -61,7 +61,7 @@ impl Query {
             .await
             .map_err(into_error)?;
         if is_recursive(frame.logical_plan()) {
-            // Its scan runs once per round, whatever the number of scans in the plan.
+            // Its scan runs once per round, for any number of scans in the plan.
             tables.iter().for_each(|table| table.share());
         }
         let plan = frame.create_physical_plan().await.map_err(into_error)?;
@@ -149,8 +149,7 @@ fn is_recursive(plan: &LogicalPlan) -> bool {
     found
 }
 
-/// An error that came with the data. Messages about values quote them, so of those only the kind
-/// is kept.
+/// An error that came with the data. Messages about values quote them, so only their kind is kept.
 pub(crate) fn of_data(error: DataFusionError) -> Error {
     if let Some(ours) = engine_error(&error) {
         return ours;
@@ -163,9 +162,9 @@ pub(crate) fn of_data(error: DataFusionError) -> Error {
             ArrowError::DivideByZero => "division by zero",
             ArrowError::ArithmeticOverflow(_) => "a result out of range",
             ArrowError::CastError(_) | ArrowError::ParseError(_) => "a value that cannot be cast",
-            _ => "a value that the SQL cannot work with",
+            _ => "a value that the SQL cannot process",
         },
-        _ => "a value that the SQL cannot work with",
+        _ => "a value that the SQL cannot process",
     };
     Error::new(
         ErrorKind::Sql,
@@ -181,7 +180,7 @@ fn engine_error(error: &DataFusionError) -> Option<Error> {
         if let Some(ours) = inner.downcast_ref::<Error>() {
             return Some(ours.clone());
         }
-        // Boxed and shared errors stand between an error and its source.
+        // Boxed and shared errors are between an error and its source.
         cause = match inner.downcast_ref::<DataFusionError>() {
             Some(DataFusionError::External(external)) => {
                 if let Some(ours) = external.downcast_ref::<Error>() {
@@ -197,7 +196,7 @@ fn engine_error(error: &DataFusionError) -> Option<Error> {
     None
 }
 
-/// An error of the engine that came through DataFusion as it was; else one about the SQL.
+/// The engine's own error, if it came through DataFusion; otherwise one about the SQL.
 pub(crate) fn into_error(error: DataFusionError) -> Error {
     if let Some(ours) = engine_error(&error) {
         return ours;
@@ -211,7 +210,7 @@ pub(crate) fn into_error(error: DataFusionError) -> Error {
         ErrorKind::Resources => {
             "raise transform.memory_limit_bytes, lower transform.partitions, which share it, or free disk space for spilling"
         }
-        _ => "correct the module's SQL; the columns of a source are shown by --dry-run",
+        _ => "correct the module's SQL; --dry-run shows the columns of a source",
     };
     Error::new(kind, Stage::Transform, detail).hint(hint)
 }

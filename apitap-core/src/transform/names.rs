@@ -1,4 +1,4 @@
-//! Under which names the sources stand in a context.
+//! The names of the sources in a context.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use crate::config::TableNames;
 
 /// Registers `tables` so that SQL finds each by the name of its source.
 ///
-/// A unique name takes the place of the source's by a view of that name, which planning replaces
-/// with what it stands for. So the name is resolved by the rules of SQL: columns, literals and CTEs
-/// of the same name stay what they are, and it remains a qualifier.
+/// With unique names, a view has the name of the source, and planning replaces the view by the table.
+/// So the rules of SQL resolve the name: columns, literals and CTEs of the same name stay what they
+/// are, and it remains a qualifier.
 pub(super) async fn register(
     context: &SessionContext,
     tables: &[Arc<ApiTable>],

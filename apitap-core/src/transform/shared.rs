@@ -1,5 +1,5 @@
-//! The rows of a source that a plan reads more than once: gathered in memory within the limit of
-//! the run, beyond it on disk, and replayed for every reader.
+//! The rows of a source that a plan reads more than once: kept in memory within the limit of the run,
+//! the rest on disk, and replayed for every reader.
 
 use std::fmt;
 use std::sync::Arc;
@@ -102,8 +102,7 @@ impl SharedRows {
             .step_by(lanes.max(1))
             .map(move |index| Ok(rows.in_memory[index].clone()));
         let in_memory = futures::stream::iter(in_memory);
-        // One lane reads the file: it is on disk because there is much of it, and reading it is
-        // a small part of what is done with it.
+        // One lane reads the file: reading it is a small part of the work on its rows.
         match &self.0.spilled {
             Some((spills, file)) if lane == 0 => {
                 let spilled = spills.read_spill_as_stream(file.clone(), None)?;

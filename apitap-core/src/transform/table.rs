@@ -1,5 +1,5 @@
-//! A source as a table. The scan asks for the columns and rows it needs and no more, and a table
-//! that is read more than once is fetched once.
+//! A source as a table. The scan requests only the columns and rows that it needs, and a table that is
+//! read more than once is fetched once.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -34,8 +34,8 @@ pub struct ApiTable {
     inner: Arc<Inner>,
 }
 
-/// The rows of a shared table, once they are all there. Whoever waits drives it: a reader that
-/// stops early leaves it to the others.
+/// The rows of a shared table, once all are fetched. Every reader that waits drives the fetch, so a
+/// reader that stops early leaves it to the others.
 type Gathering = Shared<BoxFuture<'static, Result<SharedRows, Arc<DataFusionError>>>>;
 
 struct Inner {

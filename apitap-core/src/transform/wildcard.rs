@@ -1,12 +1,12 @@
-//! Whether a query asks for every column there is.
+//! Whether a query selects every column.
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-/// Whether a `*` in `sql` stands for columns: at the start of a list, behind a comma or behind a
-/// table's name and a dot. Elsewhere it multiplies, or counts. Text that is no SQL has none; its
-/// planning will say so.
-pub(super) fn stands_in(sql: &str) -> bool {
+/// Whether a `*` in `sql` means columns: at the start of a list, after a comma or after a
+/// table's name and a dot. Elsewhere it multiplies, or counts. Text that is not SQL has none; planning
+/// reports that.
+pub(super) fn selects_all(sql: &str) -> bool {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
         .tokenize()
         .unwrap_or_default();
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stars_that_stand_for_columns_are_told_from_others() {
+    fn stars_that_mean_columns_differ_from_others() {
         for sql in [
             "SELECT * FROM t",
             "select distinct * from t",
@@ -42,14 +42,14 @@ mod tests {
             "SELECT x, * EXCLUDE (y) FROM t",
             "SELECT id FROM (SELECT\n*\nFROM t)",
         ] {
-            assert!(stands_in(sql), "{sql}");
+            assert!(selects_all(sql), "{sql}");
         }
         for sql in [
             "SELECT COUNT(*) FROM t",
             "SELECT a * b, \'*\', \"*\" FROM t -- *",
             "SELECT (a) * 2 FROM t",
         ] {
-            assert!(!stands_in(sql), "{sql}");
+            assert!(!selects_all(sql), "{sql}");
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::stage;
 /// Opens a connection; the task that drives it ends when the client is dropped.
 ///
 /// # Errors
-/// A server that cannot be reached, refuses the user, or lacks the TLS that was asked for.
+/// A server that cannot be reached, refuses the user, or has no TLS although it is required.
 pub(crate) async fn connect(target: &TargetSpec, metrics: Arc<Metrics>) -> Result<Client> {
     let _wait = metrics.wait(Activity::ServerWait);
     let mut config = tokio_postgres::Config::new();
@@ -94,7 +94,7 @@ fn tls(target: &TargetSpec) -> Result<Tls> {
     let config = if target.sslmode == SslMode::VerifyFull || target.sslrootcert.is_some() {
         builder.with_root_certificates(roots(target)?)
     } else {
-        // As libpq: `prefer` and `require` encrypt, and do not ask who is at the other end.
+        // Like libpq: `prefer` and `require` encrypt, and do not check the certificate.
         builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
@@ -181,7 +181,7 @@ fn cannot_connect(target: &TargetSpec) -> Error {
     Error::new(ErrorKind::Connect, Stage::Write, place)
 }
 
-/// What to check where no server answers, or not as one.
+/// What to check when nothing answers, or something that is not PostgreSQL.
 const NO_SERVER: &str = "check that the server runs and that host, port and sslmode are right";
 
 fn unreachable(target: &TargetSpec, error: std::io::Error) -> Error {
@@ -204,8 +204,7 @@ fn refused(target: &TargetSpec, error: tokio_postgres::Error) -> Error {
 
 /// An error of the server (or of the connection to it) while `doing` something.
 ///
-/// Messages about data quote the data, so of those only the kind, the column and the line are
-/// kept.
+/// Messages about data quote the data, so only their kind, column and line are kept.
 pub(crate) fn database(doing: &str, error: tokio_postgres::Error) -> Error {
     let Some(server) = error.as_db_error() else {
         return Error::new(ErrorKind::Database, Stage::Write, doing)
@@ -249,7 +248,7 @@ pub(crate) fn database(doing: &str, error: tokio_postgres::Error) -> Error {
 }
 
 /// "row N of the result, column c" from the context of a COPY error, `COPY t, line N, column c:
-/// "value"`. What follows the column is the value.
+/// "value"`. The value follows the column.
 fn copy_place(context: &str) -> Option<String> {
     let line = context.strip_prefix("COPY ")?.split(", line ").nth(1)?;
     let digits: String = line.chars().take_while(char::is_ascii_digit).collect();

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::stage;
 
-/// A flush is sent early when it holds so many bytes, so that wide rows do not make it large.
+/// A flush is sent early when it has this many bytes, so that wide rows do not make it large.
 ///
 /// 50,000 rows of 600 bytes stay whole.
 const MAX_FLUSH_BYTES: usize = 32 << 20;

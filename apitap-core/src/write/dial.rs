@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
-/// How long one address of a host may take to answer.
+/// Time limit for one address of a host to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open socket.
@@ -62,7 +62,7 @@ impl AsyncWrite for Socket {
 /// Opens a socket to `host`: a name, an address, or the folder of a Unix socket.
 ///
 /// # Errors
-/// The last address's, when none of the host's answers.
+/// The error of the last address, when no address of the host answers.
 pub(super) async fn dial(host: &str, port: u16) -> io::Result<Socket> {
     #[cfg(unix)]
     if host.starts_with('/') {
@@ -87,7 +87,7 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     };
     socket.set_keepalive(true)?;
     let stream = socket.connect(address).await?;
-    // What is sent is a whole question, or a piece of a COPY that should leave at once.
+    // Every write is a whole request, or a piece of a COPY that should leave at once.
     stream.set_nodelay(true)?;
     Ok(stream)
 }

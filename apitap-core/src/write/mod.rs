@@ -2,8 +2,8 @@
 //!
 //! A [`Load`] opens the connections, finds or makes the table, and hands out [`Writer`]s; when
 //! all have finished it commits. With one connection everything happens in its transaction.
-//! With several, rows go to a table that nobody else looks at and become visible in one
-//! transaction at the end.
+//! With several, rows go to a table that nobody else reads, and become visible in one transaction at the
+//! end.
 //!
 //! ```no_run
 //! # async fn example(
@@ -29,6 +29,7 @@ mod copy;
 mod dial;
 mod merge;
 mod plan;
+mod replace;
 mod round_trips;
 mod statements;
 pub(crate) mod table;
@@ -48,10 +49,11 @@ use self::connect::{connect, database};
 use self::copy::CopyWriter;
 use self::merge::Matching;
 pub use self::plan::LoadPlan;
+use self::replace::{create_like, swap};
 use self::statements::StatementWriter;
 pub use self::statements::insert_statement;
 pub use self::table::{LoadColumn, TableName};
-use self::table::{create, create_like, quoted_list, swap};
+use self::table::{create, quoted_list};
 pub use self::target::{SslMode, TargetSpec};
 use crate::concurrency_time::Activity;
 use crate::config::{WriteCommand, WriteConfig, WriteMode};
@@ -68,7 +70,7 @@ pub struct Sink {
     pub table: TableName,
     /// What happens to rows already there.
     pub mode: WriteMode,
-    /// The columns that identify a row; of a new table its primary key.
+    /// The columns that identify a row; the primary key of a new table.
     pub key: Vec<String>,
 }
 
@@ -86,7 +88,7 @@ impl LoadTarget {
     }
 }
 
-/// A load under way. Dropped, it leaves the table as it was.
+/// A load under way. Dropping it leaves the table as it was.
 pub struct Load {
     control: Arc<Client>,
     sink: Sink,
@@ -97,7 +99,7 @@ pub struct Load {
     metrics: Arc<Metrics>,
 }
 
-/// Which table the writers fill, and how its rows get where they belong.
+/// Which table the writers fill, and how its rows get into the target.
 enum Route {
     /// The table itself, in the transaction of the only connection.
     Direct,
@@ -105,7 +107,7 @@ enum Route {
     Swap,
     /// A temporary stage that is merged.
     Merge(String, Matching),
-    /// A table of its own, from which several connections' rows are moved.
+    /// A separate table that several connections fill, and whose rows are then moved.
     Stage,
 }
 
@@ -113,8 +115,8 @@ impl Load {
     /// Connects, finds out how rows of `schema` get into the table, and makes what they need.
     ///
     /// # Errors
-    /// A server that cannot be reached, a table that another load fills or that `schema` does not
-    /// suit. What was begun is rolled back.
+    /// A server that cannot be reached, a table that another load is filling, or a `schema` that does
+    /// not fit the table. What was begun is rolled back.
     pub async fn begin(
         sink: Sink,
         schema: &SchemaRef,
@@ -182,7 +184,7 @@ impl Load {
             plan, target, sink, ..
         } = self;
         let new_table = |table| create(table, &plan.columns, &sink.key);
-        // A table of our own that is still there is what an interrupted load left behind.
+        // If the separate table exists already, an interrupted load left it behind.
         let drop_leftover = || format!("DROP TABLE IF EXISTS {}", target.table);
         let mut statements = Vec::new();
         if !self.several() {
@@ -240,7 +242,7 @@ impl Load {
         self.config.connections.get()
     }
 
-    /// A writer on the load's connection or, if there are several, on one of its own.
+    /// A writer on the load's connection or, if there are several, on its own connection.
     /// `number` counts from 1.
     ///
     /// # Errors
@@ -376,7 +378,7 @@ async fn await_server<F: Future>(metrics: &Metrics, answer: F) -> F::Output {
     answer
 }
 
-/// Cleans up after a load; that it fails changes nothing for the user.
+/// Cleans up after a load; a failure changes nothing for the user.
 async fn release(control: &Client, cleanup: &str) {
     if let Err(error) = control.batch_execute(cleanup).await {
         tracing::debug!(%error, "cleaning up after a load");
@@ -387,10 +389,10 @@ async fn release(control: &Client, cleanup: &str) {
 const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
 
 /// Keeps two loads from filling one table's stage at once. Held by the session.
-/// Taken before the catalogue is read, so that what it says stays true.
+/// Taken before the catalogue is read, so that what was read stays true.
 async fn lock(client: &Client, sink: &Sink) -> Result<()> {
     let table = &sink.table;
-    // Without a schema the name alone is locked: two such tables then take turns.
+    // Without a schema only the name is locked: two such tables then take turns.
     let key = xxh3_64(table.name().as_bytes()) as i64;
     let row = client
         .query_one("SELECT pg_try_advisory_lock($1)", &[&key])
@@ -410,7 +412,7 @@ async fn lock(client: &Client, sink: &Sink) -> Result<()> {
 /// Writes batches to the table of a load. Its rows count only once it has finished.
 pub struct Writer {
     method: Method,
-    /// Where there are several: which one, because each counts the rows of its own.
+    /// If there are several: which one, because each counts its own rows.
     own_connection: Option<(usize, Arc<Client>)>,
     target: Arc<LoadTarget>,
     metrics: Arc<Metrics>,

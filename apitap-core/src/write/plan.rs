@@ -1,4 +1,4 @@
-//! What a load will do, found out from the catalogue.
+//! What a load will do, according to the catalogue.
 
 use arrow::datatypes::SchemaRef;
 use tokio_postgres::Client;
@@ -6,17 +6,18 @@ use tokio_postgres::Client;
 use super::Sink;
 use super::connect::database;
 use super::merge::Matching;
-use super::table::{self, ExistingTable, LoadColumn, TableName, check_replaceable, quoted_list};
+use super::replace::check_replaceable;
+use super::table::{self, ExistingTable, LoadColumn, TableName, quoted_list};
 use crate::config::{WriteMethod, WriteMode};
 use crate::encode::{PgType, RowEncoder};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
-/// What a load will do, found out without writing anything.
+/// What a load will do. Nothing is written to find it out.
 #[derive(Debug)]
 pub struct LoadPlan {
     /// The table, with its schema.
     pub table: TableName,
-    /// Whether the table is there already.
+    /// Whether the table exists already.
     pub exists: bool,
     /// The columns that the load fills, in the order of the result.
     pub columns: Vec<LoadColumn>,
@@ -24,14 +25,14 @@ pub struct LoadPlan {
     server_version: u32,
 }
 
-/// The first PostgreSQL with `MERGE`, as `server_version_num` says it.
+/// `server_version_num` of the first PostgreSQL with `MERGE`.
 const VERSION_WITH_MERGE: u32 = 150_000;
 
 impl LoadPlan {
     /// Looks at the table and decides how `schema` gets into it.
     ///
     /// # Errors
-    /// Columns that the table lacks, keys that are missing, tables that cannot be replaced.
+    /// Missing columns, missing keys, tables that cannot be replaced.
     pub async fn new(
         client: &Client,
         sink: &Sink,
@@ -169,7 +170,10 @@ fn check_names(columns: &[LoadColumn]) -> Result<()> {
             .iter()
             .any(|other| other.name == column.name)
         {
-            return fault(format!("column {} stands twice in the result", column.name));
+            return fault(format!(
+                "column {} appears twice in the result",
+                column.name
+            ));
         }
     }
     Ok(())

@@ -1,20 +1,20 @@
 //! Round trips to PostgreSQL, counted where bytes leave and arrive.
 //!
-//! A round trip is a question with its answer: something was sent that the server answers, and then
-//! some of an answer was read. What is sent is followed message by message (PostgreSQL's
-//! documentation, "Frontend/Backend Protocol"), so that neither the size of reads and writes nor
-//! the moment at which they happen matters:
+//! A round trip is a request with its answer: the client sent something that the server answers, and
+//! then read a part of an answer. The count follows the sent messages one by one (PostgreSQL's
+//! documentation, "Frontend/Backend Protocol"), so it does not depend on the size or the time of reads
+//! and writes:
 //!
-//! - A question ends with Query, or with the Sync after Parse, Bind, CopyDone or CopyFail.
-//! - The rows of a COPY are no question: the server answers once, when they have ended.
-//! - Closing a statement is none: nobody waits for its answer, and whether that is read by itself or
-//!   with the next one depends on timing.
-//! - Connecting is none: it takes as many as the server's way of authentication wants, which is not
-//!   of the load. For the same reason the handshake of TLS is none.
+//! - A request ends with Query, or with the Sync after Parse, Bind, CopyDone or CopyFail.
+//! - The rows of a COPY are no request: the server answers once, when they have ended.
+//! - Closing a statement does not count: nobody waits for its answer, and timing decides whether that is
+//!   read separately or with the next one.
+//! - Connecting does not count: its round trips depend on the server's authentication and not on the
+//!   load. For the same reason the handshake of TLS does not count.
 //!
-//! While one question at a time is under way, the count is therefore exact and repeats. Where several
-//! are (`write.in_flight` above 1), those that were sent before an answer was read count as one: fewer
-//! than the statements, and as many as timing makes of them. Every connection counts for itself.
+//! With one request at a time under way, the count is therefore exact and repeats. With several
+//! (`write.in_flight` above 1), those that were sent before an answer was read count as one: then the
+//! count depends on timing. Every connection counts for itself.
 
 use std::io;
 use std::pin::Pin;
@@ -45,7 +45,7 @@ impl<S> Counted<S> {
     }
 }
 
-/// TLS below the count: what it encrypts is counted, and not what comes of it.
+/// TLS below the count: it counts the plain messages and not the encrypted ones.
 pub(super) struct CountedTls<T>(pub(super) T);
 
 impl<S, T> TlsConnect<Counted<S>> for CountedTls<T>
@@ -110,14 +110,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 /// Follows what is sent, from message to message.
 #[derive(Debug, Default)]
 struct Sent {
-    /// Type and length of the message that has begun, as far as they were sent.
+    /// Type and length of the current message, as far as they were sent.
     header: [u8; 5],
     header_bytes: usize,
-    /// Bytes that are left of its contents.
+    /// Bytes of its contents that are left.
     contents_bytes: usize,
-    /// Whether something was asked since the last Sync.
+    /// Whether there was a request since the last Sync.
     asks: bool,
-    /// Whether a question has ended that nothing was read after.
+    /// Whether a request has ended and nothing was read since.
     awaits: bool,
 }
 
@@ -156,7 +156,7 @@ impl Sent {
             // Parse, Bind, CopyDone, CopyFail.
             b'P' | b'B' | b'c' | b'f' => self.asks = true,
             b'Q' => self.awaits = true,
-            // Sync. Without a question it follows Close.
+            // Sync. Without a request it follows Close.
             b'S' => self.awaits |= std::mem::take(&mut self.asks),
             _ => {}
         }
@@ -229,7 +229,7 @@ mod tests {
         let question = [bind, message(b'E', b"\0\0\0\0\0"), message(b'S', b"")].concat();
         let whole = [startup(), question].concat();
         for cut in 0..whole.len() {
-            // What is read before the end is of an earlier answer.
+            // What is read before the end belongs to an earlier answer.
             let pieces = [whole[..cut].to_vec(), whole[cut..].to_vec(), vec![]];
             assert_eq!(round_trips(&pieces), 1, "cut at {cut}");
         }

@@ -36,7 +36,7 @@ pub(super) struct StatementWriter {
     form: StatementForm,
     batch_rows: usize,
     in_flight: usize,
-    /// Statements by the rows they take: those of a full flush, and of what remained at its end.
+    /// Statements by their number of rows: those of a full flush, and of the last one.
     prepared: HashMap<usize, Statement>,
     pending: Vec<RecordBatch>,
     pending_rows: usize,
@@ -126,7 +126,7 @@ impl StatementWriter {
             let command = match self.command(rows.len()).await {
                 Ok(command) => command,
                 Err(error) => {
-                    // Rather the statement that failed before than what it did to this one.
+                    // The statement that failed first has the reason; this one only suffers from it.
                     while !self.under_way.is_empty() {
                         self.settle_one().await?;
                     }
@@ -177,7 +177,7 @@ impl StatementWriter {
         }
     }
 
-    /// The statement of that `size`, prepared the first time that it is needed.
+    /// The statement of that `size`, prepared when it is first needed.
     async fn prepared(
         &mut self,
         size: usize,
@@ -215,8 +215,8 @@ enum Command {
     Prepared(Statement),
     /// A prepared statement that takes an array per column.
     PreparedArrays(Statement),
-    /// A text with the types of its parameters, to be parsed for this once. It goes with the
-    /// parameters in one round trip.
+    /// A text with the types of its parameters, parsed every time. It goes with the parameters in one
+    /// round trip.
     Text(String, Vec<Type>),
 }
 

@@ -28,13 +28,13 @@ pub struct TargetSpec {
     pub schema: Option<String>,
 }
 
-/// libpq's `sslmode`, less its deprecated middle.
+/// libpq's `sslmode`, without its deprecated values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslMode {
     /// Never TLS.
     Disable,
-    /// TLS where the server offers it; the certificate is not checked.
+    /// TLS if the server offers it; the certificate is not checked.
     #[default]
     Prefer,
     /// TLS or nothing; the certificate is not checked unless `sslrootcert` is set.
@@ -47,7 +47,7 @@ impl TargetSpec {
     /// The target of a `postgres://` URL with host and user; TLS as its `sslmode` says.
     ///
     /// # Errors
-    /// What is no such URL. The URL, which may hold a password, is never quoted.
+    /// Another kind of URL. The URL is never quoted, because it may contain a password.
     pub fn from_url(name: &str, url: &str) -> Result<Self> {
         use tokio_postgres::config::{Host, SslMode as UrlSslMode};
         let invalid = |what: &str| {

@@ -18,17 +18,17 @@ use crate::stats::CONFIDENCE_LEVEL;
 use crate::stats::noise::LEAST_RATIOS;
 use crate::stats::{blocks_for, scale};
 
-/// The effect of which is said how many blocks it needs: a regression that a user would notice.
+/// A regression that a user would notice. The output says how many blocks it takes to find it.
 const EFFECT: f64 = 0.05;
 
-/// What to measure, and where the noise is kept.
+/// What to measure, and where to keep the noise.
 #[derive(Debug, clap::Args)]
 pub(super) struct CalibrateArgs {
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
     server: ServerArgs,
-    /// Where the noise of this machine is kept; `run` looks there
+    /// File for the noise of this machine; `run` reads it
     #[arg(long, value_name = "FILE", default_value = calibration::FILE)]
     calibration: PathBuf,
 }
@@ -37,7 +37,7 @@ pub(super) struct CalibrateArgs {
 pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
     let selection = &arguments.selection;
     let experiments = selection.experiments()?;
-    // A grid has too many cells to measure each of them twice over.
+    // A grid has too many cells to measure each twice.
     let plans: Vec<ScenarioPlan> = selection
         .scenarios(&experiments)
         .into_iter()
@@ -46,16 +46,16 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
     let control = experiments
         .iter()
         .find(|one| one.id() == IDENTICAL)
-        .context("there are no identical arms")?;
+        .context("there is no experiment with identical arms")?;
     let blocks = selection.blocks.map_or(calibration::BLOCKS, NonZero::get);
     if blocks < LEAST_RATIOS {
         wrong_usage(format!(
-            "--blocks: noise is learned from {LEAST_RATIOS} blocks or more"
+            "--blocks: calibration needs {LEAST_RATIOS} blocks or more"
         ));
     }
     let identical = calibration::identical(&plans, blocks);
     eprintln!(
-        "{} stand for {}",
+        "measuring {} for {}",
         Count::new(identical.len(), "distinct baseline"),
         Count::new(plans.len(), "scenario")
     );
@@ -66,7 +66,7 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
         refused => return ended_or_refused(refused),
     };
     let (code, report) = ended(&finished, |_| {
-        "calibrate again: noise is learned from a whole run".to_owned()
+        "calibrate again: calibration needs a whole run".to_owned()
     })?;
     if code != 0 {
         return Ok(code);
@@ -77,7 +77,7 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
     match Calibration::fitting(&arguments.calibration, &calibration.fingerprint) {
         Ok(Some(earlier)) => calibration.keep(earlier),
         Ok(None) => {}
-        Err(error) => eprintln!("warning: {error:#}; it is replaced"),
+        Err(error) => eprintln!("warning: {error:#}; the file is replaced"),
     }
     calibration.write(&arguments.calibration)?;
     for plan in &plans {
@@ -96,7 +96,7 @@ pub(super) async fn run(arguments: CalibrateArgs) -> Result<u8> {
     Ok(code)
 }
 
-/// What is known of the noise of a scenario, in words.
+/// What is known about the noise of a scenario.
 fn learned(calibration: &Calibration, plan: &ScenarioPlan, metric: Metric) -> String {
     let noise = calibration.noise(plan).unwrap_or_default();
     let noise = noise.iter().find(|noise| noise.metric == metric);
@@ -105,19 +105,19 @@ fn learned(calibration: &Calibration, plan: &ScenarioPlan, metric: Metric) -> St
     let (Some(noise), Some(threshold)) = (noise, threshold) else {
         let blocks = noise.map_or(0, |noise| noise.log_ratios.len());
         return format!(
-            "{} of identical arms, too few to learn from",
+            "only {} of identical arms, too few to calibrate",
             Count::new(blocks, "block")
         );
     };
     let mut text = format!(
-        "differences of {metric} below {} are noise at {}",
+        "differences of {metric} below {} are noise with {}",
         Percent(threshold.threshold.share()),
         Count::new(plan.blocks, "block")
     );
     let scale = scale(&noise.log_ratios);
     if let Some(blocks) = scale.and_then(|scale| blocks_for(EFFECT, scale, CONFIDENCE_LEVEL)) {
         text += &format!(
-            "; a difference of {} takes {} to be found, measured alone",
+            "; to find a difference of {} takes {}",
             Percent(EFFECT),
             Count::new(blocks, "block")
         );

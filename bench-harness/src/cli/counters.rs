@@ -14,19 +14,19 @@ use testkit::postgres::{PostgresOptions, PostgresServer};
 /// What is counted, and how often.
 #[derive(Debug, clap::Args)]
 pub(super) struct CountersArgs {
-    /// How often each is taken
+    /// How often to take each counter
     #[arg(long, default_value = "5")]
     runs: NonZero<usize>,
     /// Workload by name
     #[arg(long, value_name = "NAME", default_value = "orders")]
     workload: String,
-    /// Rows of a load; what is counted by row also takes one of twice as many
+    /// Rows of a load; counters per row also take a load of twice as many
     #[arg(long, default_value = "5000")]
     rows: NonZero<u64>,
-    /// Preset of the engine; may be given more than once [default: all]
+    /// Preset of the engine; may be repeated [default: all]
     #[arg(long, value_name = "PRESET")]
     preset: Vec<String>,
-    /// A change to the presets, as stage.knob=value; may be given more than once
+    /// A change to the presets, as stage.knob=value; may be repeated
     #[arg(long, value_name = "SETTING")]
     set: Vec<String>,
     /// Print JSON
@@ -36,7 +36,7 @@ pub(super) struct CountersArgs {
     server: ServerArgs,
 }
 
-/// Takes the counters of this program again and again, and prints how much they vary.
+/// Takes the counters of this program several times, and prints how much they vary.
 pub(super) async fn run(arguments: CountersArgs) -> Result<u8> {
     let mut interrupt = Interrupt::listen()?;
     let Some(counted) = Box::pin(take(&arguments, &mut interrupt)).await? else {
@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: CountersArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// `None` where an interrupt came first.
+/// `None` if an interrupt came first.
 async fn take(arguments: &CountersArgs, interrupt: &mut Interrupt) -> Result<Option<Vec<Counted>>> {
     let program = std::env::current_exe().context("cannot find this program's own path")?;
     let presets = match arguments.preset.as_slice() {

@@ -12,20 +12,20 @@ use crate::report::files::{Profiles, Report, write_profiles, write_report};
 use crate::report::profile::in_short;
 use crate::report::terminal;
 
-/// The exit code of a run, whether it came to a report or not.
+/// The exit code of a run, with or without a report.
 pub(super) fn ended_or_refused(finished: Result<Finished>) -> Result<u8> {
     match finished {
         Ok(finished) => {
             let (code, _) = ended(&finished, |folder| match finished.has_samples {
-                true => format!("go on with --resume {}", folder.display()),
+                true => format!("continue with --resume {}", folder.display()),
                 false => "profile again".to_owned(),
             })?;
             Ok(code)
         }
         Err(error) if error.is::<Incomparable>() => {
             eprintln!(
-                "error: the run cannot go on here: {error:#}; name the server as the run did, with the same \
-                 --postgres and its like"
+                "error: the run cannot continue here: {error:#}; use the same server and the same --postgres options \
+                 as the run"
             );
             Ok(INCOMPARABLE)
         }
@@ -37,8 +37,8 @@ pub(super) fn ended_or_refused(finished: Result<Finished>) -> Result<u8> {
     }
 }
 
-/// Writes and shows the report and what went wrong; returns the exit code and the report. `next` says
-/// what to do after an interrupt, given the run's folder.
+/// Writes and shows the report and the errors; returns the exit code and the report. `next` says what
+/// to do after an interrupt, given the run's folder.
 pub(super) fn ended(
     finished: &Finished,
     next: impl Fn(&Path) -> String,

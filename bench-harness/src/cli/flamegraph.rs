@@ -14,7 +14,7 @@ use crate::profile::flamegraph::{Caption, Orientation, Scaled, draw};
 use crate::profile::stacks::Stacks;
 use crate::profile::{perf, pprof};
 
-/// Which program, and where its profile goes.
+/// Which program, and where to write its profile.
 #[derive(Debug, clap::Args)]
 pub(super) struct FlamegraphArgs {
     /// Folder for flamegraph.svg, icicles.svg, stacks.folded and profile.pb.gz
@@ -27,16 +27,16 @@ pub(super) struct FlamegraphArgs {
 
 /// Runs the command under perf, writes its profile, and returns its exit code.
 ///
-/// A program that fails is drawn too: what it did until then may be the question.
+/// It also draws a program that fails: what it did until then may be the question.
 pub(super) async fn run(FlamegraphArgs { out, command }: FlamegraphArgs) -> Result<i32> {
     let (program, arguments) = command.split_first().context("no command to run")?;
     perf::availability()?;
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    // Of the size of a stack for each sample, and of no use to those who have the stacks.
+    // Large, and of no use to those who have the stacks.
     let folder = tempfile::tempdir_in(&out).context("cannot make a temporary folder")?;
     let data = folder.path().join("perf.data");
 
-    // A terminal sends it to the command as well, whose end is then drawn.
+    // A terminal sends it to the command too; what it did until then is drawn.
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let begun = Instant::now();
     let mut recording = Command::from(perf::record(&data, program, arguments))
@@ -54,7 +54,7 @@ pub(super) async fn run(FlamegraphArgs { out, command }: FlamegraphArgs) -> Resu
     let stacks = perf::read(&data).await?;
     ensure!(
         !stacks.is_empty(),
-        "the command used too little processor time for a sample ({} Hz)",
+        "the command used too little processor time for a sample at {} Hz",
         perf::FREQUENCY_HZ
     );
     let title = program.to_string_lossy();
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stages_are_told_by_their_share() {
+    fn stages_are_shown_with_their_share() {
         let stacks = Stacks::parse(
             "main;apitap_core::stage::decode;memcpy 6\nmain;apitap_core::stage::sql 1\nmain 3\n",
         );

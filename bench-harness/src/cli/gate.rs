@@ -26,10 +26,10 @@ use crate::measure::profiling::WrongData;
 use crate::measure::session::{EndedBy, Incomparable, NothingTaken, RunOptions};
 use testkit::postgres::PgStorage;
 
-/// Nothing is worse, and of something it cannot be told.
+/// Nothing is worse, but something is inconclusive.
 const INCONCLUSIVE: u8 = 4;
 
-/// What is waived, in the repository.
+/// The waivers of the repository.
 const WAIVERS_FILE: &str = "fixtures/gate-waivers.toml";
 
 pub(super) const EXAMPLES: &str = "\
@@ -39,7 +39,7 @@ Examples:
   apitap-bench gate --base main --scenario tuned --limit rows_per_second=-2%
   apitap-bench gate --save-baseline reports/baseline/here.json
   apitap-bench gate --baseline reports/baseline/here.json
-  apitap-bench gate --base HEAD --slow-head decode=10%  must end with exit code 3
+  apitap-bench gate --base HEAD --slow-head decode=10%  a test: must end with exit code 3
   apitap-bench gate --list                              the scenarios
 
 Exit codes:
@@ -47,90 +47,89 @@ Exit codes:
   1    the harness failed, or a revision does not build
   2    wrong usage, or a waiver past its last day
   3    a scenario is worse by more than its limit, confirmed
-  4    it cannot be told (only with --fail-on-inconclusive)
-  5    incomparable: another machine, server or data, or a scenario without figures of one side
-  6    a load of the head left wrong data; a base that does has no figures
+  4    a scenario is inconclusive (only with --fail-on-inconclusive)
+  5    not comparable: another machine, server or data, or one side of a scenario has no figures
+  6    a load of the head left wrong data (a base with wrong data has no figures)
   130  interrupted";
 
-/// What to hold against what, and how.
+/// What to compare, and how.
 #[derive(Debug, clap::Args)]
 pub(super) struct GateArgs {
-    /// Revision that the head is held against, such as the merge base of a pull request
+    /// Revision to compare with, such as the merge base of a pull request
     #[arg(long, value_name = "REV", required_unless_present_any = ["baseline", "save_baseline", "list"])]
     base: Option<String>,
-    /// Revision that is judged [default: the working tree, with changes to tracked files]
+    /// Revision to judge [default: the working tree, with changes to tracked files]
     #[arg(long, value_name = "REV")]
     head: Option<String>,
-    /// Hold the head against results that were stored on this machine by --save-baseline
+    /// Compare with results that --save-baseline stored on this machine
     #[arg(long, value_name = "FILE", conflicts_with = "base")]
     baseline: Option<PathBuf>,
-    /// Measure the head alone, and store its results; nothing is judged
+    /// Only measure the head, and store its results
     #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "baseline"])]
     save_baseline: Option<PathBuf>,
-    /// Let scenarios pass of which one side has no figures
+    /// Let a scenario pass when one side has no figures
     #[arg(long)]
     baseline_lenient: bool,
-    /// By how much a quantity may be worse, such as rows_per_second=-5% or statements=0; may be given
-    /// more than once
+    /// How much worse a metric may be, such as rows_per_second=-5% or statements=0; may be repeated
     #[arg(long, value_name = "METRIC=LIMIT")]
     limit: Vec<Limit>,
-    /// Only scenarios whose name holds NAME; may be given more than once
+    /// Only scenarios whose name contains NAME; may be repeated
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
-    /// Names of scenarios must be whole
+    /// Only scenarios whose whole name is NAME
     #[arg(long, requires = "scenario")]
     exact: bool,
-    /// Exit with 4 where it cannot be told whether a scenario is worse
+    /// Exit with 4 when a scenario is inconclusive
     #[arg(long)]
     fail_on_inconclusive: bool,
-    /// Accepted regressions [default: fixtures/gate-waivers.toml, if it is there]
+    /// Accepted regressions [default: fixtures/gate-waivers.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     waivers: Option<PathBuf>,
     /// Half of the rows and 8 blocks: finds 10% instead of 5%
     #[arg(long)]
     quick: bool,
-    /// Blocks of every scenario at first; an even number lets drift cancel
+    /// First blocks of every scenario; with an even number, drift cancels out
     #[arg(long)]
     blocks: Option<NonZero<usize>>,
-    /// With --base: add blocks to what cannot be told for up to so many minutes, up to eight times as many,
-    /// and for as long again to what confirms it; 0 adds none
+    /// With --base: minutes for more blocks of inconclusive scenarios, at most eight times as many, and as
+    /// many minutes again for their confirmation; 0 adds none
     #[arg(long, default_value_t = 3, conflicts_with_all = ["baseline", "save_baseline"])]
     minutes: u32,
     /// Rows of every load
     #[arg(long)]
     rows: Option<NonZero<u64>>,
-    /// Seed of the order of samples [default: drawn, and told in gate.json]
+    /// Seed of the order of samples [default: random; gate.json has it]
     #[arg(long)]
     seed: Option<u64>,
-    /// Leave out counters that need runs of their own: allocations and instructions
+    /// Leave out the counters that need extra runs: allocations and instructions
     #[arg(long)]
     no_counters: bool,
-    /// Do not measure once more what is worse, and add no blocks to what cannot be told
+    /// Do not measure again what is worse, and add no blocks to inconclusive scenarios
     #[arg(long)]
     no_confirmation: bool,
     /// Do not profile what is worse
     #[arg(long)]
     no_explanation: bool,
-    /// List the scenarios and end
+    /// List the scenarios and exit
     #[arg(long)]
     list: bool,
     /// Print gate.json on standard output instead of a table
     #[arg(long)]
     json: bool,
-    /// Cargo profile of both builds; figures of dev are worth nothing
+    /// Cargo profile of both builds; figures of dev are worthless
     #[arg(long, value_name = "PROFILE", default_value = "release")]
     build_profile: String,
-    /// File of the scenarios [default: fixtures/gate.toml]
+    /// File of the scenarios [default: fixtures/gate.toml, or those built in]
     #[arg(long, value_name = "FILE")]
     scenarios: Option<PathBuf>,
-    /// Folder in which the gate's own folder is made
+    /// Folder for the gate's own folder
     #[arg(long, value_name = "DIR", default_value = "reports/gates")]
     out: PathBuf,
-    /// Slow a stage of the head down by a share of all that it does, such as decode=10%, or `none`: a test
-    /// of the gate
+    /// Slow a stage of the head down by a share of its work, such as decode=10%, or `none`: a test of the
+    /// gate
     #[arg(long, value_name = "STAGE=SHARE%", conflicts_with = "save_baseline", value_parser = slowdown)]
     slow_head: Option<String>,
-    /// Folder of programs that stand for both revisions instead of being built, likewise
+    /// Folder of programs to use for both revisions instead of building them: a test of the gate
     #[arg(long, value_name = "DIR", hide = true)]
     programs: Option<PathBuf>,
     #[command(flatten)]
@@ -148,7 +147,7 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
         return Ok(0);
     }
     if chosen.is_empty() {
-        wrong_usage("no scenario has such a name; `apitap-bench gate --list` names them");
+        wrong_usage("no scenario has such a name; `apitap-bench gate --list` shows the names");
     }
     let chosen = chosen.into_iter().cloned().collect();
     let waivers = arguments.waivers()?;
@@ -198,8 +197,7 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
     }
 }
 
-/// The waivers whose commits lie between base and head, and those past their last day, whatever their
-/// commits.
+/// The waivers whose commits are between base and head, and all those past their last day.
 fn of_the_change(
     waivers: Waivers,
     recipe: &Recipe,
@@ -214,7 +212,7 @@ fn of_the_change(
         }
         let Ok(GatedRevision { commit, .. }) = recipe.commit(&waiver.commit) else {
             eprintln!(
-                "warning: the waiver of {waiver} names no commit of this repository, and does not count"
+                "warning: the waiver of {waiver} is ignored: its commit is not in this repository"
             );
             continue;
         };
@@ -243,8 +241,8 @@ async fn store(gate: Gate, file: &Path) -> Result<u8> {
 fn refused(error: anyhow::Error) -> Result<u8> {
     if error.is::<Incomparable>() {
         eprintln!(
-            "error: {error:#} (stored, then here); store a baseline here with --save-baseline, or hold two \
-             revisions against each other with --base"
+            "error: {error:#} (stored, then here); store a baseline here with --save-baseline, or compare \
+             two revisions with --base"
         );
         return Ok(INCOMPARABLE);
     }
@@ -259,7 +257,7 @@ fn refused(error: anyhow::Error) -> Result<u8> {
     Err(error)
 }
 
-/// The revision; ends the process where there is none.
+/// The revision; ends the process if there is none.
 fn revision(recipe: &Recipe, named: &str) -> GatedRevision {
     let revision = recipe.commit(named);
     revision.unwrap_or_else(|error| wrong_usage(format!("{error}")))
@@ -276,9 +274,9 @@ impl GateArgs {
             None if Path::new(WAIVERS_FILE).exists() => Waivers::read(Path::new(WAIVERS_FILE))?,
             None => Waivers::default(),
         };
-        // Before minutes of measuring: whoever is there can mend it meanwhile.
+        // Before the minutes of measuring, so that somebody can fix it meanwhile.
         for waiver in waivers.expired(today()) {
-            eprintln!("error: the waiver of {waiver} is past its last day: remove it, or renew it");
+            eprintln!("error: the waiver of {waiver} is past its last day: remove or renew it");
         }
         Ok(waivers)
     }
@@ -310,7 +308,7 @@ impl GateArgs {
     fn options(&self) -> Result<RunOptions> {
         Ok(RunOptions {
             command: command_line(std::env::args()),
-            program: std::env::current_exe().context("this program's own path is not known")?,
+            program: std::env::current_exe().context("cannot find this program's own path")?,
             revisions: BTreeMap::new(),
             build: None,
             only_at: None,
@@ -345,7 +343,7 @@ impl GateArgs {
         } = gated;
         match ended_by {
             Some(EndedBy::Error(error)) => eprintln!("error: {error:#}"),
-            Some(EndedBy::Interrupt) => eprintln!("interrupted: what was measured is judged"),
+            Some(EndedBy::Interrupt) => eprintln!("interrupted: the gate judges what was measured"),
             None => {}
         }
         write_all(results, folder)?;

@@ -22,17 +22,17 @@ Examples:
   apitap-bench dev gate-selftest --series none*20 --minutes 10 -- --scenario before --blocks 10
   apitap-bench dev gate-selftest --judge criterion --program BENCH --bench decode/tape/orders --series none*50
 
-Prints how often the head was called slower, as a Markdown table. The journal keeps every trial: the same command
-goes on where it was.";
+Prints how often the gate called the head slower, as a Markdown table. The journal keeps every trial: the same
+command continues where it stopped.";
 
-/// Trials that may fail one after the other.
+/// Most trials that may fail in a row.
 const MOST_FAILED: usize = 3;
 
-/// Which trials, and where they are kept.
+/// Which trials, and where to keep them.
 #[derive(Debug, clap::Args)]
 pub(super) struct SelftestArgs {
-    /// What slows the head down and how often, as decode=5%*100; none*100 for a head that is as its base.
-    /// May be given more than once; trials of all series alternate
+    /// What slows the head down and how often, as decode=5%*100; none*100 for a head equal to its base. May
+    /// be repeated; the trials of all series alternate
     #[arg(long, value_name = "SLOWDOWN*TIMES", required = true, value_parser = series)]
     series: Vec<Series>,
     /// Revision that is both base and head
@@ -45,16 +45,16 @@ pub(super) struct SelftestArgs {
         default_value = "reports/gates/selftest.ndjson"
     )]
     journal: PathBuf,
-    /// Begin no trial after so many minutes
+    /// Start no trial after this many minutes
     #[arg(long)]
     minutes: Option<u64>,
     /// Who judges
     #[arg(long, value_enum, default_value_t)]
     judge: Judge,
-    /// Program of criterion benchmarks that was built with the feature `slowdown`, for its judgement
+    /// For criterion: program of benchmarks, built with the feature `slowdown`
     #[arg(long, value_name = "PROGRAM", required_if_eq("judge", "criterion"))]
     program: Option<PathBuf>,
-    /// Benchmark of that program, by its whole name
+    /// For criterion: whole name of a benchmark of that program
     #[arg(long, value_name = "ID", required_if_eq("judge", "criterion"))]
     bench: Option<String>,
     /// Arguments for `apitap-bench gate`, or for criterion
@@ -62,7 +62,7 @@ pub(super) struct SelftestArgs {
     arguments: Vec<String>,
 }
 
-/// Runs the trials that are missing, and prints how often each series was called slower.
+/// Runs the missing trials, and prints how often each series was called slower.
 pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
     atomic_write::make_folder(&arguments.journal)?;
     let setup = arguments.setup()?;
@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
         let trial = arguments.trial(series, &setup)?;
         let done = trials.len() + 1;
         eprintln!(
-            "{}: {} said {:?} of {} in {:.1} s",
+            "{}: {} said {:?} for {} in {:.1} s",
             Count::new(done, "trial"),
             trial.judge,
             trial.said,
@@ -107,7 +107,7 @@ fn series(text: &str) -> Result<Series> {
 }
 
 impl SelftestArgs {
-    /// What is judged and how, in words that differ where it does.
+    /// What is judged and how, as a text to compare.
     fn setup(&self) -> Result<String> {
         let recipe = Recipe {
             repository: ".".into(),
@@ -122,7 +122,7 @@ impl SelftestArgs {
         Ok(words.map(String::as_str).collect::<Vec<_>>().join(" "))
     }
 
-    /// The series of which the smallest share is done; none where all are. Trials that failed are missing.
+    /// The series with the smallest share done; none when all are done. Failed trials count as missing.
     fn next(&self, trials: &[Trial], setup: &str) -> Option<&Series> {
         let done = |series: &Series| {
             let own = trials
@@ -152,9 +152,9 @@ impl SelftestArgs {
 
     fn gate(&self, slowdown: &str) -> Result<Said> {
         let out = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let program = std::env::current_exe().context("this program's own path is not known")?;
+        let program = std::env::current_exe().context("cannot find this program's own path")?;
         let mut gate = Command::new(program);
-        // They would take longer than the rest, and a slowdown adds to none of them.
+        // These would take longer than the rest, and a slowdown does not change them.
         gate.args(["gate", "--json", "--no-explanation", "--no-counters"])
             .args(["--base", &self.revision, "--head", &self.revision])
             .args(["--slow-head", slowdown, "--out"])
@@ -179,7 +179,7 @@ impl SelftestArgs {
         })
     }
 
-    /// A baseline is saved and compared with anew in every trial, as the gate measures both anew.
+    /// Every trial saves a new baseline, because the gate also measures both sides every time.
     fn criterion(&self, slowdown: &str) -> Result<Said> {
         let home = tempfile::tempdir().context("cannot make a temporary folder")?;
         let save = self.benchmark(home.path(), "--save-baseline", None)?;

@@ -17,11 +17,11 @@ use crate::stats::SIGNIFICANCE;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  apitap-bench history add reports/runs/RUN            keep the results of a run, once
-  apitap-bench history add reports/runs/*              of all, those that are there already too
-  apitap-bench history show                            every series, what became worse first
-  apitap-bench history show tuned COPY rows_per_second only series that hold all of these
-  apitap-bench history show --significance 0.001       where there are many series
+  apitap-bench history add reports/runs/RUN            keep the results of a run
+  apitap-bench history add reports/runs/*              of all runs; results kept before are skipped
+  apitap-bench history show                            every series; those that became worse come first
+  apitap-bench history show tuned COPY rows_per_second only series that contain all of these words
+  apitap-bench history show --significance 0.001       for many series
   apitap-bench history show --json | jq '.series[] | select(.changes != [])'
   apitap-bench report reports/runs/RUN --history reports/history.ndjson";
 
@@ -34,7 +34,7 @@ pub(super) struct HistoryArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum HistoryCommand {
-    /// Append the results of stored runs; what is there already is left as it is
+    /// Append the results of stored runs; results kept before are skipped
     Add {
         /// Folders of runs or gates, such as reports/runs/20260101T000000Z-0123abcd
         #[arg(required = true, value_name = "RUN_DIR")]
@@ -44,14 +44,14 @@ enum HistoryCommand {
     },
     /// Show every series with its change points, and write a page with charts
     ///
-    /// It is no gate: it succeeds also where something became worse.
+    /// This is no gate: it also succeeds when something became worse.
     Show {
-        /// Only series that hold every one of these in scenario, arm, metric or digest of the place
+        /// Only series that contain all of these in scenario, arm, metric or digest of the machine
         #[arg(value_name = "FILTER")]
         filters: Vec<String>,
         #[command(flatten)]
         file: FileArgs,
-        /// The share of unchanging series in which a change is found by chance
+        /// Share of unchanged series in which a change is found by chance
         #[arg(long, value_name = "SHARE", default_value_t = SIGNIFICANCE, value_parser = significance)]
         significance: f64,
         /// File of the page [default: beside the history, with extension html]
@@ -65,12 +65,12 @@ enum HistoryCommand {
 
 #[derive(Debug, clap::Args)]
 struct FileArgs {
-    /// File of the history, one JSON object a line
+    /// File of the history, one JSON object per line
     #[arg(long, value_name = "FILE", default_value = FILE)]
     file: PathBuf,
 }
 
-/// The smallest level asks for 99,999 permutations, which takes minutes where there are many series.
+/// The smallest level needs 99,999 permutations, which takes minutes for many series.
 const SMALLEST_SIGNIFICANCE: f64 = 0.0001;
 const LARGEST_SIGNIFICANCE: f64 = 0.2;
 
@@ -80,7 +80,7 @@ fn significance(text: &str) -> Result<f64, String> {
         Ok(share)
     } else {
         Err(format!(
-            "must lie between {SMALLEST_SIGNIFICANCE} and {LARGEST_SIGNIFICANCE}"
+            "must be between {SMALLEST_SIGNIFICANCE} and {LARGEST_SIGNIFICANCE}"
         ))
     }
 }
@@ -113,7 +113,7 @@ pub(super) fn run(arguments: HistoryArgs) -> Result<()> {
             let history = History::new(&read(&file.file)?, &filters, significance);
             if history.series.is_empty() && !filters.is_empty() {
                 wrong_usage(format!(
-                    "no series holds {}; `apitap-bench history show` names all",
+                    "no series contains {}; `apitap-bench history show` shows all",
                     filters.join(" and ")
                 ));
             }
@@ -147,7 +147,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Entry>> {
     let stored = Stored::read(file)?;
     if let Some(line) = stored.cut_line {
         eprintln!(
-            "line {line} of {} is cut short and does not count: add its run again",
+            "warning: line {line} of {} is incomplete and ignored: add its run again",
             file.display()
         );
     }

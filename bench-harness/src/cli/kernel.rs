@@ -21,7 +21,7 @@ pub(super) struct KernelArgs {
     /// Preset of the engine
     #[arg(long, value_name = "PRESET", default_value = "tuned")]
     preset: String,
-    /// A change to it, as stage.knob=value; may be given more than once
+    /// A change to it, as stage.knob=value; may be repeated
     #[arg(long, value_name = "SETTING")]
     set: Vec<String>,
 }

@@ -15,11 +15,10 @@ use crate::measure::session::{self, RunOptions};
 use crate::profile::record::SamplerKind;
 use crate::run_folder::RunFolder;
 
-/// Rounds of a profile: the exact interval of ten differences reaches 99.8%.
+/// Rounds of a profile. The exact interval of ten differences has 99.8% confidence.
 pub(super) const ROUNDS: NonZero<usize> = NonZero::new(10).unwrap();
 
-/// Rows of a heap profile. Every allocation is looked at, which takes a hundred times as long as to
-/// make it.
+/// Rows of a heap profile. Recording an allocation takes a hundred times as long as making it.
 const HEAP_ROWS: u64 = 5_000;
 
 pub(super) const EXAMPLES: &str = "\
@@ -29,8 +28,8 @@ Examples:
   apitap-bench profile copy-vs-insert --sampler perf --rounds 6
   apitap-bench profile before-vs-tuned --into reports/runs/RUN beside the report of that run
 
-Experiments must be named. --blocks, --full and --seed are about samples, of which a profile takes none;
-identical arms are profiled only if a-a is named.";
+Name the experiments. --blocks, --full and --seed have no effect, because a profile takes no samples.
+Identical arms are profiled only if you name a-a.";
 
 /// What to profile.
 #[derive(Debug, clap::Args)]
@@ -41,7 +40,7 @@ pub(super) struct ProfileArgs {
     server: ServerArgs,
     #[command(flatten)]
     how: ProfilingArgs,
-    /// Put the profiles into the folder of an earlier run, whose report then leads to them
+    /// Put the profiles into the folder of an earlier run; its report then links to them
     #[arg(long, value_name = "RUN_DIR", conflicts_with = "out")]
     into: Option<PathBuf>,
 }
@@ -49,13 +48,13 @@ pub(super) struct ProfileArgs {
 /// How to profile.
 #[derive(Debug, clap::Args)]
 pub(super) struct ProfilingArgs {
-    /// Rounds, in each of which both arms are sampled and watched; 6 are the fewest for intervals
+    /// Rounds; each samples and watches both arms; intervals need at least 6
     #[arg(long, default_value_t = ROUNDS)]
     rounds: NonZero<usize>,
-    /// What samples stacks: the worker itself, or Linux's perf
+    /// What samples the stacks: the worker itself, or Linux's perf
     #[arg(long, value_enum, default_value_t)]
     sampler: SamplerKind,
-    /// Also find out where memory is allocated, by dhat
+    /// Also find where memory is allocated, with dhat
     #[arg(long)]
     heap: bool,
 }
@@ -74,7 +73,7 @@ impl ProfilingArgs {
 pub(super) async fn run(arguments: ProfileArgs) -> Result<u8> {
     let selection = &arguments.selection;
     if !selection.names_experiments() {
-        wrong_usage("name the experiments to profile; `apitap-bench list` names them");
+        wrong_usage("name the experiments to profile; `apitap-bench list` shows the names");
     }
     let mut experiments = selection.experiments()?;
     let names_control = selection.names(IDENTICAL);
@@ -85,7 +84,7 @@ pub(super) async fn run(arguments: ProfileArgs) -> Result<u8> {
         .filter(|plan| plan.cell.is_empty() && selection.wants(&plan.name))
         .collect();
     if scenarios.is_empty() {
-        wrong_usage("no scenario has such a name; reports and run.json name them");
+        wrong_usage("no scenario has such a name; a report and run.json show the names");
     }
     scenarios.retain(has_profile);
     if scenarios.is_empty() {
@@ -100,7 +99,7 @@ pub(super) async fn run(arguments: ProfileArgs) -> Result<u8> {
         && RunFolder::existing(folder.clone()).record().is_err()
     {
         wrong_usage(format!(
-            "--into: {} is no folder of a run",
+            "--into: {} is not the folder of a run",
             folder.display()
         ));
     }

@@ -22,19 +22,18 @@ pub(super) struct RunArgs {
     pub(super) selection: Selection,
     #[command(flatten)]
     pub(super) server: ServerArgs,
-    /// Do not measure differences of the claims once more, on a server started anew
+    /// Do not measure differences of the claims again on a newly started server
     #[arg(long)]
     no_confirmation: bool,
-    /// Go on with an interrupted run; takes no other selection than the run's own
+    /// Continue an interrupted run; the selection is that of the run
     #[arg(long, value_name = "RUN_DIR", conflicts_with_all = [
         "filters", "quick", "full", "blocks", "rows", "scenario", "seed", "no_confirmation", "calibration", "out"
     ])]
     resume: Option<PathBuf>,
-    /// Noise of this machine, as `apitap-bench dev calibrate` left it [default: reports/calibration.json, if it is
-    /// there]
+    /// Noise of this machine, from `apitap-bench dev calibrate` [default: reports/calibration.json, if it exists]
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
-    /// Then profile every scenario on a preset that was measured: minutes for each
+    /// Then profile every measured scenario on a preset: takes minutes for each
     #[arg(long)]
     profile: bool,
     #[command(flatten)]
@@ -42,7 +41,7 @@ pub(super) struct RunArgs {
     /// Expect the rows of another seed, so that every sample is wrong: a test of the verification
     #[arg(long, hide = true)]
     expect_seed: Option<u64>,
-    /// `SCENARIO/ARM/BLOCK`, counted from 0: change a cell after that sample, likewise a test
+    /// `SCENARIO/ARM/BLOCK`, counted from 0: change a cell after that sample: a test of the verification
     #[arg(long, hide = true, value_parser = tampering)]
     tamper: Option<(String, Tampering)>,
 }
@@ -53,13 +52,13 @@ pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
     let experiments = selection.experiments()?;
     let scenarios = selection.scenarios(&experiments);
     if !scenarios.iter().any(|plan| selection.wants(&plan.name)) {
-        wrong_usage("no scenario has such a name; reports and run.json name them");
+        wrong_usage("no scenario has such a name; a report and run.json show the names");
     }
     let calibration = match arguments.calibration {
         Some(file) if !file.exists() => {
             let file = file.display();
             wrong_usage(format!(
-                "--calibration: {file} is not there; `apitap-bench dev calibrate` makes one"
+                "--calibration: {file} does not exist; `apitap-bench dev calibrate` makes one"
             ));
         }
         named => named.unwrap_or_else(|| calibration::FILE.into()),

@@ -7,23 +7,23 @@ use testkit::postgres::{PgStorage, PostgresOptions};
 /// Where the server comes from.
 #[derive(Debug, clap::Args)]
 pub(super) struct ServerArgs {
-    /// auto, docker, local, or a postgres:// URL; auto takes APITAP_DATABASE_URL, else Docker, else
-    /// installed server binaries
+    /// auto, docker, local or a postgres:// URL; auto is APITAP_DATABASE_URL, else Docker, else the
+    /// installed server
     #[arg(long, value_name = "WHERE", default_value = "auto")]
     postgres: Url,
     /// Image of the container [default: APITAP_PG_IMAGE, or postgres:17]
     #[arg(long, value_name = "IMAGE")]
     postgres_image: Option<String>,
-    /// Folder of `postgres` and `initdb` [default: APITAP_PG_BIN, or the newest installed]
+    /// Folder of `postgres` and `initdb` [default: APITAP_PG_BIN, or the newest installed one]
     #[arg(long, value_name = "FOLDER")]
     pg_bin: Option<PathBuf>,
-    /// What holds the data: disk, where commits cost what users pay, or tmpfs [default: disk; of a gate
-    /// tmpfs, because shared disks stall]
+    /// Where the data is: disk, with realistic commits, or tmpfs [default: disk; for a gate tmpfs, because
+    /// shared disks stall]
     #[arg(long, value_name = "STORAGE")]
     pg_storage: Option<PgStorage>,
 }
 
-/// Text that may hold a password: clap must neither parse nor quote it.
+/// Text that may contain a password: clap must not parse or quote it.
 #[derive(Clone)]
 struct Url(String);
 
@@ -42,12 +42,12 @@ impl std::fmt::Debug for Url {
 }
 
 impl ServerArgs {
-    /// The options; ends the process where they make no sense.
+    /// The options; ends the process if they are wrong.
     pub(super) fn options(&self) -> PostgresOptions {
         self.options_on(PgStorage::Disk)
     }
 
-    /// The same, on `storage` where none is named.
+    /// The same, on `storage` if the command names none.
     pub(super) fn options_on(&self, storage: PgStorage) -> PostgresOptions {
         let choice = self.postgres.0.parse();
         let choice =

@@ -6,7 +6,7 @@ use apitap_core::stage;
 /// The variable by which a build slows down a stage.
 pub(super) const SLOWDOWN: &str = "APITAP_SLOWDOWN";
 
-/// Nothing is slowed down, in a build that could.
+/// Nothing is slowed down, in a build with slowdowns.
 pub(super) const NO_SLOWDOWN: &str = "none";
 
 /// `none`, or a stage with a share.

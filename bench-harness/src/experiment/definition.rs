@@ -18,7 +18,7 @@ use testkit::workload::Workload;
 /// Varies the round trip between worker and PostgreSQL, in milliseconds that are added.
 pub(crate) const POSTGRES_ROUND_TRIP: &str = "postgres_round_trip_ms";
 
-/// Varies the round trip between worker and API, likewise.
+/// Varies the round trip between worker and API.
 pub(crate) const API_ROUND_TRIP: &str = "api_round_trip_ms";
 
 /// Stands in a knob's value for a folder that the samples of an arm share.
@@ -36,7 +36,7 @@ pub struct Definition {
     pub claim: String,
     /// Where it was made.
     pub section: String,
-    /// Phase of the optimization report's plan in which it is recommended.
+    /// Phase of the optimization report's plan that recommends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<u8>,
     /// Whether a quick run measures it, if no experiment is named.
@@ -185,7 +185,7 @@ impl Definition {
         ensure!(!self.candidates.is_empty(), "candidates: there is none");
         ensure!(
             self.on.is_empty() == self.rows.is_some(),
-            "rows: state them for every preset under `on`, or, where the arms name their presets, once"
+            "rows: set them for every preset under `on`, or once if the arms name their presets"
         );
         let mut names = HashSet::new();
         for arm in self.arms() {
@@ -194,7 +194,7 @@ impl Definition {
                 .with_context(|| format!("arm {:?}", arm.name))?;
             ensure!(
                 self.sql.is_none() || arm.rows.is_none(),
-                "arm {:?}: a query of the experiment's own is checked against one answer, so no arm has rows of its own",
+                "arm {:?}: the experiment's own query is checked against one answer, so an arm cannot have its own rows",
                 arm.name
             );
             ensure!(
@@ -239,7 +239,7 @@ impl Definition {
         );
         ensure!(
             vary.on.is_some() != self.on.is_empty(),
-            "on: name a preset exactly where the arms name none"
+            "on: name presets if the arms name none, and only then"
         );
         for parameter in &vary.parameters {
             ensure!(
@@ -255,7 +255,7 @@ impl Definition {
                 );
                 ensure!(
                     value.is_finite() && *value >= 0.0,
-                    "{}: {value} is no value",
+                    "{}: {value} is not a value of it",
                     parameter.name
                 );
                 if !parameter.is_round_trip() {
@@ -279,12 +279,12 @@ impl Definition {
 
 /// The engine's configuration of `preset` with `knobs`.
 pub(crate) fn configured(preset: &str, knobs: &[String]) -> Result<apitap_core::Config> {
-    let told = |error: apitap_core::Error| anyhow::anyhow!("{}", error.chain());
+    let chained = |error: apitap_core::Error| anyhow::anyhow!("{}", error.chain());
     knobs
         .iter()
         .try_fold(
-            apitap_core::Config::preset(preset).map_err(told)?,
-            |config, knob| config.with(knob).map_err(told),
+            apitap_core::Config::preset(preset).map_err(chained)?,
+            |config, knob| config.with(knob).map_err(chained),
         )
         .with_context(|| format!("preset {preset}"))
 }
@@ -337,7 +337,7 @@ mod tests {
         let mutex = "baseline = { name = \"mutex\", knobs = [\"counter=mutex\"] }";
         assert!(refusal(mutex, same).contains("does the same as the baseline"));
         let rows = "sql = \"SELECT 1\"\nbaseline = { name = \"mutex\", rows = 5, knobs = [\"counter=mutex\"] }";
-        assert!(refusal(mutex, rows).contains("no arm has rows of its own"));
+        assert!(refusal(mutex, rows).contains("an arm cannot have its own rows"));
         for (name, values, complaint) in [
             ("counter", "1, 2", "counter"),
             ("write.batch_rows", "1, 1", "1 is there twice"),

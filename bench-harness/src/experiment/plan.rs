@@ -14,7 +14,7 @@ pub struct ScenarioPlan {
     pub name: String,
     /// Experiment that it belongs to, by id.
     pub experiment: String,
-    /// Preset that its arms stand on; absent where each arm names its own.
+    /// Preset of its arms; absent if each arm names its own.
     pub on: Option<String>,
     /// Where in the experiment's grid it lies; empty outside of one.
     pub cell: Vec<Setting>,
@@ -24,7 +24,7 @@ pub struct ScenarioPlan {
     pub sql: Option<String>,
     /// Round trip added between worker and PostgreSQL; absent without a relay between them.
     pub postgres_round_trip_ms: Option<f64>,
-    /// Round trip added between worker and API, likewise.
+    /// Round trip added between worker and API.
     pub api_round_trip_ms: Option<f64>,
     /// Blocks.
     pub blocks: usize,
@@ -95,14 +95,14 @@ impl Experiment {
     pub fn scenarios(&self, scale: Scale) -> Vec<ScenarioPlan> {
         let definition = &self.definition;
         let own = definition.rows.map(|rows| (None, rows));
-        let stands = definition
+        let presets = definition
             .on
             .iter()
             .map(|(on, rows)| (Some(on.as_str()), *rows));
         let mut scenarios: Vec<ScenarioPlan> = own
             .into_iter()
-            .chain(stands)
-            .map(|(on, rows)| self.stand(on, rows, scale))
+            .chain(presets)
+            .map(|(on, rows)| self.on_preset(on, rows, scale))
             .collect();
         if scale == Scale::Quick {
             for plan in &mut scenarios {
@@ -117,7 +117,7 @@ impl Experiment {
         scenarios
     }
 
-    fn stand(&self, on: Option<&str>, rows: Rows, scale: Scale) -> ScenarioPlan {
+    fn on_preset(&self, on: Option<&str>, rows: Rows, scale: Scale) -> ScenarioPlan {
         let definition = &self.definition;
         let arms = definition
             .arms()

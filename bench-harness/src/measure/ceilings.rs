@@ -1,4 +1,4 @@
-//! What arms are held against: the mock API's own speed, and the file that `psql` loads.
+//! Limits to compare arms with: the mock API's own speed, and the file that `psql` loads.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use testkit::mock_api::measure_ceiling;
 use testkit::postgres::{connect, quoted};
 use testkit::workload::{Workload, make_reference_file};
 
-/// Rows of a page, and connections, with which the mock API's ceiling is measured: those of the
-/// tuned preset, which drains it fastest.
+/// Rows of a page, and connections, for measuring the mock API's ceiling: those of the tuned preset,
+/// which reads it fastest.
 const CEILING_PAGE_ROWS: u64 = 1_000;
 const CEILING_CONCURRENCY: usize = 4;
 
-/// How often the ceiling is measured; the fastest counts, because a ceiling is what was reached.
+/// How often the ceiling is measured; the fastest counts.
 const CEILING_ATTEMPTS: usize = 5;
 
 /// The fastest of some measurements of the mock API behind `url`.
@@ -33,8 +33,7 @@ pub(super) async fn mock_api_ceiling(url: &str, rows: u64) -> Result<MockApiCeil
     best.context("the mock API's ceiling was not measured")
 }
 
-/// Makes the file, and drops the table that it was made from: its pages must not fill the server's
-/// cache for one arm or all.
+/// Makes the file, and drops its table, whose pages must not fill the server's cache.
 pub(super) async fn make_reference(
     database_url: &str,
     workload: &Workload,

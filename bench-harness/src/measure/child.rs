@@ -1,4 +1,4 @@
-//! One process, from its start to its end, with what it cost.
+//! One process, from its start to its end, and what it cost.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -45,8 +45,7 @@ impl Usage {
 
 /// Runs `command` with `input` on its standard input, and kills it after `limit` or on drop.
 ///
-/// It runs in a process group of its own: Ctrl-C is for the harness, which decides what becomes of
-/// the sample.
+/// It runs in its own process group: Ctrl-C reaches only the harness, which decides about the sample.
 ///
 /// # Errors
 /// When it cannot be started, does not end in time, or does not exit with 0; the message then
@@ -69,7 +68,7 @@ pub(crate) async fn run(command: &mut Command, input: &[u8], limit: Duration) ->
     let _group = Group(child.id());
     let ended = async {
         if let Some(mut stdin) = stdin {
-            // A process that ends without reading says more by its exit than the broken pipe does.
+            // If a process ends without reading, its exit status says more than the broken pipe.
             let _ = stdin.write_all(input).await;
         }
         child.wait_with_output().await
@@ -97,8 +96,8 @@ pub(crate) async fn run(command: &mut Command, input: &[u8], limit: Duration) ->
     })
 }
 
-/// The process group of a child. Dropped, it is killed: a profiler that is given up must not leave
-/// the process that it ran.
+/// The process group of a child. Drop kills it, because an abandoned profiler must not leave the
+/// process that it ran.
 struct Group(Option<u32>);
 
 impl Drop for Group {
@@ -106,7 +105,7 @@ impl Drop for Group {
         let Some(id) = self.0.and_then(|id| i32::try_from(id).ok()) else {
             return;
         };
-        // As a rule nobody is left in it.
+        // Usually it is empty.
         let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
     }
 }

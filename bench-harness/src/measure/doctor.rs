@@ -18,7 +18,7 @@ const FREE_DISK_BYTES: u64 = 20 * GIB;
 const SHARED_MEMORY_BYTES: u64 = 4 * GIB;
 const MEMORY_BYTES: u64 = 4 * GIB;
 
-/// Engine, mock API and server each want a core of their own.
+/// Engine, mock API and server each need a core.
 const CORES: usize = 4;
 
 /// Connections to the API and the server, files of a local cluster, and room.
@@ -26,7 +26,7 @@ const OPEN_FILES: u64 = 4096;
 
 const STEAL_READING: Duration = Duration::from_secs(1);
 
-/// Shares of stolen time above which results suffer, and are worth nothing.
+/// Shares of stolen time above which results suffer, and above which they are worthless.
 const STEAL_WARN: f64 = 0.02;
 const STEAL_FAIL: f64 = 0.20;
 
@@ -38,16 +38,16 @@ pub(crate) enum Outcome {
     Ok,
     /// Measuring works, but something is missing or adds noise.
     Warn,
-    /// Measuring will fail or its results will be worth nothing.
+    /// Measuring will fail, or its results will be worthless.
     Fail,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Check {
     /// What was looked at.
     pub name: &'static str,
-    /// What was found, in a word.
+    /// The result.
     pub outcome: Outcome,
     /// What was found.
     pub detail: String,
@@ -82,7 +82,7 @@ impl Check {
     }
 }
 
-/// Looks at everything; takes a little over a second, for a reading of steal.
+/// Runs all checks; takes a little over a second, because it measures steal.
 pub(crate) async fn checks() -> Vec<Check> {
     let image = PostgresOptions::new(PostgresChoice::Docker).image();
     let (docker, steal) = tokio::join!(docker_state(&image), measured_steal());
@@ -115,7 +115,7 @@ pub(crate) async fn checks() -> Vec<Check> {
     ]
 }
 
-/// The checks for a person: a line each, and below it what to do.
+/// The checks for a person: a line for each, and below it what to do.
 pub(crate) fn render_text(checks: &[Check]) -> String {
     let width = checks
         .iter()
@@ -162,7 +162,7 @@ fn cores(cores: usize, model: &str) -> Check {
     let detail = format!("{cores} x {model}");
     if cores < CORES {
         let fix = format!(
-            "engine, mock API and server share these; wall time says more on {CORES} cores or more"
+            "engine, mock API and server share these; wall times are more reliable on {CORES} cores or more"
         );
         return Check::warn("cores", detail, fix);
     }
@@ -175,7 +175,7 @@ fn memory(meminfo: &str) -> Check {
         Some(bytes) if bytes < MEMORY_BYTES => Check::warn(
             "memory",
             gib(bytes),
-            format!("have at least {}", gib(MEMORY_BYTES)),
+            format!("use a machine with at least {}", gib(MEMORY_BYTES)),
         ),
         Some(bytes) => Check::ok("memory", gib(bytes)),
     }
@@ -195,8 +195,8 @@ async fn measured_steal() -> Check {
 
 fn steal(share: f64) -> Check {
     let detail = format!("{:.1} % over {STEAL_READING:?}", share * 100.0);
-    let fix = "another guest has the processor: wait, or measure on a machine of your own; \
-                samples that suffer are voided and repeated";
+    let fix = "another guest uses the processor: wait, or use a machine of your own; \
+                samples with too much steal are repeated";
     match share {
         share if share >= STEAL_FAIL => Check::fail("steal", detail, fix),
         share if share >= STEAL_WARN => Check::warn("steal", detail, fix),
@@ -206,10 +206,7 @@ fn steal(share: f64) -> Check {
 
 fn governor(text: &str) -> Check {
     match text.trim() {
-        "" => Check::ok(
-            "cpu governor",
-            "not visible here, as usual in a virtual machine",
-        ),
+        "" => Check::ok("cpu governor", "not visible, as usual in a virtual machine"),
         "performance" => Check::ok("cpu governor", "performance"),
         other => Check::warn(
             "cpu governor",
@@ -271,11 +268,7 @@ fn free_space(name: &'static str, path: &Path, wanted_bytes: u64, fix: &str) -> 
             let bytes = found.f_bavail.saturating_mul(found.f_frsize);
             let detail = format!("{} free in {}", gib(bytes), path.display());
             if bytes < wanted_bytes {
-                Check::warn(
-                    name,
-                    detail,
-                    format!("{} is wanted: {fix}", gib(wanted_bytes)),
-                )
+                Check::warn(name, detail, format!("needs {}: {fix}", gib(wanted_bytes)))
             } else {
                 Check::ok(name, detail)
             }

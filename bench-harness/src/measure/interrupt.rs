@@ -1,15 +1,15 @@
-//! Ctrl-C and SIGTERM as something that a run can ask for and wait on.
+//! Ctrl-C and SIGTERM, to ask for and to wait for.
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Whether the user asked to stop. Once it happened, it stays so.
+/// Whether the user asked to stop. It stays true.
 #[derive(Debug, Clone)]
 pub(crate) struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// Listens for SIGINT and SIGTERM from now on, in place of ending at once.
+    /// Listens for SIGINT and SIGTERM from now on, instead of ending at once.
     ///
     /// # Errors
     /// When the operating system refuses.

@@ -21,17 +21,17 @@ use testkit::cpu::CpuTimes;
 use testkit::postgres::connect;
 use testkit::workload::{Psql, quote_table};
 
-/// A sample that takes longer hangs: the slowest arm of the largest scenario takes about a minute.
+/// A sample that takes longer than this hangs: the slowest arm of the largest scenario takes about a minute.
 pub(crate) const SAMPLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long to wait after a void sample. Steal comes in bursts of seconds.
 pub(super) const SETTLE_TIME: Duration = Duration::from_secs(2);
 
-/// One arm: what it runs and what must stand in the table after it.
+/// One arm: what it runs and what the table must hold after it.
 pub(super) struct ArmUnderTest {
     /// What it runs.
     pub(super) load: ArmLoad,
-    /// What must stand in the table.
+    /// What the table must hold.
     pub(super) expected: Verification,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct ArmUnderTest {
 pub(super) enum ArmLoad {
     /// The engine, in a worker.
     Engine {
-        /// The build that it is of.
+        /// Its build.
         program: Program,
         /// What it loads.
         job: Box<WorkerJob>,
@@ -52,7 +52,7 @@ pub(super) enum ArmLoad {
     },
 }
 
-/// A build of this program or of another revision of it, which is the worker.
+/// A build of this program, or of another revision of it, that runs as the worker.
 #[derive(Debug, Clone)]
 pub(super) struct Program {
     /// Where it is.
@@ -80,13 +80,13 @@ impl Program {
 pub(super) struct Target {
     /// The database, with user and password, without a relay.
     pub(super) database_url: String,
-    /// The same for psql, through the relay where there is one.
+    /// The same for psql, through the relay if there is one.
     pub(super) psql: Psql,
     /// The table; dropped before each sample.
     pub(super) table: String,
-    /// How what it holds is summed up.
+    /// How its content is verified.
     pub(super) check: Check,
-    /// The server's first process, where this machine sees it.
+    /// The server's first process, if it is on this machine.
     pub(super) postmaster: Option<u32>,
 }
 
@@ -128,11 +128,11 @@ impl Loader {
         })
     }
 
-    /// What precedes each sample, untimed: the table as the arm needs it, and nothing left to be
-    /// written of the sample before.
+    /// Prepares a sample, untimed: resets the table for the arm, and writes what the sample before left
+    /// unwritten.
     ///
-    /// The engine gets no table and makes its own (`replace`); psql makes none, so it gets an empty
-    /// one, on which autovacuum is off.
+    /// The engine makes its own table (`replace`). psql makes none, so it gets an empty one, with autovacuum
+    /// off.
     async fn reset(&mut self, arm: usize) -> Result<()> {
         let table = quote_table(&self.target.table);
         let mut statements = format!("DROP TABLE IF EXISTS {table};");
@@ -227,9 +227,9 @@ impl Loader {
                 let report: RunReport = serde_json::from_slice(&ended.stdout).context(parse)?;
                 let mut extra: serde_json::Map<String, serde_json::Value> =
                     serde_json::from_slice(&ended.stdout).context(parse)?;
-                // The arm's plan says it once; here it would be half of the file.
+                // The arm's plan has it once; here it would be half of the file.
                 extra.remove("config");
-                // What went on at the same time is for profiles, and longer than all the rest.
+                // The concurrency times are for profiles, and longer than all the rest.
                 extra.remove("activities");
                 Ok(Measurements {
                     wall_seconds: report.wall_seconds,
@@ -238,7 +238,7 @@ impl Loader {
                     bytes_from_api: report.source_bytes,
                     bytes_to_server: report.write_bytes,
                     statements: report.statements,
-                    // Every load has some: an engine that tells of none does not count them.
+                    // Every load has some: an engine that reports none does not count them.
                     round_trips: Some(report.round_trips).filter(|count| *count > 0),
                     extra: extra.into(),
                     ..common
@@ -248,25 +248,25 @@ impl Loader {
     }
 }
 
-/// What became of a load.
+/// How a load ended.
 pub(super) enum Loaded {
-    /// It ended, and landed what it must.
+    /// It ended, and the table holds the right rows.
     Well {
         /// The process.
         ended: Ended,
-        /// What went on beside it.
+        /// What happened on the machine and the server meanwhile.
         seen: Surroundings,
         /// What landed.
         landed: Verification,
-        /// What the server counted; none where nobody asked.
+        /// What the server counted; none if nobody asked.
         counted: Option<ServerStatistics>,
     },
-    /// It did not end well, landed something else, or was spoiled.
+    /// It failed, loaded wrong rows, or was spoiled.
     Not(Outcome),
 }
 
 impl Loader {
-    /// Loads into a table made anew by `process`, and verifies what landed.
+    /// Resets the table, loads it with `process`, and verifies its content.
     async fn load(
         &mut self,
         arm: usize,
@@ -302,7 +302,7 @@ impl Loader {
         };
         then(self).await?;
         let expected = &self.arms[arm].expected;
-        // Wrong data first: it is no less wrong on a busy host.
+        // Wrong data first: a busy host is no excuse for it.
         let landed = match verify(&self.client, &self.target.check, table, expected).await {
             Ok(Ok(landed)) => landed,
             Ok(Err(reason)) => return Ok(Loaded::Not(Outcome::WrongData { reason })),

@@ -1,8 +1,8 @@
 //! Taking samples: in which order, by which process, and whether they loaded the right rows.
 //!
-//! [`take_samples`] walks a [`Schedule`] and writes every sample to the journal at once. What a
-//! sample is, it leaves to an [`Executor`]: the real one ([`load::Loader`]) starts a process and asks
-//! a database, that of the tests makes samples up, so the rules are tested without either.
+//! [`take_samples`] walks a [`Schedule`] and writes every sample to the journal at once. An
+//! [`Executor`] takes a sample. The real one ([`load::Loader`]) starts a process and asks a database;
+//! that of the tests invents samples, so the rules are tested without process and database.
 
 mod ceilings;
 pub(crate) mod child;
@@ -36,16 +36,16 @@ use interrupt::Interrupt;
 use progress::{Progress, Step};
 use schedule::Schedule;
 
-/// How often one slot may be taken again after a void sample.
+/// How often a slot may be repeated after a void sample.
 ///
-/// Twice: steal comes in bursts of seconds, which a pause and a second attempt outlast; on a host
-/// that stays busy for longer, more attempts only make the run longer.
+/// Twice: steal comes in bursts of seconds, and a pause and a second attempt outlast them. On a host
+/// that is busy for longer, more attempts only make the run longer.
 const RETRIES_PER_SLOT: usize = 2;
 
-/// Share of a scenario's slots that may be taken again in all, and the least number.
+/// Share of a scenario's slots that may be repeated in total, and the least number.
 ///
-/// A fifth keeps the run within a known time. A host that spoils more than that cannot measure, and
-/// the report says so.
+/// A fifth limits the time of the run. A host that spoils more samples cannot measure, and the report
+/// says so.
 const RETRY_SHARE: usize = 5;
 const RETRIES_AT_LEAST: usize = 4;
 
@@ -72,7 +72,7 @@ pub(crate) struct Plan<'a> {
     pub arms: &'a [String],
     /// The order.
     pub schedule: &'a Schedule,
-    /// Blocks that are taken already and are passed over.
+    /// Blocks that are taken already, to skip.
     pub done: &'a HashSet<usize>,
 }
 
@@ -85,10 +85,10 @@ pub(crate) enum Ending {
     Interrupted,
 }
 
-/// Takes one warm-up of every arm and then every slot of the schedule that is not done, journalling
-/// each sample as it ends.
+/// Takes one warm-up of every arm and then every missing slot of the schedule, and writes each sample to
+/// the journal as it ends.
 ///
-/// A void slot is taken again, whatever its arm, within [`RETRIES_PER_SLOT`] and a budget for the
+/// A void slot is repeated, whatever its arm, within [`RETRIES_PER_SLOT`] and a budget for the
 /// scenario. A failed one is not: it would likely fail again, and its failure is a finding.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What a query must land, by PostgreSQL's own account.
+//! What a query must load, as PostgreSQL itself computes it.
 
 use anyhow::{Context, Result};
 
@@ -7,13 +7,13 @@ use crate::run_record::Verification;
 use testkit::postgres::{connect, quoted};
 use testkit::workload::{Workload, make_reference_file};
 
-/// Where the answer stands while it is summed up.
+/// The table of the answer while its checksum is computed.
 const ANSWER: &str = "answer";
 
-/// Runs `sql` in PostgreSQL over the workload's rows, loaded by psql, and sums up the answer.
+/// Runs `sql` in PostgreSQL over the workload's rows, loaded by psql, and computes the checksum of the
+/// answer.
 ///
-/// No code of the engine takes part. Both tables are dropped again: their pages must not fill the
-/// server's cache.
+/// It uses no code of the engine. It drops both tables, whose pages must not fill the server's cache.
 pub(super) async fn answer(
     database_url: &str,
     workload: &Workload,

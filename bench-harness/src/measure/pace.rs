@@ -1,10 +1,10 @@
-//! How fast a run goes, for a guess at what is left of it.
+//! How fast a run goes, to estimate the time that is left.
 
 use std::time::Duration;
 
 use super::progress::about_left;
 
-/// The samples that were taken, and what they took.
+/// The samples that were taken, and their time.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     samples: usize,
@@ -12,13 +12,13 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Counts `samples` that took `elapsed`, all that belongs to them included.
+    /// Counts `samples` that took `elapsed`, everything included.
     pub(super) fn took(&mut self, samples: usize, elapsed: Duration) {
         self.samples += samples;
         self.elapsed += elapsed;
     }
 
-    /// What `samples` will take at this pace, to end a line with; nothing before the first was taken.
+    /// The time for `samples` at this pace, as the end of a line; empty before the first sample.
     pub(super) fn left(&self, samples: usize) -> String {
         if self.samples == 0 {
             return String::new();

@@ -35,21 +35,21 @@ pub(super) struct Prepared {
 /// Where a scenario runs.
 #[derive(Clone)]
 pub(super) struct Host {
-    /// This program, which is worker and mock API too.
+    /// This program, which is also the worker and the mock API.
     pub(super) program: PathBuf,
     /// Programs of other revisions, by the names of the arms that they run.
     pub(super) revisions: BTreeMap<String, PathBuf>,
-    /// A database of the scenario's own.
+    /// The scenario's own database.
     pub(super) database_url: String,
-    /// The server's first process, where this machine sees it.
+    /// The server's first process, if it is on this machine.
     pub(super) postmaster: Option<u32>,
-    /// Seed of the rows that are expected, if other than the workload's.
+    /// Seed of the expected rows, if it differs from the workload's.
     pub(super) expect_seed: Option<u64>,
     /// A cell to change after one sample.
     pub(super) tampering: Option<Tampering>,
 }
 
-/// Makes everything that `scenario` needs, and notes in it what was measured of its surroundings.
+/// Makes everything that `scenario` needs, and notes in it the measured ceilings and round trips.
 pub(super) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepared> {
     let plan = scenario.plan.clone();
     let workload = Workload::named(&plan.workload)?;
@@ -78,7 +78,7 @@ pub(super) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
             relays.push(relay);
         }
     } else {
-        // Behind a relay it would be the relay's.
+        // Measured without the relay, whose own limit it would be.
         let ceiling = mock_api_ceiling(&baseline_url, plan.baseline().rows).await?;
         scenario.mock_api_ceiling = Some(ceiling);
     }
@@ -208,7 +208,7 @@ fn sql(plan: &ScenarioPlan) -> String {
     plan.sql.clone().unwrap_or_else(all)
 }
 
-/// How what lands is summed up, and what that must give for each arm.
+/// How the content of the table is verified, and what each arm must load.
 async fn expected(
     plan: &ScenarioPlan,
     workload: &Workload,
@@ -231,7 +231,7 @@ async fn expected(
         }
         return Ok((Check::Workload(workload), expected));
     };
-    // An experiment with a query has no arm with rows of its own.
+    // In an experiment with a query, no arm has its own rows.
     let rows = plan.baseline().rows;
     let (check, answer) = oracle::answer(&host.database_url, &workload, rows, sql).await?;
     Ok((check, vec![answer; plan.arms.len()]))

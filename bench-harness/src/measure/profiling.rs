@@ -1,8 +1,8 @@
-//! Profiles of two arms: loads that are looked at, in rounds.
+//! Profiles of two arms, in rounds.
 //!
-//! In each round both arms are loaded, sampled and then watched, the arm that goes first changing from
-//! round to round. A load that is spoiled, fails or hangs is taken again; the report says how many
-//! are missing in the end.
+//! Each round loads both arms, first sampled and then watched; the arm that goes first changes from
+//! round to round. A load that is spoiled, fails or hangs is repeated; the report says how many are
+//! missing in the end.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -27,16 +27,17 @@ use crate::profile::statistics::ServerStatistics;
 use crate::run_record::Scenario;
 use crate::samples::{Outcome, Timestamp};
 
-/// Least time that a profiled load is given: a profiler may hang, and must not keep the harness.
+/// Shortest limit for a profiled load: a profiler may hang, and must not block the harness.
 const TIMEOUT_AT_LEAST: Duration = Duration::from_secs(30);
 
-/// The same as a multiple of the arm's plain load, which precedes the rounds.
+/// The limit as a multiple of the arm's plain load, which comes before the rounds.
 const TIMEOUT_TIMES: u32 = 20;
 
-/// Profiled loads are so many times those of a comparison: a sample is taken a hundred times a second.
+/// A profiled load has this many times the rows of a comparison, because stacks are sampled only a
+/// hundred times a second.
 pub(crate) const ROWS_TIMES: u64 = 3;
 
-/// The setting without which the server does not tell how long its reads and writes take.
+/// Without this setting the server does not say how long its reads and writes take.
 pub(crate) fn timing() -> (String, String) {
     ("track_io_timing".to_owned(), "on".to_owned())
 }
@@ -44,11 +45,11 @@ pub(crate) fn timing() -> (String, String) {
 /// How scenarios are profiled.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Profiling {
-    /// Rounds; as many give the intervals of differences.
+    /// Number of rounds; intervals of differences come from them.
     pub rounds: usize,
     /// What samples stacks.
     pub sampler: SamplerKind,
-    /// Rows of a heap profile; none is made without.
+    /// Rows of a heap profile; `None` makes none.
     pub heap_rows: Option<u64>,
 }
 
@@ -131,11 +132,11 @@ struct Profiler<'a> {
     folder: &'a Path,
     /// How long a load of each arm may take.
     limits: [Duration; 2],
-    /// Loads that did not count, however often they were taken.
+    /// Loads that are missing after all attempts.
     missing: usize,
 }
 
-/// A load landed other rows than it must.
+/// A load wrote wrong rows.
 #[derive(Debug)]
 pub(crate) struct WrongData(pub(crate) String);
 
@@ -147,7 +148,7 @@ impl std::fmt::Display for WrongData {
 
 impl std::error::Error for WrongData {}
 
-/// A way of looking.
+/// How a load is observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Plain,
@@ -176,7 +177,7 @@ impl Profiler<'_> {
         Ok(())
     }
 
-    /// Takes a load, again where it did not end well.
+    /// Takes a load, and repeats it if it fails.
     async fn take(&mut self, round: usize, arm: usize, way: Way) -> Result<()> {
         let mut reason = String::new();
         for attempt in 0..=RETRIES_PER_SLOT {
@@ -246,7 +247,7 @@ impl Profiler<'_> {
             Way::Heap => allocations(&ended, &data),
             Way::Sampled(SamplerKind::Perf) => sampled_by_perf(&ended, &data).await,
             Way::Plain | Way::Sampled(SamplerKind::Pprof) | Way::Watched => {
-                told_by_worker(&ended, counted.unwrap_or_default())
+                worker_report(&ended, counted.unwrap_or_default())
             }
         };
         let (report, seen) = match observed {
@@ -271,7 +272,7 @@ impl Profiler<'_> {
 }
 
 impl Way {
-    /// What the worker is to look at, and the process that runs it; what that writes goes to `data`.
+    /// What the worker watches, and the process that runs it, whose output goes to `data`.
     fn command(
         self,
         program: &Program,
@@ -298,21 +299,21 @@ impl Way {
     }
 }
 
-/// The program that looks at allocations, beside this one.
+/// The program that records allocations, in the folder of this one.
 const HEAP_PROGRAM: &str = "apitap-bench-heap";
 
-/// Its path, if it is there.
+/// Its path, if it exists.
 pub(crate) fn heap_program(program: &Path) -> Result<PathBuf> {
     let beside = program.with_file_name(HEAP_PROGRAM);
     ensure!(
         beside.exists(),
-        "{} is not there: build the workspace's programs with --bins",
+        "{} does not exist: build the workspace's programs with --bins",
         beside.display()
     );
     Ok(beside)
 }
 
-/// Functions that are kept of each stage that allocates.
+/// Most functions to keep for each stage that allocates.
 const HEAP_SITES: usize = 10;
 
 fn plain_report(ended: &Ended) -> Result<RunReport> {
@@ -328,14 +329,14 @@ fn allocations(ended: &Ended, data: &Path) -> Result<(RunReport, Observed)> {
 
 async fn sampled_by_perf(ended: &Ended, data: &Path) -> Result<(RunReport, Observed)> {
     let report = plain_report(ended)?;
-    // It samples the user's side alone.
+    // It samples only user time.
     let user = report.process.user_cpu_seconds;
-    let user = user.context("/proc does not tell the user time, which perf samples")?;
+    let user = user.context("/proc does not have the user time, which perf samples")?;
     let sampled = Sampled::outside(user, perf::read(data).await?);
     Ok((report, Observed::Sampled(sampled)))
 }
 
-fn told_by_worker(ended: &Ended, server: ServerStatistics) -> Result<(RunReport, Observed)> {
+fn worker_report(ended: &Ended, server: ServerStatistics) -> Result<(RunReport, Observed)> {
     let parse = "the worker's report is not its own";
     let watched: WatchedReport = serde_json::from_slice(&ended.stdout).context(parse)?;
     let seen = match watched.sampled {

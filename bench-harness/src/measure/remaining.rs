@@ -1,4 +1,4 @@
-//! What a run has left to take, and what it takes once more.
+//! Which samples a run still has to take, and which it repeats.
 
 use std::collections::HashSet;
 
@@ -7,11 +7,10 @@ use crate::judge::Results;
 use crate::run_record::{RunRecord, Scenario};
 use crate::samples::Sample;
 
-/// Blocks of which every arm has a sample that needs no other: a block that was cut in two by an
-/// interrupt is taken anew as a whole, because its arms must lie close together in time.
+/// Blocks in which every arm has its sample. A block that an interrupt cut in two is repeated as a
+/// whole, because its arms must be close together in time.
 ///
-/// A void sample needs another only if it is the last of all: behind any other one the run went on,
-/// and had given it up.
+/// A void sample is repeated only if it is the very last: for any other one the run has given up.
 pub(super) fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usize> {
     let pending = taken.last().filter(|last| last.outcome.is_void());
     let settled: HashSet<(usize, &str)> = taken
@@ -31,15 +30,15 @@ pub(super) fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usiz
         .collect()
 }
 
-/// Samples of the blocks that are left of `scenarios`.
+/// Number of samples in the missing blocks of `scenarios`.
 pub(super) fn missing_samples(scenarios: &[Scenario], taken: &[Sample]) -> usize {
     let blocks_left = |plan: &ScenarioPlan| plan.blocks - done_blocks(plan, taken).len();
     let plans = scenarios.iter().map(|one| &one.plan);
     plans.map(|plan| plan.arms.len() * blocks_left(plan)).sum()
 }
 
-/// Plans identical arms once more before the first scenario that is left: those of an earlier session
-/// say nothing of what the machine does now.
+/// Plans identical arms again before the first scenario with missing samples: those of an earlier
+/// session say nothing about the machine now.
 pub(super) fn control_again(record: &mut RunRecord, taken: &[Sample]) {
     let scenarios = &record.scenarios;
     let is_open = |one: &Scenario| done_blocks(&one.plan, taken).len() < one.plan.blocks;
@@ -61,14 +60,13 @@ pub(super) fn control_again(record: &mut RunRecord, taken: &[Sample]) {
     record.scenarios.splice(first..first, again);
 }
 
-/// The scenarios of identical arms, but for their own repetitions.
+/// The scenarios of identical arms, without their repetitions.
 fn controls(record: &RunRecord) -> impl Iterator<Item = &Scenario> {
     let scenarios = record.scenarios.iter();
     scenarios.filter(|one| one.plan.experiment == IDENTICAL && one.plan.confirms.is_none())
 }
 
-/// The claims' own comparisons that are flagged and were not repeated yet, after identical arms to
-/// go with them.
+/// The flagged comparisons of the claims that were not repeated yet, after identical arms.
 pub(super) fn confirmations(record: &RunRecord, results: &Results) -> Vec<Scenario> {
     let flagged: HashSet<&str> = results
         .experiments

@@ -11,17 +11,17 @@ use testkit::workload::quote_table;
 
 /// Steal above which a sample is void.
 ///
-/// Five per cent: the practical threshold of an uncalibrated comparison. What was stolen beyond it
-/// can by itself make a difference that a report would call real.
+/// Five per cent: the practical threshold of an uncalibrated comparison. More steal can by itself make a
+/// difference that a report would call real.
 const STEAL_LIMIT_SHARE: f64 = 0.05;
 
 /// Steal below which a sample is never void, in ticks of the kernel, usually 10 ms.
 ///
-/// A short sample lasts a few ticks on each processor, and one that is rounded up would be a large
-/// share of it: three are more than rounding.
+/// A short sample lasts a few ticks on each processor, and one rounded tick would be a large share of
+/// it. Three ticks are more than rounding.
 const STEAL_LEAST_TICKS: u64 = 3;
 
-/// How long to wait for the backends of an ended process. They end within milliseconds; one that
+/// How long to wait for the backends of an ended process. They end within milliseconds; a backend that
 /// does not is still counted, as a living child of the postmaster.
 const BACKENDS_END_WITHIN: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -39,7 +39,7 @@ pub(super) struct Before {
 pub(super) struct Surroundings {
     pub(super) steal_share: f64,
     pub(super) server_cpu_seconds: Option<f64>,
-    /// Why the figures are worth nothing, if so.
+    /// Why the figures are worthless, if they are.
     pub(super) spoiled_by: Option<String>,
 }
 
@@ -48,13 +48,13 @@ pub(super) async fn before(client: &Client, postmaster: Option<u32>) -> Result<B
     Ok(Before {
         timed_checkpoints: timed_checkpoints(client).await?,
         server_cpu: postmaster.map(tree_cpu).transpose()?,
-        // Last, so that it holds as little as can be of the readings themselves.
+        // Last, so that it contains as little as possible of the readings themselves.
         machine: CpuTimes::now()?,
     })
 }
 
 impl Before {
-    /// Reads everything again just after the process of a sample ended, `machine` first of all.
+    /// Reads everything again just after the process of a sample ended; `machine` was read first.
     pub(super) async fn until(
         &self,
         machine: CpuTimes,
@@ -84,7 +84,7 @@ fn stolen(before: &CpuTimes, after: &CpuTimes) -> Option<String> {
     let ticks = after.steal_ticks.saturating_sub(before.steal_ticks);
     (share > STEAL_LIMIT_SHARE && ticks >= STEAL_LEAST_TICKS).then(|| {
         format!(
-            "the host gave {:.1}% of the processor time to others (the limit is {:.0}%)",
+            "{:.1}% CPU steal on the host (the limit is {:.0}%)",
             share * 100.0,
             STEAL_LIMIT_SHARE * 100.0
         )
@@ -94,7 +94,7 @@ fn stolen(before: &CpuTimes, after: &CpuTimes) -> Option<String> {
 /// Writes all dirty pages, so that no sample pays for the one before it.
 ///
 /// # Errors
-/// When the server fails. A role that may not do this is told apart: `Ok(false)`.
+/// When the server fails. For a role that may not do this it returns `Ok(false)`.
 pub(super) async fn checkpoint(client: &Client) -> Result<bool> {
     match client.batch_execute("CHECKPOINT").await {
         Ok(()) => Ok(true),
@@ -105,7 +105,7 @@ pub(super) async fn checkpoint(client: &Client) -> Result<bool> {
 
 /// Checkpoints that the clock began; those that a sample or `CHECKPOINT` asks for do not count.
 async fn timed_checkpoints(client: &Client) -> Result<i64> {
-    // The catalogue is asked rather than the version: the view moved in 17, and a fork may lag.
+    // Asks the catalogue and not for the version: the view moved in 17, and a fork may lag behind.
     let query = "SELECT to_regclass('pg_catalog.pg_stat_checkpointer') IS NOT NULL";
     let moved: bool = client.query_one(query, &[]).await?.try_get(0)?;
     let query = if moved {
@@ -126,8 +126,8 @@ async fn was_vacuumed(client: &Client, table: &str) -> Result<bool> {
     Ok(row.try_get(0)?)
 }
 
-/// Waits until nobody but `client` is connected to its database: only then is the processor time
-/// of a sample's backends with the postmaster.
+/// Waits until only `client` is connected to its database: only then does the postmaster have the
+/// processor time of a sample's backends.
 async fn wait_for_backends(client: &Client) -> Result<()> {
     let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                  AND backend_type = 'client backend' AND pid <> pg_backend_pid()";

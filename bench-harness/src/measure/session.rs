@@ -32,40 +32,40 @@ use testkit::postgres::{PostgresOptions, PostgresServer, URL, drop_or_warn};
 pub(crate) struct RunOptions {
     /// The command as it was typed, program first, without passwords.
     pub command: Vec<String>,
-    /// This program, which is worker and mock API too.
+    /// This program, which is also the worker and the mock API.
     pub program: PathBuf,
     /// Programs of other revisions, by the names of the arms that they run.
     pub revisions: BTreeMap<String, PathBuf>,
-    /// The build whose figures these are, where it is not this program's.
+    /// The build that is measured, if it is not this program's.
     pub build: Option<Build>,
-    /// Where figures must be taken to be of use; a run elsewhere is refused.
+    /// The fingerprint that the run must have to be useful; a run with another one is refused.
     pub only_at: Option<Fingerprint>,
-    /// The claims; without any a run has no report of its own.
+    /// The claims; a run without claims has no report.
     pub experiments: Vec<Definition>,
     /// Their scenarios, in order.
     pub scenarios: Vec<ScenarioPlan>,
     /// How much time the run has.
     pub scale: Scale,
-    /// Whether flagged comparisons are measured once more.
+    /// Whether flagged comparisons are measured again.
     pub confirms: bool,
     /// The server.
     pub postgres: PostgresOptions,
     /// Seed of the order of samples.
     pub seed: u64,
-    /// Folder in which the run's own is made.
+    /// Folder for the run's own folder.
     pub out: PathBuf,
     /// File of the noise that was measured on this machine; `None` leaves thresholds uncalibrated.
     pub calibration: Option<PathBuf>,
-    /// Seed of the rows that are expected, other than those that are loaded: every sample is then
-    /// wrong, which shows that verification works.
+    /// Seed of the expected rows, if they differ from the loaded ones: then every sample is wrong, which
+    /// shows that verification works.
     pub expect_seed: Option<u64>,
     /// A cell to change after one sample of a scenario.
     pub tampering: Option<(String, Tampering)>,
-    /// How scenarios are profiled after their samples; they are not without.
+    /// How scenarios are profiled after their samples; `None` does not profile.
     pub profiling: Option<Profiling>,
-    /// Whether samples are taken; else there are profiles alone.
+    /// Whether samples are taken; otherwise only profiles.
     pub samples: bool,
-    /// Folder of an earlier run that the profiles go to, instead of one of their own.
+    /// Folder of an earlier run for the profiles; otherwise they get a new folder.
     pub into: Option<PathBuf>,
 }
 
@@ -96,19 +96,19 @@ pub(crate) struct Finished {
 pub(crate) enum EndedBy {
     /// Ctrl-C or SIGTERM.
     Interrupt,
-    /// The harness could not go on.
+    /// The harness could not continue.
     Error(anyhow::Error),
 }
 
-/// This machine, its server or the build is not the one that figures were taken with before.
+/// This machine, its server or the build differs from those of the earlier samples.
 #[derive(Debug)]
 pub(crate) struct Incomparable(String);
 
 impl Incomparable {
-    /// Refuses figures where something `differing` keeps them from being compared.
+    /// Refuses samples when something `differing` prevents a comparison.
     ///
     /// # Errors
-    /// This, if there is any such thing.
+    /// This error, if anything differs.
     pub(crate) fn unless_none(differing: Vec<String>) -> Result<()> {
         ensure!(differing.is_empty(), Self(differing.join("; ")));
         Ok(())
@@ -187,10 +187,10 @@ pub(crate) async fn run(options: RunOptions) -> Result<Finished> {
     go(options, server, folder, record, Vec::new(), interrupt).await
 }
 
-/// Goes on with the run in `folder`: what it has stays, and the rest is taken.
+/// Continues the run in `folder`: keeps its samples and takes the missing ones.
 ///
-/// Of `options` the server counts, the program, and what is only for tests; everything else is as
-/// the run was begun.
+/// Uses only the server, the program and the options for tests of `options`; everything else is as when
+/// the run started.
 ///
 /// # Errors
 /// Those of [`run`], and [`Incomparable`].
@@ -198,15 +198,15 @@ pub(crate) async fn resume(options: RunOptions, folder: PathBuf) -> Result<Finis
     let folder = RunFolder::existing(folder);
     let mut record = folder.record()?;
     let samples = folder.samples()?.samples;
-    // Before a server starts for it: it may stand there compressed.
+    // Before a server starts for it: the file may be compressed.
     drop(folder.journal()?);
     let mut interrupt = Interrupt::listen()?;
     let server = start(&options.postgres, &mut interrupt).await?;
     let server = server.context(NothingTaken)?;
     if ensure_comparable(&record, &options.fingerprint(&server))? {
         tracing::warn!(
-            "built from changes that were not committed, or beside another commit: whether the code is the same \
-             cannot be told"
+            "the program was built from uncommitted changes or another commit, so the code may differ from that of \
+             the run"
         );
     }
     remaining::control_again(&mut record, &samples);
@@ -229,8 +229,8 @@ async fn start(
     Ok(Some(server))
 }
 
-/// Refuses a machine, a server or a commit that is not the one that the run was begun on. Says
-/// whether either build may hold changes that its commit does not have.
+/// Refuses a machine, a server or a commit other than that on which the run started. Returns whether
+/// either build may contain changes that its commit does not have.
 fn ensure_comparable(record: &RunRecord, here: &Fingerprint) -> Result<bool> {
     let begun: Fingerprint = serde_json::from_value(record.fingerprint.clone())
         .context("the run's fingerprint is not one of this program")?;
@@ -284,7 +284,7 @@ struct Session {
     folder: RunFolder,
     record: RunRecord,
     interrupt: Interrupt,
-    /// Samples of the run that this one goes on with.
+    /// Samples of the run that this one continues.
     taken: Vec<Sample>,
     pace: Pace,
     /// Scenarios that could not be prepared, each with the reason.
@@ -324,12 +324,12 @@ impl Session {
         let first = self.record.scenarios.len();
         let server = self.server.take().context("there is no server")?;
         eprintln!(
-            "{} to measure once more, on {}",
+            "measuring {} again, on {}",
             Count::new(again.len(), "comparison"),
             if server.kind() == URL {
-                "the same server: one by URL cannot be started anew"
+                "the same server, because one by URL cannot be restarted"
             } else {
-                "a server started anew"
+                "a newly started server"
             }
         );
         self.record.scenarios.extend(again);
@@ -343,7 +343,7 @@ impl Session {
         self.scenarios_from(first).await
     }
 
-    /// Takes what is missing of every scenario from the `first` on.
+    /// Takes the missing samples of every scenario, starting with number `first`.
     async fn scenarios_from(&mut self, first: usize) -> Result<Ending> {
         for index in first..self.record.scenarios.len() {
             let plan = self.record.scenarios[index].plan.clone();
@@ -415,7 +415,7 @@ impl Session {
         first_error.map_or(Ok(Ending::Complete), Err)
     }
 
-    /// A database of its own keeps one scenario's catalogue bloat from the next.
+    /// Each scenario has its own database, so that the next one does not suffer from its catalogue bloat.
     async fn in_own_database(
         &mut self,
         plan: &ScenarioPlan,
@@ -508,7 +508,7 @@ impl Session {
     }
 }
 
-/// What a scenario needs could not be had: a reason to go on with the next one.
+/// A scenario could not be prepared: the run continues with the next one.
 #[derive(Debug)]
 struct Unprepared(String);
 

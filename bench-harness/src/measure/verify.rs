@@ -1,4 +1,4 @@
-//! Whether a sample loaded the rows that it must.
+//! Whether a sample loaded the right rows.
 
 use anyhow::{Context, Result};
 use tokio_postgres::Client;
@@ -7,7 +7,7 @@ use crate::run_record::Verification;
 use testkit::postgres::quoted;
 use testkit::workload::{Expectation, Workload, quote_table};
 
-/// How what a table holds is summed up.
+/// How the content of a table is verified.
 #[derive(Debug, Clone)]
 pub(super) enum Check {
     /// It holds the rows of a workload.
@@ -64,10 +64,10 @@ async fn of_columns(client: &Client, columns: &[String], table: &str) -> Result<
 
 /// Compares what `table` holds with `expected`; `Err` of the inner result says how they differ.
 ///
-/// A table that is missing, lacks a column or holds another type is wrong data too.
+/// A missing table, a missing column or another type is wrong data too.
 ///
 /// # Errors
-/// When the server cannot sum it up for another reason, such as a lost connection.
+/// When the checksum fails for another reason, such as a lost connection.
 pub(super) async fn verify(
     client: &Client,
     check: &Check,
@@ -84,7 +84,7 @@ pub(super) async fn verify(
     }
 }
 
-/// Whether the server complains of what the table is (class 42) or of what it holds (class 22).
+/// Whether the error is about the table (class 42) or its content (class 22).
 fn is_about_data(error: &anyhow::Error) -> bool {
     let server: Option<&tokio_postgres::Error> = error.downcast_ref();
     let code = server.and_then(tokio_postgres::Error::code);
@@ -104,7 +104,7 @@ fn difference(expected: &Verification, landed: &Verification) -> Option<String> 
     }
     (landed.checksum != expected.checksum).then(|| {
         format!(
-            "the table holds {} rows as it must, but their checksum is {} instead of {}",
+            "the table holds the expected {} rows, but their checksum is {} instead of {}",
             landed.rows, landed.checksum, expected.checksum
         )
     })

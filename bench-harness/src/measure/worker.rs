@@ -4,10 +4,10 @@
 //! as JSON on standard output. A fresh process per sample keeps caches, connections and the
 //! allocator's state of one sample from helping or hurting the next.
 //!
-//! Two wall times come of it. The engine's own (`wall_seconds` of its report) runs from the start
-//! of the run to its commit, connecting to API and server included: it is the one that is judged.
-//! The parent's, of the whole process, also holds the start of a program and of a runtime, which a
-//! service pays once and a user of `apitap` pays per run: it is recorded beside the first.
+//! There are two wall times. The engine's own (`wall_seconds` of its report) is from the start of the
+//! run to its commit, with the connections to API and server: this one is judged. The parent's, of the
+//! whole process, also has the start of a program and of a runtime, which a service pays once and a
+//! user of `apitap` pays per run: it is recorded too.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -36,11 +36,11 @@ use crate::profile::budget::Seen;
 use crate::profile::sampler::{FREQUENCY_HZ, Sampled, Sampler};
 use crate::profile::server::ServerWatch;
 
-/// One run of the engine. Holds a password, and so has no `Debug`.
+/// One run of the engine. It has no `Debug`, because it contains a password.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerJob {
-    /// Of the workload's endpoint in the mock API, such as `http://127.0.0.1:40123/orders`.
+    /// URL of the workload's endpoint in the mock API, such as `http://127.0.0.1:40123/orders`.
     pub source_url: String,
     /// Name of the workload: that of the source, and so of the table that the SQL reads.
     pub workload: String,
@@ -60,14 +60,13 @@ pub struct WorkerJob {
     pub preset: String,
     /// Changes to the preset, as `stage.knob=value`.
     pub settings: Vec<String>,
-    /// What is looked at meanwhile.
+    /// What the worker watches meanwhile.
     pub watch: Watch,
-    /// What watches the engine as users may have it watched.
+    /// What observes the engine, as users may do it.
     pub attach: Vec<Attachment>,
 }
 
-/// What a worker looks at while it runs. With anything but nothing its figures are not for
-/// comparisons.
+/// What a worker watches while it runs. Unless it is nothing, its figures are not for comparisons.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Watch {
@@ -82,7 +81,7 @@ pub enum Watch {
     },
 }
 
-/// What a worker prints that looked at something.
+/// What a worker prints that watched something.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WatchedReport {
@@ -115,7 +114,7 @@ pub enum PageKind {
 }
 
 impl PageKind {
-    /// What stands between the workload's endpoint and the query.
+    /// The path between the workload's endpoint and the query.
     fn path(self) -> &'static str {
         match self {
             Self::PageNumber | Self::LimitOffset => "",
@@ -171,7 +170,7 @@ pub fn run(runtime: &mut tokio::runtime::Builder) -> Result<()> {
 
 async fn run_job() -> Result<()> {
     let text = std::io::read_to_string(std::io::stdin()).context("cannot read the job")?;
-    // The error of serde_json names line and column, and quotes nothing of a job but field names.
+    // The error of serde_json names line and column, and quotes only field names of a job.
     let job: WorkerJob = serde_json::from_str(&text).context("the job is not valid")?;
     let trace = job.start_log()?;
     let json = match &job.watch {
@@ -208,7 +207,7 @@ async fn scrape(metrics: Arc<Metrics>) {
     }
 }
 
-/// A trace whose file goes with it.
+/// A trace in a temporary file.
 struct Trace {
     guard: TraceGuard,
     file: NamedTempFile,
@@ -226,7 +225,7 @@ impl WorkerJob {
         self.attach.contains(&attachment)
     }
 
-    /// Starts the log, and a trace beside it where the job asks for one.
+    /// Starts the log, and a trace if the job asks for one.
     fn start_log(&self) -> Result<Option<Trace>> {
         let registry = tracing_subscriber::registry().with(log());
         if !self.attaches(Attachment::Trace) {
@@ -295,10 +294,10 @@ impl WorkerJob {
         config(&self.preset, &self.settings)
     }
 
-    /// What the engine is to load.
+    /// The job for the engine.
     ///
     /// # Errors
-    /// A URL or a table's name that is none.
+    /// A URL or a table's name that is not valid.
     pub fn engine_job(&self) -> Result<Job> {
         let url = format!("{}{}", self.source_url, self.pages.path());
         let url = Url::parse(&url).with_context(|| format!("{url} is not a URL"))?;
@@ -333,7 +332,7 @@ pub(crate) fn config(preset: &str, settings: &[String]) -> Result<Config> {
         .map_err(|error| told(&error))
 }
 
-/// The engine's error with its causes, and on a line of its own what to do.
+/// The engine's error with its causes, and what to do on a second line.
 pub(crate) fn told(error: &apitap_core::Error) -> anyhow::Error {
     match error.next_step() {
         Some(hint) => anyhow!("{}\nhint: {hint}", error.chain()),

@@ -1,6 +1,6 @@
 //! Who had the processor: steal of the machine and CPU time of a process tree.
 //!
-//! Wall time on a shared host tells about the neighbours too. `/proc/stat`
+//! Wall time on a shared host depends on the neighbours too. `/proc/stat`
 //! says how much the hypervisor took away while a sample ran, and
 //! `/proc/PID/stat` how much a server really computed.
 

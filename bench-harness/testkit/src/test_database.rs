@@ -66,7 +66,7 @@ pub async fn test_database() -> Result<TestDatabase> {
     if let Some(server_url) = shared {
         return TestDatabase::on(&server_url).await.with_context(|| {
             format!(
-                "{TEST_DATABASE_URL_VARIABLE} is set but of no use; unset it for a local server"
+                "{TEST_DATABASE_URL_VARIABLE} is set, but the server cannot be used; unset it for a local server"
             )
         });
     }

@@ -169,7 +169,7 @@ proptest! {
             drive_asking(size as usize, page_number(), None, concurrency, with(facts.clone(), paged(total, size))).unwrap(),
             drive_asking(size as usize, limit_offset(), None, concurrency, with(facts, offset(total, |_| size))).unwrap(),
         ] {
-            // Too small a total that agrees with the rows behind the first page cannot be told.
+            // A total that is too small but agrees with the rows of the first page is not noticed.
             let looks_right = announced % size == 0 && announced > size && announced < total;
             let came = if looks_right { announced } else { total };
             prop_assert_eq!(run.rows, (0..came).collect::<Vec<_>>());
@@ -262,7 +262,7 @@ fn a_row_limit_of_zero_requests_nothing() {
 }
 
 #[test]
-fn a_total_that_is_too_large_is_told() {
+fn a_total_that_is_too_large_is_an_error() {
     let facts = Facts {
         total: Some(50),
         ..Facts::default()

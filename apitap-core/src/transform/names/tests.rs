@@ -205,12 +205,16 @@ async fn an_error_says_the_same_under_both_names() {
         "SELECT id FROM orders WHERE note + 1",
         "SELECT id FROM orders WHERE (SELECT orders FROM orders) IN (1, 2",
     ] {
-        let told = async |names| -> Error {
+        let error_of = async |names| -> Error {
             let query = plan(sql, &Rows::orders(), names).await;
             query.err().unwrap_or_else(|| panic!("{sql} is planned"))
         };
-        let expected = told(TableNames::Source).await.chain();
-        assert_eq!(told(TableNames::Unique).await.chain(), expected, "{sql}");
+        let expected = error_of(TableNames::Source).await.chain();
+        assert_eq!(
+            error_of(TableNames::Unique).await.chain(),
+            expected,
+            "{sql}"
+        );
     }
 }
 

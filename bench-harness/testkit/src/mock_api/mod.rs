@@ -8,7 +8,7 @@
 //! | `?page=&per_page=` | array; pages count from 1, an empty one follows the last |
 //! | `?limit=&offset=` | array |
 //! | `?cursor=&page_size=` | `{"data":[…],"next_cursor":"…" or null}` |
-//! | `/cursor?cursor=` | the same, where nothing but the path tells |
+//! | `/cursor?cursor=` | the same; only the path selects it |
 //! | `/link?page=` | array, with `Link: <…>; rel="next", <…>; rel="last"` (RFC 8288) |
 //! | `/next?page=` | `{"data":[…],"next":"URL" or null,"total":N}` |
 //! | `/object?page=` | `{"meta":{…},"result":{"items":[…]}}`: data path `/result/items` |
@@ -34,6 +34,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures::future::{BoxFuture, FutureExt as _};
 use serde::{Deserialize, Serialize};
 use wiremock::{Mock, MockServer, matchers};
 
@@ -47,25 +48,25 @@ pub use process::MockApiProcess;
 /// What to serve, and how: the arguments of `apitap-bench mock-api`.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct MockApiOptions {
-    /// Name of a workload, or path of its definition (*.toml)
+    /// Name of a workload, or path of a definition (*.toml)
     #[arg(long)]
     pub workload: String,
     /// Number of rows
     #[arg(long)]
     pub rows: u64,
-    /// Rows of a page where the request names no number
+    /// Rows of a page if the request does not say
     #[arg(long, default_value = "1000")]
     pub page_rows: NonZero<u64>,
-    /// Most rows of a page, whatever the request asks for, as many real APIs have it
+    /// Most rows of a page, whatever the request asks for; many real APIs have such a limit
     #[arg(long)]
     pub max_page_rows: Option<NonZero<u64>>,
-    /// Port on 127.0.0.1; 0 takes a free one
+    /// Port on 127.0.0.1; 0 takes a free port
     #[arg(long, default_value_t = 0)]
     pub port: u16,
     /// Seed of the rows [default: the workload's own]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Delay of every response
+    /// Delay of every response, in milliseconds
     #[arg(long, default_value_t = 0)]
     pub latency_ms: u64,
     /// Leave out the header X-Total-Count
@@ -162,49 +163,53 @@ impl RunningMockApi {
 ///
 /// # Errors
 /// When the workload is unknown or the port is taken.
-pub async fn serve(options: &MockApiOptions) -> Result<RunningMockApi> {
-    let workload = options.workload()?;
-    let name = workload.name().to_owned();
-    let count = options.rows;
-    let rows = tokio::task::spawn_blocking(move || RenderedRows::render(&workload, count))
-        .await
-        .context("rendering the rows panicked")?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
-        .with_context(|| format!("cannot listen on 127.0.0.1:{}", options.port))?;
-    let bytes = rows.bytes();
-    let responder = PageResponder {
-        root: format!("/{name}"),
-        rows,
-        page_rows: options.page_rows.get(),
-        max_page_rows: options.max_page_rows.map_or(u64::MAX, NonZero::get),
-        latency: Duration::from_millis(options.latency_ms),
-        total_count: !options.no_total_count,
-    };
-    let server = MockServer::builder()
-        .listener(listener)
-        .disable_request_recording()
-        .start()
-        .await;
-    Mock::given(matchers::any())
-        .respond_with(responder)
-        .mount(&server)
-        .await;
-    let ready = MockApiReady {
-        url: format!("{}/{name}", server.uri()),
-        rows: count,
-        bytes,
-    };
-    Ok(RunningMockApi {
-        ready,
-        _server: server,
-    })
+pub fn serve(options: &MockApiOptions) -> BoxFuture<'_, Result<RunningMockApi>> {
+    async move {
+        let workload = options.workload()?;
+        let name = workload.name().to_owned();
+        let count = options.rows;
+        let rows = tokio::task::spawn_blocking(move || RenderedRows::render(&workload, count))
+            .await
+            .context("rendering the rows panicked")?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
+            .with_context(|| format!("cannot listen on 127.0.0.1:{}", options.port))?;
+        let bytes = rows.bytes();
+        let responder = PageResponder {
+            root: format!("/{name}"),
+            rows,
+            page_rows: options.page_rows.get(),
+            max_page_rows: options.max_page_rows.map_or(u64::MAX, NonZero::get),
+            latency: Duration::from_millis(options.latency_ms),
+            total_count: !options.no_total_count,
+        };
+        let server = MockServer::builder()
+            .listener(listener)
+            .disable_request_recording()
+            .start()
+            .await;
+        Mock::given(matchers::any())
+            .respond_with(responder)
+            .mount(&server)
+            .await;
+        let ready = MockApiReady {
+            url: format!("{}/{name}", server.uri()),
+            rows: count,
+            bytes,
+        };
+        Ok(RunningMockApi {
+            ready,
+            _server: server,
+        })
+    }
+    .boxed()
 }
 
 /// `apitap-bench mock-api`: serves until interrupted.
 ///
 /// # Errors
-/// Those of [`serve`], and when nobody can be told the URL.
-pub async fn run(options: &MockApiOptions) -> Result<()> {
+/// Those of [`serve`], and when standard output is closed.
+pub fn run(options: &MockApiOptions) -> BoxFuture<'_, Result<()>> {
+    async move {
     let api = serve(options).await?;
     let line = serde_json::to_string(api.ready()).context("cannot write the ready line")?;
     let mut stdout = std::io::stdout().lock();
@@ -227,6 +232,8 @@ pub async fn run(options: &MockApiOptions) -> Result<()> {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for a signal"),
         _ = stdin_ended => Ok(()),
     }
+}
+.boxed()
 }
 
 #[cfg(test)]

@@ -212,7 +212,7 @@ impl Connections {
     }
 }
 
-/// A thread with the relay's name, so that its CPU time can be told from that of others.
+/// A thread with the relay's name, so that its CPU time is distinct from that of others.
 fn spawn<'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() + Send + 'scope,

@@ -53,7 +53,7 @@ pub(super) fn with_address(url: &str, address: SocketAddr) -> Result<String> {
     Ok(server.into())
 }
 
-/// Parses `url` and refuses what a relay could not stand in for.
+/// Parses `url` and refuses what a relay cannot replace.
 fn server_url(url: &str) -> Result<Url> {
     // The cause names no part of the URL, and so no password.
     let server = Url::parse(url).context("the server's URL cannot be parsed")?;
@@ -61,7 +61,7 @@ fn server_url(url: &str) -> Result<Url> {
     let postgres = match server.scheme() {
         "postgres" | "postgresql" => true,
         "http" => false,
-        other => bail!("a relay can stand in for postgres:// and http:// URLs, not {other}://"),
+        other => bail!("a relay can replace postgres:// and http:// URLs, not {other}://"),
     };
     let parameters = server.query_pairs().map(|(name, _)| name);
     if postgres && let Some(name) = { parameters }.find(|name| is_host_parameter(name)) {
@@ -74,7 +74,7 @@ fn server_url(url: &str) -> Result<Url> {
         bail!("{shown} names no TCP host, which means a Unix socket; a relay needs a host");
     }
     if host.contains(',') {
-        bail!("{shown} names several hosts; a relay stands in for one");
+        bail!("{shown} names several hosts; a relay replaces one");
     }
     Ok(server)
 }

@@ -335,7 +335,7 @@ fn explain(error: io::Error, program: &Path, user: Option<&ServerUser>) -> anyho
     let error = anyhow::Error::new(error).context(format!("cannot run {}", program.display()));
     match user {
         Some(user) if denied => error.context(format!(
-            "root runs PostgreSQL as the user {}, who may not enter this folder: \
+            "root runs PostgreSQL as the user {}, who cannot enter this folder: \
              keep the binaries where everybody may read them",
             user.name
         )),

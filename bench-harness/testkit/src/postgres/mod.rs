@@ -10,6 +10,7 @@ mod owner;
 use std::{collections::BTreeMap, env, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use futures::future::{BoxFuture, FutureExt as _};
 use tokio_postgres::{Client, NoTls};
 
 pub use binaries::{ServerBinaries, installed_binaries};
@@ -91,15 +92,18 @@ impl PostgresServer {
     /// answers a query.
     ///
     /// # Errors
-    /// When no server can be had; for `auto` the error names the three ways to
-    /// mend it. What was started so far is removed.
-    pub async fn start(options: &PostgresOptions) -> Result<Self> {
-        match &options.choice {
-            PostgresChoice::Url(url) => Self::reach(url).await,
-            PostgresChoice::Docker => Self::start_docker(options).await,
-            PostgresChoice::Local => Self::start_local(options).await,
-            PostgresChoice::Auto => Self::start_any(options).await,
+    /// When no server is available; for `auto` the error names the three ways to
+    /// fix it. What was started so far is removed.
+    pub fn start(options: &PostgresOptions) -> BoxFuture<'_, Result<Self>> {
+        async move {
+            match &options.choice {
+                PostgresChoice::Url(url) => Self::reach(url).await,
+                PostgresChoice::Docker => Self::start_docker(options).await,
+                PostgresChoice::Local => Self::start_local(options).await,
+                PostgresChoice::Auto => Self::start_any(options).await,
+            }
         }
+        .boxed()
     }
 
     /// URL with user, password and database, for `tokio-postgres` and `psql`. Holds a password.
@@ -181,7 +185,7 @@ impl PostgresServer {
             Err(error) => error,
         };
         bail!(
-            "no PostgreSQL server can be had; mend one of these:\n\
+            "no PostgreSQL server is available; fix one of these:\n\
              - name a running server: --postgres postgres://USER:PASSWORD@HOST/DATABASE, \
              or set {DATABASE_URL_VARIABLE}\n\
              - start Docker and get the image {} (scripts/setup --docker builds one without \
@@ -248,16 +252,19 @@ impl PostgresServer {
 }
 
 /// Opens a connection whose driver runs on the current runtime until the client is dropped.
-pub async fn connect(url: &str) -> Result<Client> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .with_context(|| format!("cannot connect to {}", without_password(url)))?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!("a connection for administration ended: {error}");
-        }
-    });
-    Ok(client)
+pub fn connect(url: &str) -> BoxFuture<'_, Result<Client>> {
+    async move {
+        let (client, connection) = tokio_postgres::connect(url, NoTls)
+            .await
+            .with_context(|| format!("cannot connect to {}", without_password(url)))?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!("a connection for administration ended: {error}");
+            }
+        });
+        Ok(client)
+    }
+    .boxed()
 }
 
 /// Creates an empty database on the server of `url` and returns its URL.

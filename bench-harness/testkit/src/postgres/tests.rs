@@ -112,7 +112,7 @@ async fn a_folder_without_binaries_is_named() {
 }
 
 #[tokio::test]
-async fn a_url_is_used_as_it_stands_and_never_stopped() {
+async fn a_url_is_used_as_it_is_and_never_stopped() {
     let owner = PostgresServer::start(&options(PostgresChoice::Local))
         .await
         .unwrap();
