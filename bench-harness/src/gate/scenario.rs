@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::experiment::{ArmPlan, LoadPlan, Revision, ScenarioPlan, configured};
 use testkit::workload::Workload;
 
-/// The arm that the head is held against.
+/// The arm that the head is compared with.
 pub(crate) const BASE: &str = "base";
 
 /// The arm that is judged.
@@ -22,7 +22,7 @@ pub(crate) const GATE: &str = "gate";
 /// The file within the repository.
 const FILE: &str = "fixtures/gate.toml";
 
-/// Blocks of a scenario. The noise of a block's processor time is 2% to 3% on the machine of the
+/// Blocks of a scenario. The noise of a block's CPU time is 2% to 3% on the machine of the
 /// published samples, so that of the estimate under 1%.
 const BLOCKS: usize = 12;
 
@@ -47,7 +47,7 @@ pub(crate) struct Scenarios {
 pub(crate) struct GateScenario {
     /// Name, unique.
     pub name: String,
-    /// What it stands for, in a line.
+    /// What it is an example of, in a line.
     pub about: String,
     /// Workload by name.
     pub workload: String,
@@ -84,7 +84,7 @@ impl Scenarios {
         let places = named.map_or_else(|| vec![FILE.into(), built_from], |named| vec![named]);
         let Some(path) = places.iter().find(|place| place.is_file()) else {
             bail!(
-                "there is no file {}: name that of the gate's scenarios with --scenarios",
+                "there is no file {}: name the file of the gate's scenarios with --scenarios",
                 places[0].display()
             );
         };
