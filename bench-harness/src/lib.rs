@@ -44,11 +44,11 @@ pub use experiment::{
 pub use fingerprint::{Build, Fingerprint, Machine};
 pub use gate::{GateResults, ScenarioOutcome};
 pub use judge::Results;
-pub use judge::compare::Across;
+pub use judge::compare::RunComparison;
 pub use judge::history::series::{Direction, History};
 pub use measure::counters::{Allocations, Kernel, KernelLoad, instructions_per_row};
 pub use measure::worker;
-pub use metric::GateMetric;
+pub use metric::{Metric, Tier};
 pub use profile::budget::{Budget, Part};
 pub use profile::results::ProfileResults;
 pub use profile::{flamegraph, heap, sampler};

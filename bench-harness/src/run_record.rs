@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::{Definition, Scale, ScenarioPlan};
-use crate::samples::{Metric, Timestamp};
+use crate::metric::Metric;
+use crate::samples::Timestamp;
 use crate::stats::{self, Threshold};
 use crate::{atomic_write, schema_version};
 
@@ -41,7 +42,7 @@ pub struct RunRecord {
     pub scale: Scale,
     /// Confidence asked of every family of intervals, such as 0.95.
     pub confidence_level: f64,
-    /// Whether flagged comparisons are measured once more, on a server started anew where it can be.
+    /// Whether flagged comparisons are measured once more, on a new server where that is possible.
     pub confirms: bool,
     /// When the noise of this machine was measured; absent where no calibration fits.
     pub calibrated_at: Option<Timestamp>,
@@ -75,7 +76,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// A scenario of which nothing was found out yet.
+    /// A scenario that was not prepared yet.
     #[must_use]
     pub fn planned(plan: ScenarioPlan) -> Self {
         Self {
@@ -89,7 +90,7 @@ impl Scenario {
         }
     }
 
-    /// The same under `plan`, of which nothing was found out yet.
+    /// The same under `plan`, not prepared yet.
     #[must_use]
     pub fn repeated(&self, plan: ScenarioPlan) -> Self {
         Self {
@@ -111,7 +112,7 @@ impl Scenario {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LearnedThreshold {
-    /// Of which quantity.
+    /// The metric.
     pub metric: Metric,
     /// The threshold.
     pub threshold: Threshold,
@@ -137,7 +138,7 @@ pub struct MockApiCeiling {
     pub bytes_per_second: f64,
 }
 
-/// What must stand in the table after each sample.
+/// What must be in the table after each sample.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verification {

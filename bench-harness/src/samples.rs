@@ -126,7 +126,7 @@ impl Outcome {
 }
 
 /// The figures of one sample.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measurements {
     /// Wall time that is judged: of a pipeline the engine's own, from the start of its run to its
@@ -137,14 +137,14 @@ pub struct Measurements {
     /// Rows that landed, as verified in the table.
     pub rows: u64,
     /// From the start of the run to the first rows that leave for the server; absent for an arm that
-    /// does not tell.
+    /// does not report it.
     pub first_row_seconds: Option<f64>,
     /// User and system time of the process, from its start to its exit.
     pub client_cpu_seconds: f64,
     /// User and system time of the PostgreSQL server; absent where it cannot be seen, as with a
     /// server by URL.
     pub server_cpu_seconds: Option<f64>,
-    /// Largest resident size of the worker; absent where the system does not tell.
+    /// Largest resident size of the worker; absent where the system does not report it.
     pub peak_memory_bytes: Option<u64>,
     /// Share of all processors' time that the host gave to others while the sample ran, 0 to 1.
     pub steal_share: f64,
@@ -157,71 +157,11 @@ pub struct Measurements {
     /// SQL statements executed.
     pub statements: u64,
     /// Times that something was sent to the server and its answer read before going on; absent for an
-    /// arm that does not tell, and in runs of versions that did not count.
+    /// arm that does not report them, and in runs of versions that did not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trips: Option<u64>,
     /// The engine's own report, without the configuration; null for an arm that has none.
     pub extra: serde_json::Value,
-}
-
-/// A quantity that arms are compared by. Of each, less is better.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Wall time of a load: [`Measurements::wall_seconds`].
-    WallSeconds,
-    /// Processor time of the engine: [`Measurements::client_cpu_seconds`].
-    ClientCpuSeconds,
-    /// Processor time of PostgreSQL: [`Measurements::server_cpu_seconds`].
-    ServerCpuSeconds,
-    /// Time until the first rows leave for PostgreSQL: [`Measurements::first_row_seconds`].
-    FirstRowSeconds,
-    /// Largest resident size of the engine: [`Measurements::peak_memory_bytes`].
-    PeakMemoryBytes,
-}
-
-impl Metric {
-    /// All there are.
-    pub const ALL: [Self; 5] = [
-        Self::WallSeconds,
-        Self::ClientCpuSeconds,
-        Self::ServerCpuSeconds,
-        Self::FirstRowSeconds,
-        Self::PeakMemoryBytes,
-    ];
-
-    /// Those that every comparison is judged by, whatever its claim is about.
-    pub const ALWAYS: [Self; 3] = [
-        Self::WallSeconds,
-        Self::ClientCpuSeconds,
-        Self::ServerCpuSeconds,
-    ];
-
-    /// Its value in a sample; absent where the sample does not have it.
-    #[must_use]
-    pub fn value_in(self, sample: &Measurements) -> Option<f64> {
-        match self {
-            Self::WallSeconds => Some(sample.wall_seconds),
-            Self::ClientCpuSeconds => Some(sample.client_cpu_seconds),
-            Self::ServerCpuSeconds => sample.server_cpu_seconds,
-            Self::FirstRowSeconds => sample.first_row_seconds,
-            Self::PeakMemoryBytes => sample.peak_memory_bytes.map(|bytes| bytes as f64),
-        }
-    }
-}
-
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::WallSeconds => "time",
-            Self::ClientCpuSeconds => "client processor time",
-            Self::ServerCpuSeconds => "server processor time",
-            Self::FirstRowSeconds => "time to the first row",
-            Self::PeakMemoryBytes => "peak memory",
-        })
-    }
 }
 
 /// Writes `samples.ndjson`, one complete line at a time.
@@ -237,7 +177,7 @@ impl Journal {
     /// start a line.
     ///
     /// # Errors
-    /// If the file cannot be opened, read or cut, or stands there compressed.
+    /// If the file cannot be opened, read or cut, or is compressed.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let compressed = path.with_added_extension(COMPRESSED);
         anyhow::ensure!(

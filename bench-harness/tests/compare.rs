@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use bench_harness::{
-    Across, ArmPlan, Build, Experiment, ExperimentFiles, Fingerprint, Machine, Measurements,
-    Outcome, RunFolder, RunRecord, SCHEMA_VERSION, Sample, Scale, Scenario, Timestamp, Verdict,
-    Verification,
+    ArmPlan, Build, Experiment, ExperimentFiles, Fingerprint, Machine, Measurements, Outcome,
+    RunComparison, RunFolder, RunRecord, SCHEMA_VERSION, Sample, Scale, Scenario, Timestamp,
+    Verdict, Verification,
 };
 
 /// The experiment whose scenarios the runs hold: `counter on before` and `counter on tuned`.
@@ -135,7 +135,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 }
 
 /// The comparison as JSON, which must have worked.
-fn compared(a: &Path, b: &Path) -> Across {
+fn compared(a: &Path, b: &Path) -> RunComparison {
     let output = compare(a, b, &["--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     serde_json::from_slice(&output.stdout).unwrap()

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use apitap_core::config::WriteMode;
 use bench_harness::{
-    Allocations, GateMetric, Kernel, KernelLoad, heap::HeapProfile, instructions_per_row,
+    Allocations, Kernel, KernelLoad, Metric, Tier, heap::HeapProfile, instructions_per_row,
     worker::PageKind, worker::Watch, worker::WorkerJob,
 };
 use serde_json::Value;
@@ -127,10 +127,10 @@ async fn postgres_counters_are_taken_by_a_command_and_do_not_vary() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let counted: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-    let counters = GateMetric::ALL
+    let counters = Metric::GATED
         .into_iter()
-        .filter(|one| one.timed().is_none());
-    let expected: Vec<&str> = counters.map(GateMetric::name).collect();
+        .filter(|one| one.tier() == Tier::Counter);
+    let expected: Vec<&str> = counters.map(Metric::name).collect();
     let found: Vec<&str> = counted
         .iter()
         .map(|one| one["metric"].as_str().unwrap())

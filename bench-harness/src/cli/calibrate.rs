@@ -13,7 +13,7 @@ use crate::experiment::{IDENTICAL, ScenarioPlan};
 use crate::format::{Count, Percent};
 use crate::judge::calibration::{self, Calibration};
 use crate::measure::session;
-use crate::samples::Metric;
+use crate::metric::Metric;
 use crate::stats::CONFIDENCE_LEVEL;
 use crate::stats::noise::LEAST_RATIOS;
 use crate::stats::{blocks_for, scale};

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::{INCOMPARABLE, say};
-use crate::judge::compare::{across, text};
+use crate::judge::compare::compare_runs;
+use crate::report::compare::render;
 use crate::run_folder::RunFolder;
 use crate::run_record::RunRecord;
 use crate::samples::Samples;
@@ -15,9 +16,9 @@ use crate::samples::Samples;
 pub(super) fn run(run_a: PathBuf, run_b: PathBuf, json: bool) -> Result<u8> {
     let (record_a, samples_a) = read(run_a)?;
     let (record_b, samples_b) = read(run_b)?;
-    match across((&record_a, &samples_a), (&record_b, &samples_b)) {
-        Ok(across) if json => print_json(&across)?,
-        Ok(across) => say(text::render(&across).trim_end()),
+    match compare_runs((&record_a, &samples_a), (&record_b, &samples_b)) {
+        Ok(comparison) if json => print_json(&comparison)?,
+        Ok(comparison) => say(render(&comparison).trim_end()),
         Err(refusal) => {
             if json {
                 print_json(&refusal)?;

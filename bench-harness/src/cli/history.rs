@@ -10,8 +10,8 @@ use crate::format::Count;
 use crate::judge::history::entry::Entry;
 use crate::judge::history::file::{Added, FILE, Stored, add};
 use crate::judge::history::series::History;
-use crate::judge::history::text;
 use crate::report::history::{EXTENSION, json, page};
+use crate::report::history_text;
 use crate::run_folder::RunFolder;
 use crate::stats::SIGNIFICANCE;
 
@@ -160,7 +160,7 @@ fn show(history: &History, html: &Path, as_json: bool) -> Result<()> {
         say(json(history)?);
         eprintln!("{}", html.display());
     } else {
-        say(text::render(history).trim_end());
+        say(history_text::render(history).trim_end());
         say(html.display());
     }
     Ok(())

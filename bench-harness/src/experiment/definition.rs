@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::IDENTICAL;
-use crate::samples::Metric;
+use crate::metric::Metric;
 use crate::stats::Expected;
 use testkit::workload::Workload;
 
@@ -182,6 +182,11 @@ impl Definition {
             self.id
         );
         Workload::named(&self.workload).context("workload")?;
+        ensure!(
+            Metric::COMPARED.contains(&self.metric),
+            "metric: experiments compare {}",
+            Metric::COMPARED.map(Metric::name).join(", ")
+        );
         ensure!(!self.candidates.is_empty(), "candidates: there is none");
         ensure!(
             self.on.is_empty() == self.rows.is_some(),

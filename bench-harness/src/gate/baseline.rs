@@ -1,4 +1,4 @@
-//! Results that were stored to be held against later ones.
+//! Stored results, with which later gates compare.
 
 use std::path::Path;
 
@@ -67,7 +67,7 @@ impl Baseline {
             let found = schema_version::read(&text)?;
             ensure!(
                 found == SCHEMA_VERSION,
-                "it is of version {found}; store it anew with --save-baseline"
+                "it is of version {found}; store it again with --save-baseline"
             );
             Ok(serde_json::from_str(&text)?)
         };
@@ -85,7 +85,7 @@ impl Baseline {
         atomic_write::write(path, &text)
     }
 
-    /// Refuses what later gates could not be held against.
+    /// Refuses results that later gates cannot compare with.
     ///
     /// # Errors
     /// [`WrongData`], when a load left such; when one failed, or a scenario has no figures.
@@ -109,7 +109,7 @@ impl Baseline {
             };
             ensure!(
                 self.samples.iter().any(is_figure),
-                "nothing is stored, because {name} has no figures: all of its loads are void"
+                "nothing is stored, because {name} has no figures: all its loads are void"
             );
         }
         Ok(())
@@ -132,10 +132,10 @@ impl Baseline {
     /// Where it was measured.
     ///
     /// # Errors
-    /// When that is told by another program.
+    /// When another version of this program wrote the fingerprint.
     pub(crate) fn fingerprint(&self) -> Result<Fingerprint> {
         serde_json::from_value(self.record.fingerprint.clone())
-            .context("the baseline's fingerprint is not one of this program")
+            .context("another version of this program wrote the baseline's fingerprint")
     }
 
     /// Where what `plans` would run is not what was stored, as `field: stored, here`.
@@ -150,7 +150,7 @@ impl Baseline {
             .collect()
     }
 
-    /// Where what the scenarios of `record` had to load is not what was stored, likewise.
+    /// Differences between the data that the scenarios of `record` loaded and the stored ones.
     #[must_use]
     pub(crate) fn data_differs(&self, record: &RunRecord) -> Vec<String> {
         let both = record.scenarios.iter().filter_map(|here| {

@@ -1,4 +1,4 @@
-//! Counters that no sample carries: those that need a run of their own.
+//! Counters that samples do not have: they need a run of their own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::atomic_write;
 use crate::experiment::{LoadPlan, ScenarioPlan};
 use crate::measure::counters::{Counting, can_count_instructions};
 use crate::measure::interrupt::Interrupt;
-use crate::metric::GateMetric;
+use crate::metric::Metric;
 use testkit::postgres::{PostgresOptions, PostgresServer};
 
 /// Name of their file in the folder of a gate.
@@ -25,8 +25,8 @@ pub(crate) struct Count {
     pub scenario: String,
     /// Arm by name.
     pub arm: String,
-    /// The quantity.
-    pub metric: GateMetric,
+    /// What was counted.
+    pub metric: Metric,
     /// Its value, in the metric's unit.
     pub value: f64,
 }
@@ -37,7 +37,7 @@ const ROWS: u64 = 5_000;
 
 /// Takes the counts of every arm of `plans` by the program of its name, on a server of their own.
 /// `api` serves the API. A base that cannot be counted, because it is older than the counters, is left
-/// out with a warning. `None` where an interrupt came first.
+/// out with a warning. `None` after an interrupt.
 ///
 /// # Errors
 /// When there is no server, or the head cannot be counted.

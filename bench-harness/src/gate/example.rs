@@ -9,14 +9,14 @@ use super::{
     Change, Check, Explanation, GateOutcome, GateResults, GatedRevision, GatedScenario, Growth,
     ScenarioOutcome,
 };
-use crate::metric::{GateMetric, Tier};
+use crate::metric::{Metric, Tier};
 use crate::stats::Verdict;
 
 /// Half of the width of every interval.
 const HALF_WIDTH: f64 = 0.02;
 
 /// A check of something measured, its change following from the two values.
-pub(crate) fn timed(metric: GateMetric, base: f64, head: f64, verdict: Verdict) -> Check {
+pub(crate) fn timed(metric: Metric, base: f64, head: f64, verdict: Verdict) -> Check {
     let estimate = head / base - 1.0;
     let change = Change {
         estimate,
@@ -35,7 +35,7 @@ pub(crate) fn timed(metric: GateMetric, base: f64, head: f64, verdict: Verdict) 
 }
 
 /// A check of something counted.
-pub(crate) fn counted(metric: GateMetric, base: f64, head: f64, verdict: Verdict) -> Check {
+pub(crate) fn counted(metric: Metric, base: f64, head: f64, verdict: Verdict) -> Check {
     let estimate = head / base - 1.0;
     Check {
         metric,
@@ -74,7 +74,7 @@ pub(crate) fn scenario(name: &str, outcome: ScenarioOutcome, checks: Vec<Check>)
 
 fn passed() -> GatedScenario {
     let mut soft = timed(
-        GateMetric::ServerCpuSecondsPerMillionRows,
+        Metric::ServerCpuSecondsPerMillionRows,
         2.0,
         2.4,
         Verdict::Regressed,
@@ -84,16 +84,11 @@ fn passed() -> GatedScenario {
         "tuned",
         ScenarioOutcome::Passed,
         vec![
-            counted(GateMetric::Statements, 12.0, 12.0, Verdict::Equivalent),
-            counted(
-                GateMetric::BytesToServer,
-                61.4e6,
-                61.4e6,
-                Verdict::Equivalent,
-            ),
+            counted(Metric::Statements, 12.0, 12.0, Verdict::Equivalent),
+            counted(Metric::BytesToServer, 61.4e6, 61.4e6, Verdict::Equivalent),
             soft,
             timed(
-                GateMetric::RowsPerSecond,
+                Metric::RowsPerSecond,
                 328_000.0,
                 329_000.0,
                 Verdict::Equivalent,
@@ -107,9 +102,9 @@ fn improved() -> GatedScenario {
         "copy-vs-insert on tuned",
         ScenarioOutcome::Passed,
         vec![
-            counted(GateMetric::RoundTrips, 2_000.0, 40.0, Verdict::Improved),
+            counted(Metric::RoundTrips, 2_000.0, 40.0, Verdict::Improved),
             timed(
-                GateMetric::RowsPerSecond,
+                Metric::RowsPerSecond,
                 10_500.0,
                 328_000.0,
                 Verdict::Improved,
@@ -139,16 +134,16 @@ fn regressed() -> GatedScenario {
             "copy-binary",
             ScenarioOutcome::Regressed,
             vec![
-                counted(GateMetric::Statements, 12.0, 12.0, Verdict::Equivalent),
-                counted(GateMetric::AllocationsPerRow, 3.0, 5.5, Verdict::Regressed),
+                counted(Metric::Statements, 12.0, 12.0, Verdict::Equivalent),
+                counted(Metric::AllocationsPerRow, 3.0, 5.5, Verdict::Regressed),
                 timed(
-                    GateMetric::ClientCpuSecondsPerMillionRows,
+                    Metric::ClientCpuSecondsPerMillionRows,
                     2.1,
                     2.6,
                     Verdict::Regressed,
                 ),
                 timed(
-                    GateMetric::RowsPerSecond,
+                    Metric::RowsPerSecond,
                     328_000.0,
                     288_000.0,
                     Verdict::Regressed,
@@ -168,9 +163,9 @@ fn waived() -> GatedScenario {
         "pages | of 50 <&> \"rows\"",
         outcome,
         vec![
-            counted(GateMetric::Statements, 12.0, 14.0, Verdict::Regressed),
+            counted(Metric::Statements, 12.0, 14.0, Verdict::Regressed),
             timed(
-                GateMetric::RowsPerSecond,
+                Metric::RowsPerSecond,
                 328_000.0,
                 327_000.0,
                 Verdict::Equivalent,
@@ -181,14 +176,14 @@ fn waived() -> GatedScenario {
 
 fn inconclusive() -> GatedScenario {
     let mut unconfirmed = timed(
-        GateMetric::ClientCpuSecondsPerMillionRows,
+        Metric::ClientCpuSecondsPerMillionRows,
         2.1,
         2.2,
         Verdict::Inconclusive,
     );
     unconfirmed.again = Some(Verdict::Equivalent);
     let mut untold = timed(
-        GateMetric::ServerCpuSecondsPerMillionRows,
+        Metric::ServerCpuSecondsPerMillionRows,
         1.0,
         1.0,
         Verdict::Inconclusive,
@@ -202,7 +197,7 @@ fn inconclusive() -> GatedScenario {
             unconfirmed,
             untold,
             timed(
-                GateMetric::RowsPerSecond,
+                Metric::RowsPerSecond,
                 100_000.0,
                 99_000.0,
                 Verdict::Inconclusive,
@@ -225,7 +220,7 @@ fn wrong_data() -> GatedScenario {
         reason: "the table should hold 200,000 rows and holds 199,999".to_owned(),
     };
     let check = timed(
-        GateMetric::RowsPerSecond,
+        Metric::RowsPerSecond,
         328_000.0,
         400_000.0,
         Verdict::Improved,

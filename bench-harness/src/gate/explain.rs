@@ -1,4 +1,4 @@
-//! Why a scenario grew worse, from profiles of both revisions. Pure.
+//! Why a scenario became slower, from profiles of both revisions. Pure.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::report::profile::{DIFFERENCE_FILE, PAGE_FILE};
 /// Functions that are named.
 const FUNCTIONS: usize = 5;
 
-/// Growth below this share of the whole is not named: a load's processor time varies by as much.
+/// Smaller growth, as a share of the whole, is not named: a load's CPU time varies by as much.
 const LEAST_SHARE: f64 = 0.01;
 
 impl Explanation {
@@ -30,7 +30,7 @@ impl Explanation {
     }
 }
 
-/// The stage whose processor time by row grew most, as its clock tells.
+/// The stage whose CPU time per row grew most, by its own clock.
 fn stage([base, head]: &[ArmProfile; 2]) -> Option<Growth> {
     let (base, head) = (base.attribution.as_ref()?, head.attribution.as_ref()?);
     let stages = head.stages.iter().filter_map(|of_head| {
@@ -53,7 +53,7 @@ fn coverage([base, head]: &[ArmProfile; 2]) -> Option<f64> {
     Some(base.coverage.min(head.coverage))
 }
 
-/// The functions that grew beyond doubt by what they cost themselves, the most first.
+/// The functions whose own cost clearly grew, the largest growth first.
 fn functions(profile: &ProfileResults) -> Vec<Growth> {
     let grew = |delta: &&Delta| {
         delta.difference > 0.0 && !delta.is_noise() && delta.name != delta::NO_CRATE

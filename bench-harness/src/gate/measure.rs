@@ -1,5 +1,7 @@
 //! A gate from its first sample to its findings.
 
+mod explain;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,49 +14,40 @@ use super::counts;
 use super::judge::{Evidence, Policy, judge, outcome, to_confirm};
 use super::more_blocks::more_blocks;
 use super::policy::{Limits, Waiver, Waivers};
-use super::results::{Explanation, GateOutcome, GateResults, SCHEMA_VERSION, ScenarioOutcome};
+use super::results::{GateOutcome, GateResults, SCHEMA_VERSION};
 use super::revision::BuiltRevision;
 use super::scenario::{BASE, GateScenario, HEAD, Size};
 use crate::experiment::{Revision, ScenarioPlan};
 use crate::format::Count;
 use crate::measure::interrupt::Interrupt;
-use crate::measure::profiling::{Profiling, ROWS_TIMES, timing};
 use crate::measure::session::{self, EndedBy, Incomparable, NothingTaken, RunOptions};
-use crate::profile::record::SamplerKind;
-use crate::report::files::write_profiles;
 use crate::run_folder::RunFolder;
 use crate::run_record::RunRecord;
 use crate::stats::holm::reachable;
 
-/// Rounds of the profiles that explain: the fewest whose intervals reach 95%.
-const ROUNDS: usize = 6;
-
-/// Scenarios that are explained; each takes half a minute and more.
-const EXPLAINED: usize = 3;
-
-/// What is held against what.
+/// What is compared, and how.
 pub(crate) struct Gate {
     /// What is judged.
     pub head: BuiltRevision,
-    /// What it is held against; absent where that was measured before, or nothing is judged.
+    /// The base; absent where it was measured before, or nothing is judged.
     pub base: Option<BuiltRevision>,
     /// Set in the head's environment, as `NAME=value`.
     pub head_environment: Vec<String>,
-    /// What was measured before.
+    /// The stored base.
     pub baseline: Option<Baseline>,
-    /// What is loaded.
+    /// The loads.
     pub scenarios: Vec<GateScenario>,
-    /// How large that is.
+    /// How large they are.
     pub size: Size,
     /// How it is judged.
     pub rules: Rules,
-    /// Whether what needs a run of its own is counted.
+    /// Whether to count what needs a run of its own.
     pub counts: bool,
-    /// Whether what is worse is measured once more, on a server started anew.
+    /// Whether a worse scenario is measured once more, on a new server.
     pub confirms: bool,
-    /// For how long blocks are added to what cannot be told, and for as long again to what confirms it.
+    /// How long blocks are added to inconclusive scenarios, and again to their confirmations.
     pub patience: Duration,
-    /// Whether what is worse is profiled.
+    /// Whether a worse scenario is profiled.
     pub explains: bool,
     /// Programs, server, seed and folder. Scenarios and revisions are filled in.
     pub options: RunOptions,
@@ -63,11 +56,11 @@ pub(crate) struct Gate {
 /// How a gate is judged.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
-    /// By how much quantities may be worse.
+    /// By how much metrics may be worse.
     pub limits: Limits,
-    /// What is accepted; those only whose commits are of the change.
+    /// Accepted regressions; only those whose commits are part of the change.
     pub waivers: Waivers,
-    /// Whether a scenario without figures is let pass.
+    /// Whether a scenario without figures passes.
     pub lenient: bool,
 }
 
@@ -103,7 +96,7 @@ impl Gate {
         if let Some(baseline) = &self.baseline {
             Incomparable::unless_none(baseline.data_differs(&folder.record()?))?;
         }
-        // Looking again and again makes false alarms likelier; none is believed unless it is confirmed.
+        // Repeated looks raise the rate of false alarms, so none counts until it is confirmed.
         if ended_by.is_none() && self.confirms {
             ended_by = self.measure_on(&folder, &mut found, 0).await?;
         }
@@ -122,7 +115,7 @@ impl Gate {
             ended_by = self.explain(&folder, &mut found).await?;
         }
         if let Some(ended_by) = &ended_by {
-            // What is missing then is not missing on one side, and what is worse may not be confirmed.
+            // Then a missing scenario is missing on both sides, and a worse one may be unconfirmed.
             found.outcome = match found.outcome {
                 GateOutcome::WrongData => GateOutcome::WrongData,
                 GateOutcome::Regressed if is_confirmed => GateOutcome::Regressed,
@@ -210,9 +203,10 @@ impl Gate {
         }
     }
 
-    /// Adds blocks to the scenarios from the `first` on that cannot be told, until they can or patience ends.
+    /// Adds blocks to inconclusive scenarios, from the `first` on, until they are decided or patience
+    /// ends.
     ///
-    /// Not to those of which the base was stored: only one side of the doubt would grow less.
+    /// Not where the base was stored: only the head would become more certain.
     async fn measure_on(
         &self,
         folder: &RunFolder,
@@ -234,7 +228,7 @@ impl Gate {
             };
             let plan = &mut record.scenarios[index].plan;
             eprintln!(
-                "{}: {} cannot tell, so it gets {blocks}",
+                "{}: inconclusive after {}; taking {blocks}",
                 plan.name,
                 Count::new(plan.blocks, "block")
             );
@@ -249,17 +243,17 @@ impl Gate {
         Ok(None)
     }
 
-    /// Takes what the record in `folder` plans and is not taken yet, on a server started anew.
+    /// Takes the samples that the record in `folder` plans and that are missing, on a new server.
     async fn go_on(&self, folder: &RunFolder) -> Option<EndedBy> {
         let path = folder.path().to_owned();
         let finished = Box::pin(session::resume(self.options.clone(), path)).await;
-        finished.map_or_else(|error| Some(of_error(error)), |one| one.ended_by)
+        finished.map_or_else(|error| Some(ended_by(error)), |one| one.ended_by)
     }
 
-    /// Measures `scenarios` once more, on a server started anew.
+    /// Measures `scenarios` once more, on a new server.
     async fn confirm(&self, folder: &RunFolder, scenarios: &[String]) -> Result<Option<EndedBy>> {
         eprintln!(
-            "{} to measure once more, on a server started anew",
+            "measuring {} once more, on a new server",
             Count::new(scenarios.len(), "scenario")
         );
         let mut record = folder.record()?;
@@ -271,57 +265,6 @@ impl Gate {
         record.scenarios.extend(again);
         folder.write_record(&record)?;
         Ok(self.go_on(folder).await)
-    }
-
-    /// Profiles what is worse of both revisions.
-    async fn explain(
-        &self,
-        folder: &RunFolder,
-        found: &mut GateResults,
-    ) -> Result<Option<EndedBy>> {
-        if self.base.is_none() {
-            eprintln!("stored results have no program to profile: name a revision with --base");
-            return Ok(None);
-        }
-        let mut worse: Vec<String> = found
-            .scenarios
-            .iter()
-            .filter(|one| one.outcome == ScenarioOutcome::Regressed)
-            .map(|one| one.name.clone())
-            .collect();
-        if worse.len() > EXPLAINED {
-            eprintln!(
-                "the first {EXPLAINED} of {} scenarios are explained",
-                worse.len()
-            );
-        }
-        worse.truncate(EXPLAINED);
-        let mut options = self.options.clone();
-        options.scenarios.retain(|plan| worse.contains(&plan.name));
-        for arm in options.scenarios.iter_mut().flat_map(|plan| &mut plan.arms) {
-            arm.rows *= ROWS_TIMES;
-        }
-        options.into = Some(folder.path().to_owned());
-        options.samples = false;
-        options.profiling = Some(Profiling {
-            rounds: ROUNDS,
-            sampler: SamplerKind::Pprof,
-            heap_rows: None,
-        });
-        options.postgres.extra_settings.push(timing());
-        let finished = match Box::pin(session::run(options)).await {
-            Ok(finished) => finished,
-            Err(error) => return Ok(unexplained(of_error(error))),
-        };
-        let profiles = write_profiles(&finished.folder)?;
-        for profile in profiles.iter().flat_map(|all| &all.results) {
-            let of_scenario = |name: &str| name == profile.subject.scenario;
-            let mut scenarios = found.scenarios.iter_mut();
-            if let Some(scenario) = scenarios.find(|one| of_scenario(&one.name)) {
-                scenario.explanation = Some(Explanation::new(profile, folder.path()));
-            }
-        }
-        Ok(finished.ended_by.and_then(unexplained))
     }
 
     fn judge(&self, folder: &RunFolder) -> Result<GateResults> {
@@ -377,7 +320,8 @@ impl Gate {
     }
 }
 
-/// Two samples of as many tell no less than blocks, so this holds for stored results too.
+/// Whether there are enough blocks to judge all scenarios as a family. Two samples of as many values
+/// have no less power, so this applies to stored results too.
 fn is_corrected(record: &RunRecord) -> bool {
     let first = record
         .scenarios
@@ -388,22 +332,11 @@ fn is_corrected(record: &RunRecord) -> bool {
     reachable(most, blocks.len(), 1.0 - record.confidence_level)
 }
 
-/// What ended a later part, whose results before stand.
-fn of_error(error: anyhow::Error) -> EndedBy {
+/// What ended a later part of the gate. The results so far remain.
+fn ended_by(error: anyhow::Error) -> EndedBy {
     if error.is::<NothingTaken>() {
         EndedBy::Interrupt
     } else {
         EndedBy::Error(error)
-    }
-}
-
-/// The verdict stands without an explanation: an error is told, and no more.
-fn unexplained(ended_by: EndedBy) -> Option<EndedBy> {
-    match ended_by {
-        EndedBy::Error(error) => {
-            eprintln!("warning: not everything is explained: {error:#}");
-            None
-        }
-        EndedBy::Interrupt => Some(EndedBy::Interrupt),
     }
 }

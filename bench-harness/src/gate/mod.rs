@@ -1,17 +1,17 @@
-//! Whether a change made anything slower: two revisions, or one and stored results, and a verdict.
+//! Whether a change made anything slower: compares two revisions, or one with stored results.
 //!
-//! Quantities are judged in the order in which they can be believed: counters that do not vary,
-//! processor time by row, wall time. Whether a difference is one, [`crate::stats`] decides, as in
-//! every report; what follows from it is decided here.
+//! Metrics are judged in the order of their repeatability: counters, CPU time per row, wall time.
+//! [`crate::stats`] decides what is a difference, as in every report; this room decides what
+//! follows from it.
 //!
-//! | module | what lives there |
+//! | module | content |
 //! |---|---|
-//! | [`scenario`] | what is loaded: `fixtures/gate.toml` |
-//! | [`revision`] | programs of revisions, built apart and kept by their sources |
-//! | [`metric`], [`policy`] | what is judged, by which limits, and what is waived |
-//! | [`counts`], [`baseline`] | counters that need a run of their own; results stored for later |
-//! | [`mod@judge`], [`explain`], [`results`] | from samples to verdicts; why it grew; what was found |
-//! | [`measure`], `more_blocks` | a gate from its first sample to its findings; what is measured on |
+//! | [`scenario`] | the loads: `fixtures/gate.toml` |
+//! | [`revision`] | programs of revisions, built once and cached by their sources |
+//! | [`policy`] | limits and waivers |
+//! | [`counts`], [`baseline`] | counters that need a run of their own; stored results |
+//! | [`mod@judge`], [`explain`], [`results`] | from samples to verdicts; why a time grew; the findings |
+//! | [`measure`], `more_blocks` | a gate from its first sample to its findings; which scenario gets more blocks |
 //! | [`export`] | the findings as files, and on a terminal |
 //! | [`selftest`] | how often the gate is wrong |
 

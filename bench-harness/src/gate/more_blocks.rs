@@ -1,7 +1,7 @@
-//! Which scenario is measured on, because it cannot be told yet whether it is worse.
+//! Which inconclusive scenario gets more blocks.
 //!
-//! A busy host makes a block vary by several times as much as a quiet one, and no number of blocks serves
-//! both: so a gate begins with few and doubles them where they do not tell.
+//! On a busy host a block varies several times as much as on a quiet one, so no fixed number of blocks
+//! suits both. A gate begins with few, and doubles them where they are inconclusive.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,17 +13,16 @@ use crate::run_record::RunRecord;
 use crate::samples::Sample;
 use crate::stats::Verdict;
 
-/// So many times its first blocks are taken of a scenario at most.
+/// A scenario gets at most this many times its first blocks.
 const MOST_TIMES: usize = 8;
 
-/// The same of what confirms one: it must find what was found, without the luck of having found it.
+/// The same for a confirmation: it must find the difference again without being chosen for it.
 const MOST_TIMES_AGAIN: usize = 16;
 
-/// The next scenario of `record`, by index from `from` on, that is to have more blocks, and how many in all: of
-/// those whose blocks can be taken within `left` the one that has the fewest. A gate has `first_blocks` of each
-/// at first.
+/// The next scenario of `record` to get more blocks, by index from `from` on, and their new number: the
+/// one with the fewest blocks, of those that fit into `left`. A gate begins with `first_blocks` of each.
 ///
-/// One at a time, so that `left` is known anew before each: a host that grows busier takes longer than before.
+/// One at a time, because `left` must be known before each: a host that becomes busier needs longer.
 pub(super) fn more_blocks(
     record: &RunRecord,
     samples: &[Sample],
@@ -50,7 +49,7 @@ pub(super) fn more_blocks(
     open.min_by_key(|(_, blocks)| *blocks)
 }
 
-/// Whether more blocks may tell what could not be told.
+/// Whether more blocks may decide the scenario.
 fn is_open(plan: &ScenarioPlan, found: &[GatedScenario]) -> bool {
     let name = plan.confirms.as_ref().unwrap_or(&plan.name);
     let Some(scenario) = found.iter().find(|one| one.name == *name) else {
@@ -58,8 +57,8 @@ fn is_open(plan: &ScenarioPlan, found: &[GatedScenario]) -> bool {
     };
     let timed = scenario.checks.iter();
     let mut timed = timed.filter(|check| check.is_hard && check.metric.tier() != Tier::Counter);
-    // What is worse in anything is worse, whatever the rest comes to, unless that is waived. What has figures
-    // and no change, such as no tick in any load, has none with more blocks either.
+    // A scenario with one worse metric is worse, whatever the others are, unless that one is waived. A
+    // metric with figures and no change, such as no CPU tick in any load, has none with more blocks either.
     let may_turn = matches!(
         scenario.outcome,
         ScenarioOutcome::Inconclusive | ScenarioOutcome::Waived { .. }
@@ -74,8 +73,8 @@ fn is_open(plan: &ScenarioPlan, found: &[GatedScenario]) -> bool {
         })
 }
 
-/// What a block took when the scenario was last measured, with warm-up, void samples and the pauses behind them:
-/// a host that has grown busy is rarely idle a moment later.
+/// How long a block took when the scenario was last measured, with warm-up, void samples and pauses: a
+/// busy host is rarely idle a moment later.
 fn time_of_block(plan: &ScenarioPlan, samples: &[Sample]) -> Option<Duration> {
     let own = samples.iter().filter(|sample| sample.scenario == plan.name);
     let own: Vec<&Sample> = own.collect();
@@ -88,7 +87,7 @@ fn time_of_block(plan: &ScenarioPlan, samples: &[Sample]) -> Option<Duration> {
         return None;
     };
     let between = end.started_at.seconds_since(first.started_at);
-    // What begins last takes as long as the others.
+    // The last sample took about as long as the others.
     let took = between * last.len() as f64 / (last.len() - 1) as f64;
     Duration::try_from_secs_f64(took / blocks.len() as f64).ok()
 }
@@ -102,7 +101,7 @@ mod tests {
     use crate::gate::example as gate_example;
     use crate::gate::results::Check;
     use crate::gate::scenario::{BASE, HEAD, Scenarios, Size};
-    use crate::metric::GateMetric;
+    use crate::metric::Metric;
     use crate::report::example;
     use crate::run_record::Scenario;
     use crate::samples::Outcome;
@@ -162,12 +161,7 @@ mod tests {
     fn check(verdict: Verdict, again: Option<Verdict>) -> Check {
         Check {
             again,
-            ..gate_example::timed(
-                GateMetric::ClientCpuSecondsPerMillionRows,
-                2.0,
-                2.1,
-                verdict,
-            )
+            ..gate_example::timed(Metric::ClientCpuSecondsPerMillionRows, 2.0, 2.1, verdict)
         }
     }
 
@@ -186,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_gets_twice_the_blocks_up_to_eight_times_the_first() {
+    fn inconclusive_scenarios_get_twice_the_blocks_up_to_eight_times_the_first() {
         let passed = found(
             "before",
             ScenarioOutcome::Passed,
@@ -227,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_gets_no_more() {
+    fn decided_scenarios_get_no_more() {
         let regressed = check(Verdict::Regressed, None);
         let also_open = check(Verdict::Inconclusive, None);
         let mut worse = found("tuned", ScenarioOutcome::Regressed, regressed);
@@ -252,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmation_that_cannot_be_told_gets_more_than_what_it_confirms() {
+    fn an_inconclusive_confirmation_gets_more_than_what_it_confirms() {
         let unconfirmed = check(Verdict::Inconclusive, Some(Verdict::Inconclusive));
         let found = [found("tuned", ScenarioOutcome::Inconclusive, unconfirmed)];
         assert_eq!(asked(&record(96), &found, 1_000), Some((2, 192)));

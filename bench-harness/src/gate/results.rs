@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::metric::GateMetric;
+use crate::metric::Metric;
 use crate::samples::Timestamp;
 use crate::stats::Verdict;
 
@@ -24,22 +24,22 @@ pub struct GateResults {
     pub seed: u64,
     /// Confidence asked of every family of intervals.
     pub confidence_level: f64,
-    /// What the head is held against.
+    /// What the head is compared with.
     pub base: GatedRevision,
     /// What is judged.
     pub head: GatedRevision,
-    /// Whether there are blocks enough to judge each quantity as a family over the scenarios, by Holm's
+    /// Whether there are enough blocks to judge each metric over all scenarios as a family, by Holm's
     /// procedure. If not, each comparison is judged alone.
     pub is_corrected: bool,
     /// Whether the base's figures were measured before, and not block by block beside the head's.
     pub is_stored: bool,
-    /// What it all comes to.
+    /// The verdict.
     pub outcome: GateOutcome,
-    /// Why the harness failed; absent where it did not.
+    /// Why the harness failed, if it did.
     pub failure: Option<String>,
     /// Waivers past their last day, each in a line.
     pub expired_waivers: Vec<String>,
-    /// In the order in which they ran.
+    /// Every scenario, in the order in which they ran.
     pub scenarios: Vec<GatedScenario>,
     /// Machine, server and versions, as `environment::fingerprint` found them.
     pub fingerprint: serde_json::Value,
@@ -55,7 +55,7 @@ pub struct GatedRevision {
     pub commit: String,
 }
 
-/// What a gate comes to, the worst first.
+/// The verdict of a gate, the worst first.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -71,7 +71,7 @@ pub enum GateOutcome {
     Failed,
     /// A waiver is past its last day.
     ExpiredWaiver,
-    /// Nothing is worse, and of something it cannot be told.
+    /// Nothing is clearly worse, but something is inconclusive.
     Inconclusive,
     /// Nothing is worse.
     Passed,
@@ -87,25 +87,25 @@ pub struct GatedScenario {
     pub workload: String,
     /// Rows of a load.
     pub rows: u64,
-    /// What it comes to.
+    /// Its verdict.
     pub outcome: ScenarioOutcome,
-    /// Each quantity, in the order of [`GateMetric::ALL`].
+    /// Each metric, in the order of [`Metric::GATED`].
     pub checks: Vec<Check>,
-    /// Why it grew worse; absent where nothing did, or nobody looked.
+    /// Why it became slower; absent where it did not, or was not profiled.
     pub explanation: Option<Explanation>,
 }
 
-/// What a scenario comes to.
+/// The verdict of a scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ScenarioOutcome {
     /// Nothing is worse.
     Passed,
-    /// Nothing is worse, and of something it cannot be told.
+    /// Nothing is clearly worse, but something is inconclusive.
     Inconclusive,
-    /// A quantity is worse by more than its limit.
+    /// A metric is worse by more than its limit.
     Regressed,
-    /// The same, and a waiver lets it pass.
+    /// A metric is worse by more than its limit, and a waiver lets it pass.
     Waived {
         /// Why, as the waiver says.
         reason: String,
@@ -116,7 +116,7 @@ pub enum ScenarioOutcome {
     Missing {
         /// Which, and why.
         reason: String,
-        /// Whether that is let pass.
+        /// Whether that passes.
         lenient: bool,
     },
     /// A load of the head did not finish.
@@ -131,30 +131,30 @@ pub enum ScenarioOutcome {
     },
 }
 
-/// A quantity of a scenario, judged.
+/// A metric of a scenario, judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
-    /// The quantity.
-    pub metric: GateMetric,
-    /// Of the base, in the metric's unit: the median of its samples, or the count.
+    /// The metric.
+    pub metric: Metric,
+    /// Value of the base, in the metric's unit: the median of its samples, or the count.
     pub base: Option<f64>,
-    /// Of the head, likewise.
+    /// Value of the head, the same way.
     pub head: Option<f64>,
-    /// What the base's median is of, in the order of its blocks; empty of what is counted once.
+    /// The base's samples, in the order of its blocks; empty for a counter.
     pub base_samples: Vec<f64>,
-    /// The same of the head.
+    /// The head's samples.
     pub head_samples: Vec<f64>,
-    /// Head against base, in the metric's own direction; absent where it cannot be told.
+    /// Head against base, in the metric's own direction; absent where a side has no value.
     pub change: Option<Change>,
-    /// By how much it may be worse, as a share above 0: of rows per second 0.05 lets 5% fewer pass.
+    /// By how much it may be worse, as a share: with 0.05, 5% fewer rows per second pass.
     pub limit: f64,
-    /// Whether it can fail the gate. What varies between runs of one program is only shown.
+    /// Whether it can fail the gate. A metric that varies between runs of one program is only shown.
     pub is_hard: bool,
-    /// What it amounts to: `regressed` is worse by more than the limit, confirmed.
+    /// Its verdict: `regressed` means worse by more than the limit, and confirmed.
     pub verdict: Verdict,
-    /// What it amounted to when it was measured once more, on a server started anew; absent where it was
-    /// not worse at first, or was not measured again.
+    /// Its verdict when it was measured once more, on a new server; absent where it was not worse at
+    /// first, or was not measured again.
     pub again: Option<Verdict>,
 }
 
@@ -174,25 +174,25 @@ pub struct Change {
     pub blocks: Option<usize>,
 }
 
-/// Why a scenario grew worse, from profiles of both revisions.
+/// Why a scenario became slower, from profiles of both revisions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Explanation {
     /// Page of the profiles, relative to the gate's folder.
     pub page: String,
-    /// The flame graph of the head coloured by its difference to the base, likewise.
+    /// The flame graph of the head, coloured by its difference from the base; also relative.
     pub difference: Option<String>,
-    /// The stage of the engine that grew most; none where none did beyond doubt.
+    /// The stage of the engine that grew most; none where none clearly grew.
     pub stage: Option<Growth>,
-    /// Share of the processor time that was sampled, of the revision with the smaller one; functions are
-    /// ranked where it is large enough. Absent where a revision was not sampled.
+    /// Share of the CPU time that was sampled, the smaller one of the two revisions; functions are ranked
+    /// where it is large enough. Absent where a revision was not sampled.
     pub coverage: Option<f64>,
-    /// The functions that grew most by what they cost themselves, those first. What the standard library
-    /// costs counts for who called it.
+    /// The functions whose own cost grew most, those first. The cost of the standard library is
+    /// attributed to its callers.
     pub functions: Vec<Growth>,
 }
 
-/// Processor time of a stage or a function, in µs per 1,000 rows.
+/// CPU time of a stage or a function, in µs per 1,000 rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Growth {
@@ -213,7 +213,7 @@ impl Check {
 }
 
 impl GateResults {
-    /// Those that are to be read, and those that are not, both in order.
+    /// The scenarios worth reading, and the others, both in order.
     #[must_use]
     pub fn significant(&self) -> (Vec<&GatedScenario>, Vec<&GatedScenario>) {
         self.scenarios
@@ -223,7 +223,7 @@ impl GateResults {
 }
 
 impl GatedScenario {
-    /// Whether a hard quantity is better by more than its limit.
+    /// Whether a hard metric is better by more than its limit.
     #[must_use]
     pub fn has_improved(&self) -> bool {
         self.checks
@@ -231,7 +231,7 @@ impl GatedScenario {
             .any(|check| check.is_hard && check.verdict == Verdict::Improved)
     }
 
-    /// The quantities that are worse.
+    /// The metrics that are worse.
     pub fn regressed(&self) -> impl Iterator<Item = &Check> {
         self.checks
             .iter()

@@ -1,35 +1,33 @@
-//! Programs of revisions: each is built in a worktree of its own, apart from the checkout, and kept by
-//! its sources.
+//! Programs of revisions: each is built in a worktree of its own and cached by its sources.
 //!
-//! All revisions are built at the same path, one after the other. Paths are part of what the compiler
-//! names functions after, by which it orders them, and another order alone may cost per cents.
+//! All revisions are built at the same path, one after the other. The compiler uses paths in the names
+//! of functions and orders functions by name, and another order alone may cost a few per cent.
+
+mod cache;
+mod worktree;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
+use self::cache::{cache_folder, prune, target_folder};
+use self::worktree::Worktree;
 use super::results::GatedRevision;
 use crate::fingerprint::Build;
 
 /// Programs that a revision is built for.
 const PROGRAMS: [&str; 2] = ["apitap-bench", "apitap-bench-heap"];
 
-/// What no program is made of, at the top of the repository.
+/// Folders at the top of the repository that no program is built from.
 const NO_SOURCES: [&str; 4] = [".ci", ".github", "reports", "scripts"];
 
-/// Bytes of the digest that programs are kept under.
+/// Bytes of the digest that names a cached program.
 const KEY_BYTES: usize = 16;
-
-/// Revisions that are kept; a pair of programs takes some 300 MB.
-const KEPT: usize = 8;
-
-/// Programs that another gate chose so recently may still run there.
-const IN_USE: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// What is built of a revision.
 #[derive(Debug, Clone)]
@@ -54,13 +52,13 @@ pub(crate) struct BuiltRevision {
 }
 
 impl BuiltRevision {
-    /// Programs in `folder` that stand for `revision`.
+    /// Programs in `folder` that are of `revision`.
     ///
     /// # Errors
     /// When one is not there.
     pub(crate) fn found(folder: &Path, revision: &GatedRevision) -> Result<Self> {
         let program = folder.join(PROGRAMS[0]);
-        ensure!(program.exists(), "{} is not there", program.display());
+        ensure!(program.exists(), "there is no {}", program.display());
         Ok(Self {
             revision: revision.clone(),
             program,
@@ -82,7 +80,7 @@ impl Recipe {
         let commit = format!("{named}^{{commit}}");
         let commit = self.git(["rev-parse", "--verify", "--quiet", &commit]);
         let commit =
-            commit.with_context(|| format!("{named:?} is no revision of this repository"))?;
+            commit.with_context(|| format!("{named:?} is not a revision of this repository"))?;
         Ok(GatedRevision {
             named: named.to_owned(),
             commit,
@@ -132,7 +130,7 @@ impl Recipe {
         lock.lock().context("cannot take the lock")?;
         let kept = cache.join("programs").join(self.key(revision)?);
         if PROGRAMS.iter().all(|program| kept.join(program).exists()) {
-            // The newest are kept.
+            // The newest programs stay in the cache.
             File::open(&kept)?.set_modified(SystemTime::now())?;
         } else {
             eprintln!("building {} ({})", revision.named, revision.commit);
@@ -143,7 +141,7 @@ impl Recipe {
             program: kept.join(PROGRAMS[0]),
             build: Build {
                 rustc: fs::read_to_string(kept.join("rustc"))
-                    .with_context(|| format!("{} is not whole: remove it", kept.display()))?,
+                    .with_context(|| format!("{} is incomplete: remove it", kept.display()))?,
                 profile: self.profile.clone(),
                 git_commit: revision.commit.clone(),
                 git_dirty: Some(false),
@@ -153,8 +151,8 @@ impl Recipe {
         })
     }
 
-    /// What must be the same for a program to be the same: its sources, and how they are built. A commit
-    /// that changes documentation alone has the programs of the one before.
+    /// The digest of everything that a program depends on: its sources, and how they are built. A commit
+    /// that only changes documentation has the programs of the commit before.
     fn key(&self, revision: &GatedRevision) -> Result<String> {
         let is_of_build = |name: &str| {
             name == "RUSTFLAGS"
@@ -215,7 +213,7 @@ impl Recipe {
                 .current_dir(&worktree.path)
                 .arg("--version"),
         )?;
-        // Under another name until it is whole: what was cut short must not be taken for it.
+        // Under another name until it is complete, so that a partial copy is never used.
         let unfinished = kept.with_added_extension("unfinished");
         let _ = fs::remove_dir_all(&unfinished);
         fs::create_dir_all(&unfinished)
@@ -237,80 +235,6 @@ impl Recipe {
                 .args(arguments),
         )
     }
-}
-
-/// A checkout that goes when it is dropped.
-struct Worktree<'a> {
-    recipe: &'a Recipe,
-    path: PathBuf,
-}
-
-impl<'a> Worktree<'a> {
-    fn check_out(recipe: &'a Recipe, path: PathBuf, commit: &str) -> Result<Self> {
-        let this = Self { recipe, path };
-        // What a killed process left behind.
-        this.remove();
-        let path = this.path.to_str().context("a path is not UTF-8")?;
-        let added = recipe.git(["worktree", "add", "--force", "--detach", path, commit]);
-        added.with_context(|| format!("cannot check out {commit}"))?;
-        Ok(this)
-    }
-
-    fn remove(&self) {
-        if let Some(path) = self.path.to_str() {
-            let _ = self.recipe.git(["worktree", "remove", "--force", path]);
-        }
-        let _ = fs::remove_dir_all(&self.path);
-        let _ = self.recipe.git(["worktree", "prune"]);
-    }
-}
-
-impl Drop for Worktree<'_> {
-    fn drop(&mut self) {
-        self.remove();
-    }
-}
-
-/// `APITAP_GATE_CACHE`, or a folder of the user's cache.
-fn cache_folder() -> Result<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(stated) = variable("APITAP_GATE_CACHE") {
-        return std::path::absolute(stated).context("APITAP_GATE_CACHE is no path");
-    }
-    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".cache")));
-    let cache = cache.context("there is no HOME: name a folder in APITAP_GATE_CACHE")?;
-    Ok(cache.join("apitap").join("gate"))
-}
-
-/// Where the checkout's own builds are.
-fn target_folder(repository: &Path) -> Result<PathBuf> {
-    if let Some(stated) = std::env::var_os("CARGO_TARGET_DIR") {
-        return std::path::absolute(stated).context("CARGO_TARGET_DIR is no path");
-    }
-    let mut git = Command::new("git");
-    let top = output(
-        git.current_dir(repository)
-            .args(["rev-parse", "--show-toplevel"]),
-    )?;
-    Ok(Path::new(&top).join("target"))
-}
-
-/// Removes all but the newest of the kept programs, and none that may be in use.
-fn prune(programs: &Path) -> Result<()> {
-    let mut kept: Vec<(SystemTime, PathBuf)> = Vec::new();
-    for entry in fs::read_dir(programs)? {
-        let entry = entry?;
-        kept.push((entry.metadata()?.modified()?, entry.path()));
-    }
-    kept.sort();
-    let old = kept.len().saturating_sub(KEPT);
-    let in_use = SystemTime::now() - IN_USE;
-    for (_, folder) in kept[..old].iter().filter(|(used, _)| *used < in_use) {
-        fs::remove_dir_all(folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    Ok(())
 }
 
 /// What a command prints.
@@ -355,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn revisions_are_told_by_their_commits() {
+    fn revisions_are_identified_by_their_commits() {
         let (folder, recipe) = repository();
         let (head, before) = (
             recipe.commit("HEAD").unwrap(),
@@ -367,7 +291,7 @@ mod tests {
         assert!(!recipe.is_ancestor(&head.commit, &before.commit).unwrap());
         recipe.is_ancestor("0123456", &head.commit).unwrap_err();
         let error = recipe.commit("nothing").unwrap_err().to_string();
-        assert_eq!(error, "\"nothing\" is no revision of this repository");
+        assert_eq!(error, "\"nothing\" is not a revision of this repository");
         drop(folder);
     }
 
@@ -409,23 +333,5 @@ mod tests {
         let documented = recipe.commit("HEAD").unwrap();
         assert_ne!(documented, head);
         assert_eq!(recipe.key(&documented).unwrap(), key);
-    }
-
-    #[test]
-    fn the_oldest_programs_go_unless_they_may_be_in_use() {
-        let folder = tempfile::tempdir().unwrap();
-        for nth in 0..KEPT + 3 {
-            let one = folder.path().join(nth.to_string());
-            fs::create_dir(&one).unwrap();
-            let unused = if nth < 2 { IN_USE } else { Duration::ZERO };
-            let age = unused + Duration::from_secs(1_000 - nth as u64);
-            File::open(&one)
-                .unwrap()
-                .set_modified(SystemTime::now() - age)
-                .unwrap();
-        }
-        prune(folder.path()).unwrap();
-        let left = |nth: usize| folder.path().join(nth.to_string()).exists();
-        assert_eq!([0, 1, 2, 3].map(left), [false, false, true, true]);
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::experiment::{ArmPlan, LoadPlan, Revision, ScenarioPlan, configured};
 use testkit::workload::Workload;
 
-/// The arm that the head is held against.
+/// The arm that the head is compared with.
 pub(crate) const BASE: &str = "base";
 
 /// The arm that is judged.
@@ -25,7 +25,7 @@ const FILE: &str = "fixtures/gate.toml";
 /// Its text, so that the program also runs elsewhere.
 const BUILT_IN: &str = include_str!("../../../fixtures/gate.toml");
 
-/// Blocks of a scenario. The noise of a block's processor time is 2% to 3% on the machine of the
+/// Blocks of a scenario. The noise of a block's CPU time is 2% to 3% on the machine of the
 /// published samples, so that of the estimate under 1%.
 const BLOCKS: usize = 12;
 
@@ -50,7 +50,7 @@ pub(crate) struct Scenarios {
 pub(crate) struct GateScenario {
     /// Name, unique.
     pub name: String,
-    /// What it stands for, in a line.
+    /// What it is an example of, in a line.
     pub about: String,
     /// Workload by name.
     pub workload: String,

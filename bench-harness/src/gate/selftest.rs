@@ -1,8 +1,8 @@
-//! How often a gate is wrong: many gates of a head that is as its base, and of heads that were slowed
+//! How often a gate is wrong: many gates of a head that equals its base, and of heads that are slowed
 //! down by a known share.
 //!
-//! Each is a process of its own with an exit code, as in CI. The journal keeps what was run, so that
-//! an interrupted series goes on where it was.
+//! Each is a process of its own with an exit code, as in CI. The journal keeps what was run, so an
+//! interrupted series continues.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -17,10 +17,10 @@ use crate::format::Percent;
 use crate::stats::sample::median;
 use crate::stats::{Proportion, proportion};
 
-/// What is asked how often.
+/// What is tried, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Series {
-    /// What slows the head down, as `decode=5%`; `none` for a head that is as its base.
+    /// What slows the head down, as `decode=5%`; `none` for a head that equals its base.
     pub slowdown: String,
     /// Times.
     pub trials: usize,
@@ -35,7 +35,7 @@ impl FromStr for Series {
             .context("expected SLOWDOWN*TIMES, such as decode=5%*100 or none*100")?;
         Ok(Self {
             slowdown: slowdown.to_owned(),
-            trials: trials.parse().context("TIMES is no number")?,
+            trials: trials.parse().context("TIMES is not a number")?,
         })
     }
 }
@@ -51,7 +51,7 @@ pub(crate) enum Judge {
     Criterion,
 }
 
-/// What a trial came to.
+/// The verdict of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Said {
@@ -61,7 +61,7 @@ pub(crate) enum Said {
     Faster,
     /// Neither.
     Neither,
-    /// Neither, since it could not tell.
+    /// Inconclusive.
     Unsure,
     /// Nothing: it failed.
     Nothing,
@@ -77,7 +77,7 @@ pub(crate) struct Trial {
     pub setup: String,
     /// What slowed the head down.
     pub slowdown: String,
-    /// What it came to.
+    /// Its verdict.
     pub said: Said,
     /// How long it took.
     pub seconds: f64,
@@ -98,7 +98,7 @@ pub(crate) fn append(journal: &Path, trial: &Trial) -> Result<()> {
 /// The trials of a journal; none where there is none.
 ///
 /// # Errors
-/// When a line is no trial.
+/// When a line is not a trial.
 pub(crate) fn read(journal: &Path) -> Result<Vec<Trial>> {
     if !journal.exists() {
         return Ok(Vec::new());
@@ -107,8 +107,9 @@ pub(crate) fn read(journal: &Path) -> Result<Vec<Trial>> {
     text.lines()
         .enumerate()
         .map(|(index, line)| {
-            serde_json::from_str(line)
-                .with_context(|| format!("line {} of {} is no trial", index + 1, journal.display()))
+            serde_json::from_str(line).with_context(|| {
+                format!("line {} of {} is not a trial", index + 1, journal.display())
+            })
         })
         .collect()
 }
@@ -124,7 +125,7 @@ pub(crate) struct Tally {
     pub slower: Proportion,
     /// How often it was called faster.
     pub faster: usize,
-    /// How often it could not be told.
+    /// How often it was inconclusive.
     pub unsure: usize,
     /// Trials that failed; they are in no share.
     pub failed: usize,
@@ -169,7 +170,7 @@ pub(crate) fn tally(trials: &[Trial], setup: &str, confidence: f64) -> Vec<Tally
 #[must_use]
 pub(crate) fn table(tallies: &[Tally]) -> String {
     let mut text = String::from(
-        "| judged by | head | trials | called slower | share (95% interval) | cannot tell | called faster | failed | seconds a verdict |\n\
+        "| judged by | head | trials | called slower | share (95% interval) | inconclusive | called faster | failed | seconds a verdict |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for one in tallies {
@@ -198,7 +199,7 @@ impl Tally {
     fn head(&self) -> String {
         match self.slowdown.split_once('=') {
             Some((stage, share)) => format!("{share} slower, in {stage}"),
-            None => "the same as its base".to_owned(),
+            None => "equal to its base".to_owned(),
         }
     }
 }
@@ -266,7 +267,7 @@ mod tests {
         assert_eq!(counts(&tallies[1]), ((2, 3), 1, 0, 1));
         let text = table(&tallies);
         assert!(
-            text.contains("| gate | the same as its base | 2 | 0 | 0"),
+            text.contains("| gate | equal to its base | 2 | 0 | 0"),
             "{text}"
         );
         assert!(

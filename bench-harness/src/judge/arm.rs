@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::measured;
 use crate::experiment::ScenarioPlan;
-use crate::samples::{Measurements, Metric, Sample};
+use crate::metric::Metric;
+use crate::samples::{Measurements, Sample};
 use crate::stats::{self, Summary};
 
 /// The figures of one arm. They are medians over blocks where nothing else is said.
@@ -87,10 +88,7 @@ pub(crate) fn log_ratios(
     candidate
         .iter()
         .filter_map(|(block, own)| {
-            stats::log_ratio(
-                metric.value_in(own)?,
-                metric.value_in(baseline.get(block)?)?,
-            )
+            stats::log_ratio(metric.cost(own)?, metric.cost(baseline.get(block)?)?)
         })
         .collect()
 }

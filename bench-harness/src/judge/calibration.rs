@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::experiment::{ArmPlan, IDENTICAL, LoadPlan, ScenarioPlan, configured};
 use crate::fingerprint::Fingerprint;
 use crate::judge::identical_log_ratios;
+use crate::metric::Metric;
 use crate::run_record::{LearnedThreshold, RunRecord};
-use crate::samples::{Metric, Samples, Timestamp};
+use crate::samples::{Samples, Timestamp};
 use crate::stats::learned_threshold;
 use crate::{atomic_write, schema_version};
 
@@ -43,17 +44,17 @@ pub(crate) struct Calibration {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BaselineNoise {
-    /// What was loaded, twice. It stands for every scenario whose baseline does the same.
+    /// What was loaded, twice. It is used for every scenario whose baseline loads the same.
     pub plan: ScenarioPlan,
-    /// By quantity.
+    /// For each metric.
     pub noise: Vec<MetricNoise>,
 }
 
-/// The noise of one quantity.
+/// The noise of one metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MetricNoise {
-    /// The quantity.
+    /// The metric.
     pub metric: Metric,
     /// Log-ratios of identical arms, one for each block.
     pub log_ratios: Vec<f64>,
@@ -73,7 +74,7 @@ impl Calibration {
             let found = schema_version::read(&text)?;
             ensure!(
                 found == SCHEMA_VERSION,
-                "it is of version {found}; measure anew with `apitap-bench dev calibrate`"
+                "it has version {found}: measure again with `apitap-bench dev calibrate`"
             );
             Ok(serde_json::from_str(&text)?)
         };
@@ -84,7 +85,7 @@ impl Calibration {
             return Ok(Some(calibration));
         }
         eprintln!(
-            "the calibration {} is of another place and does not count ({})",
+            "the calibration {} is of another machine and is not used ({})",
             path.display(),
             differing.join("; ")
         );
@@ -113,7 +114,7 @@ impl Calibration {
             measured_at: record.started_at,
             baselines: baselines.collect(),
             fingerprint: serde_json::from_value(record.fingerprint.clone())
-                .context("the run's fingerprint is not one of this program")?,
+                .context("another version of this program wrote the run's fingerprint")?,
         })
     }
 
@@ -289,9 +290,6 @@ mod tests {
         assert_eq!(Calibration::fitting(&path, &elsewhere).unwrap(), None);
         fs::write(&path, r#"{"schema_version": 1, "scenarios": []}"#).unwrap();
         let error = format!("{:#}", Calibration::fitting(&path, &elsewhere).unwrap_err());
-        assert!(
-            error.contains("it is of version 1; measure anew"),
-            "{error}"
-        );
+        assert!(error.contains("it has version 1: measure again"), "{error}");
     }
 }

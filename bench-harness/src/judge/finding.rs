@@ -9,8 +9,9 @@ use super::SamplesByScenario;
 use super::arm::{blocks, log_ratios};
 use super::family::{self, Family};
 use crate::experiment::{Definition, IDENTICAL, ScenarioPlan, Setting};
+use crate::metric::Metric;
 use crate::run_record::{RunRecord, Scenario};
-use crate::samples::{Metric, Samples};
+use crate::samples::Samples;
 use crate::stats::{ClaimVerdict, Judged, Threshold, Verdict, claim_verdict, judge_family};
 
 /// A candidate compared with the baseline of its scenario.
@@ -221,7 +222,8 @@ pub(crate) fn identical_log_ratios(
         let samples = samples.scenario(&plan.name);
         let baseline = blocks(samples, &plan.baseline().name);
         let candidate = blocks(samples, &plan.arms.get(1)?.name);
-        let noise = Metric::ALL.map(|metric| (metric, log_ratios(&candidate, &baseline, metric)));
+        let noise =
+            Metric::COMPARED.map(|metric| (metric, log_ratios(&candidate, &baseline, metric)));
         Some((plan.name.clone(), noise.into()))
     };
     let scenarios = run.scenarios.iter();

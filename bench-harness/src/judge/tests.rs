@@ -4,8 +4,8 @@ mod arms;
 mod doubt;
 
 use super::*;
+use crate::metric::Metric;
 use crate::report::example;
-use crate::samples::Metric;
 use crate::stats::{Correction, Verdict};
 
 const COPY: &str = "copy-vs-insert";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use apitap_core::RunReport;
+use serde::Deserialize as _;
 use tokio::process::Command;
 use tokio_postgres::Client;
 
@@ -224,27 +225,36 @@ impl Loader {
             }),
             ArmLoad::Engine { .. } => {
                 let parse = "the worker's report is not the engine's";
-                let report: RunReport = serde_json::from_slice(&ended.stdout).context(parse)?;
-                let mut extra: serde_json::Map<String, serde_json::Value> =
+                let mut extra: serde_json::Value =
                     serde_json::from_slice(&ended.stdout).context(parse)?;
-                // The arm's plan has it once; here it would be half of the file.
-                extra.remove("config");
-                // The concurrency times are for profiles, and longer than all the rest.
-                extra.remove("activities");
+                let report = RunReport::deserialize(&extra).context(parse)?;
+                if let Some(extra) = extra.as_object_mut() {
+                    // The arm's plan has it; here it would be half of the file.
+                    extra.remove("config");
+                    // What went on at the same time is for profiles, and longer than all the rest.
+                    extra.remove("activities");
+                }
                 Ok(Measurements {
-                    wall_seconds: report.wall_seconds,
-                    first_row_seconds: report.first_row_seconds,
-                    peak_memory_bytes: report.process.peak_memory_bytes,
-                    bytes_from_api: report.source_bytes,
-                    bytes_to_server: report.write_bytes,
-                    statements: report.statements,
-                    // Every load has some: an engine that reports none does not count them.
-                    round_trips: Some(report.round_trips).filter(|count| *count > 0),
-                    extra: extra.into(),
-                    ..common
+                    extra,
+                    ..reported(&report, common)
                 })
             }
         }
+    }
+}
+
+/// `common` with the figures that the engine reports.
+pub(crate) fn reported(report: &RunReport, common: Measurements) -> Measurements {
+    Measurements {
+        wall_seconds: report.wall_seconds,
+        first_row_seconds: report.first_row_seconds,
+        peak_memory_bytes: report.process.peak_memory_bytes,
+        bytes_from_api: report.source_bytes,
+        bytes_to_server: report.write_bytes,
+        statements: report.statements,
+        // Every load has some: an engine that reports none does not count them.
+        round_trips: Some(report.round_trips).filter(|count| *count > 0),
+        ..common
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Section {
 
 /// One thing below another.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Block {
+pub(crate) enum Block {
     Paragraph(String),
     List(Vec<String>),
     /// Of a shell.
@@ -49,7 +49,7 @@ pub(super) enum Block {
 
 /// What a word or figure means, for colours and signs (▲ better, ▼ worse).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     /// Nothing.
     #[default]
     Plain,
@@ -65,28 +65,28 @@ pub(super) enum Tone {
 
 /// Cells in rows, every row as long as `columns`.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// What it shows, for those who cannot see it in its place.
     pub(super) caption: String,
     pub(super) columns: Vec<Column>,
-    pub(super) rows: Vec<Vec<Cell>>,
+    pub(crate) rows: Vec<Vec<Cell>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Column {
+pub(crate) struct Column {
     pub(super) name: String,
     pub(super) align: Align,
 }
 
 /// On which side of its column a cell stands: names left, figures right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Align {
+pub(crate) enum Align {
     Left,
     Right,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     pub(super) text: String,
     /// What it is sorted by, if not its text.
     pub(super) order: Option<f64>,
@@ -100,7 +100,7 @@ pub(super) struct Cell {
 /// Data to be drawn. Gains are factors: 2 is twice as good, 0.5 twice as bad; axes of gains are
 /// logarithmic and mark 1.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Chart {
+pub(crate) struct Chart {
     /// Unique, like that of a section.
     pub(super) id: String,
     /// What it shows, in one sentence: the title of the drawing.
@@ -275,7 +275,7 @@ pub(super) struct ClaimedRange {
 }
 
 impl Cell {
-    pub(super) fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             ..Self::default()
@@ -291,11 +291,11 @@ impl Cell {
     }
 
     /// A figure that is not there.
-    pub(super) fn absent() -> Self {
+    pub(crate) fn absent() -> Self {
         Self::text("–")
     }
 
-    pub(super) fn toned(self, tone: Tone) -> Self {
+    pub(crate) fn toned(self, tone: Tone) -> Self {
         Self { tone, ..self }
     }
 
@@ -316,7 +316,7 @@ impl Cell {
 
 impl Table {
     /// A table whose columns named with a leading `>` hold figures.
-    pub(super) fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
+    pub(crate) fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
         let column = |name: &&str| match name.strip_prefix('>') {
             Some(name) => Column {
                 name: name.to_owned(),

@@ -13,10 +13,11 @@ use crate::judge::Results;
 use crate::judge::history;
 use crate::judge::history::series::History;
 use crate::measure::schedule::Schedule;
+use crate::metric::Metric;
 use crate::run_record::{
     LearnedThreshold, MockApiCeiling, RoundTrip, RunRecord, SCHEMA_VERSION, Scenario, Verification,
 };
-use crate::samples::{Measurements, Metric, Outcome, Sample, Samples, Timestamp};
+use crate::samples::{Measurements, Outcome, Sample, Samples, Timestamp};
 use crate::stats::Threshold;
 
 const SEED: u64 = 42;

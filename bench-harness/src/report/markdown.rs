@@ -28,6 +28,13 @@ pub(super) fn page(document: &Document) -> String {
     page.text
 }
 
+/// One block by itself.
+pub(crate) fn block(block: &Block) -> String {
+    let mut page = Page::default();
+    page.element(block);
+    page.text
+}
+
 /// Markdown as it grows: blocks with one empty line between them.
 #[derive(Debug, Default)]
 struct Page {

@@ -5,9 +5,11 @@
 //! it out. [`profile`] and [`history`] have pages of their own.
 //! [`terminal`] is the short form, [`schema`] the layout of the JSON files, and [`files`] writes them.
 
-mod document;
+pub(crate) mod compare;
+pub(crate) mod document;
 pub(crate) mod files;
 pub(crate) mod history;
+pub(crate) mod history_text;
 pub(crate) mod html;
 pub(crate) mod json;
 pub(crate) mod markdown;

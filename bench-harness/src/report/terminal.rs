@@ -118,8 +118,7 @@ fn in_short(results: &Results, colour: Colour) -> Vec<String> {
     let mut lines = vec![colour.bold(&summary.title)];
     for block in &summary.blocks {
         match block {
-            Block::Paragraph(text) => lines.extend(wrapped("", text)),
-            Block::List(items) => lines.extend(items.iter().flat_map(|item| wrapped("- ", item))),
+            Block::Paragraph(_) | Block::List(_) => lines.extend(self::block(block, colour)),
             _ => {}
         }
     }
@@ -127,12 +126,32 @@ fn in_short(results: &Results, colour: Colour) -> Vec<String> {
     lines
 }
 
+/// The lines of one block.
+pub(crate) fn block(block: &Block, colour: Colour) -> Vec<String> {
+    let list = |items: &[String]| items.iter().flat_map(|item| wrapped("- ", item)).collect();
+    match block {
+        Block::Paragraph(text) => wrapped("", text),
+        Block::List(items) => list(items),
+        Block::Code(text) => text.lines().map(|line| format!("  {line}")).collect(),
+        Block::File { text, path } => wrapped("", &format!("{text}: {path}")),
+        Block::Warning(text) => {
+            let lines = wrapped("- ", text).into_iter();
+            lines.map(|line| colour.painted("33", &line)).collect()
+        }
+        Block::Verdict { tone, word, text } => {
+            vec![colour.toned(*tone, &format!("{word}. {text}"))]
+        }
+        Block::Table(table) => laid_out(table, colour),
+        Block::Chart(chart) => laid_out(&chart.data, colour),
+    }
+}
+
 impl Colour {
     fn bold(self, text: &str) -> String {
         self.painted("1", text)
     }
 
-    fn toned(self, tone: Tone, text: &str) -> String {
+    pub(crate) fn toned(self, tone: Tone, text: &str) -> String {
         match tone {
             Tone::Better => self.painted("32", text),
             Tone::Worse => self.painted("31", text),

@@ -23,7 +23,7 @@ pub(crate) const SIGNIFICANCE: f64 = 0.01;
 
 /// Fewest values before, between and after changes.
 ///
-/// Two parts of five are the smallest that can be told apart at [`SIGNIFICANCE`]: of the 252 ways to
+/// Two parts of five are the smallest that can be distinguished at [`SIGNIFICANCE`]: of the 252 ways to
 /// choose five values out of ten only two separate them, so p is at least 0.008; with four, at least
 /// 0.029. It also keeps a spell of one or two results from being a change.
 pub(crate) const MIN_SEGMENT: usize = 5;

@@ -39,7 +39,7 @@ pub enum ClaimVerdict {
     Exceeded,
     /// The gain is below the claim's lowest.
     Refuted,
-    /// The blocks do not tell.
+    /// The blocks do not decide it.
     Inconclusive,
 }
 
@@ -59,7 +59,7 @@ impl fmt::Display for ClaimVerdict {
 /// - A factor is supported if the whole interval lies at or above its lowest, exceeded if above its
 ///   highest too, refuted if below its lowest. A supported claim may reach beyond its highest.
 /// - `Better` is a factor of at least 1 + δ.
-/// - `Negligible` is supported if the whole interval lies within ±δ, refuted if it lies beyond ±δ
+/// - `Negligible` is supported if the whole interval is within ±δ, refuted if it is beyond ±δ
 ///   on one side.
 ///
 /// Else, or with less confidence than was asked for, it is inconclusive.

@@ -24,14 +24,14 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Whether `ratio` lies within.
+    /// Whether `ratio` is within.
     #[must_use]
     pub fn contains(&self, ratio: f64) -> bool {
         self.low <= ratio && ratio <= self.high
     }
 }
 
-/// How much a candidate's quantity is of the baseline's, with what certainty.
+/// A candidate's cost as a multiple of the baseline's, with its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// Candidate ÷ baseline, the Hodges–Lehmann estimate. Of times: below 1 is faster.
@@ -57,7 +57,7 @@ impl Comparison {
         self.confidence >= self.asked_confidence
     }
 
-    /// Whether "no difference" lies within the interval.
+    /// Whether the interval includes "no difference".
     #[must_use]
     pub fn includes_one(&self) -> bool {
         self.interval.contains(1.0)

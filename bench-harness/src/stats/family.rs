@@ -35,7 +35,7 @@ pub struct Judged {
     pub adjusted_p: f64,
     /// Whether there is a difference, be it one that matters or not.
     pub significant: bool,
-    /// What it amounts to.
+    /// The verdict.
     pub verdict: Verdict,
     /// The smallest effect that so many blocks of such noise would have found, 0.08 for 8%. Absent
     /// where the blocks are too few to find any.

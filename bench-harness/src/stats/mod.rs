@@ -1,5 +1,5 @@
 //! Pure statistics of a run: what one arm's samples look like ([`sample`]), how two arms differ
-//! ([`mod@compare`]), and what that amounts to ([`mod@verdict`]).
+//! ([`mod@compare`]), and the verdict on that ([`mod@verdict`]).
 //!
 //! | module | what it decides |
 //! |---|---|

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::Interval;
 
-/// Steps of bisection: more halve nothing that an `f64` tells apart.
+/// Steps of bisection: more would be below the resolution of an `f64`.
 const STEPS: usize = 60;
 
 /// A share of trials, with its interval.

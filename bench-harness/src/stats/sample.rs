@@ -1,4 +1,4 @@
-//! One arm's samples of one quantity: order statistics, and which samples lie far out.
+//! One arm's samples of one metric: order statistics, and which samples are outliers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ const OUTER_FENCE_IQR: f64 = 3.0;
 /// Fewest samples for which outliers are looked for.
 ///
 /// With five, the upper quartile is the second largest sample and does not move when the largest
-/// does. With four, the largest one widens the very range that it is held against and is never
+/// does. With four, the largest one widens the very range that it is compared with and is never
 /// found.
 const OUTLIER_MIN_SAMPLES: usize = 5;
 

@@ -1,4 +1,4 @@
-//! The method as a whole, on noise of which the truth is known.
+//! The method as a whole, on noise with a known truth.
 //!
 //! The noise is that of a shared two-core machine: the scatter of every arm of a published run
 //! about its own median, pooled, so the heavy tail is in it. A simulated block holds one draw for
@@ -217,7 +217,7 @@ fn power(
 
 /// Asserts that [`smallest_detectable`] names an effect that is found about four times in five.
 ///
-/// It is least exact where all of ten blocks must agree: the largest of ten stands for the tail.
+/// It is least exact where all of ten blocks must agree: the largest of ten represents the tail.
 fn assert_detectable_effects_are_found(name: &str, mut noise: impl FnMut() -> f64) {
     // A gate: the level of the first of 24 members.
     let gate = 1.0 - 0.05 / 24.0;

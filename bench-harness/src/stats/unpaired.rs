@@ -39,7 +39,7 @@ pub struct UnpairedJudged {
     pub adjusted_p: f64,
     /// Whether there is a difference, be it one that matters or not.
     pub significant: bool,
-    /// What it amounts to.
+    /// The verdict.
     pub verdict: Verdict,
 }
 

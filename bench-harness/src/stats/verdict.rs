@@ -1,4 +1,4 @@
-//! What a comparison amounts to, given the difference that matters.
+//! The verdict on a comparison, given the difference that matters.
 //!
 //! [`verdict`] is the only place where this is decided; reports, gates and exports ask it.
 
@@ -97,7 +97,7 @@ impl From<Threshold> for f64 {
     }
 }
 
-/// What a comparison of two arms amounts to.
+/// The verdict on a comparison of two arms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -105,9 +105,9 @@ pub enum Verdict {
     Improved,
     /// The candidate costs more, by more than δ.
     Regressed,
-    /// Whatever difference there is lies within ±δ.
+    /// Any difference is smaller than ±δ.
     Equivalent,
-    /// The blocks do not tell.
+    /// The blocks do not decide it.
     Inconclusive,
 }
 
@@ -125,7 +125,7 @@ impl fmt::Display for Verdict {
 /// The verdict on a comparison whose interval has the family's level, and whose adjusted p says
 /// `significant`.
 ///
-/// - equivalent: the whole interval lies within ±δ, be the difference significant or not, and has
+/// - equivalent: the whole interval is within ±δ, whether the difference is significant or not, and has
 ///   the confidence that was asked for;
 /// - improved, regressed: the difference is significant and the *estimate* lies beyond ±δ. The
 ///   interval may reach into ±δ: that there is a difference is certain, that it is beyond δ is the
@@ -133,7 +133,7 @@ impl fmt::Display for Verdict {
 ///   [`is_beyond`] as well;
 /// - inconclusive: everything else.
 ///
-/// Of a quantity of which more is better, judge the inverse.
+/// Where more is better, judge the inverse.
 #[must_use]
 pub(crate) fn verdict(adjusted: &Comparison, significant: bool, threshold: Threshold) -> Verdict {
     let equal = threshold.range();
@@ -155,7 +155,7 @@ pub(crate) fn is_beyond(comparison: &Comparison, threshold: Threshold) -> bool {
     interval.low > equal.high || interval.high < equal.low
 }
 
-/// Whether the whole interval lies within ±δ.
+/// Whether the whole interval is within ±δ.
 pub(super) fn is_within(comparison: &Comparison, threshold: Threshold) -> bool {
     let (interval, equal) = (comparison.interval, threshold.range());
     equal.contains(interval.low) && equal.contains(interval.high)

@@ -9,9 +9,6 @@
 //! | [`network`] | a relay that adds latency, and the round trip as measured |
 //! | [`workload`] | seeded rows, and the checksum of what must land |
 //! | [`cpu`] | processor time of process trees, and steal |
-//!
-//! Futures over servers and clients are boxed, so that they are compiled here and not in every crate
-//! that awaits them.
 
 pub mod cpu;
 pub mod mock_api;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{figures, text};
 use crate::gate::{Check, GateResults};
-use crate::metric::GateMetric;
+use crate::metric::Metric;
 
 /// Name of the file in the gate's folder.
 pub(super) const FILE: &str = "bmf.json";
@@ -44,7 +44,7 @@ pub(super) fn render(results: &GateResults) -> Result<String> {
 }
 
 /// The name of a measure as Bencher's slugs are written.
-fn slug(metric: GateMetric) -> String {
+fn slug(metric: Metric) -> String {
     metric.name().replace('_', "-")
 }
 
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn measures_are_slugs() {
-        for metric in GateMetric::ALL {
+        for metric in Metric::GATED {
             let slug = slug(metric);
             assert!(
                 slug.chars().all(|c| c.is_ascii_lowercase() || c == '-'),

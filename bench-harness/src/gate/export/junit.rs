@@ -1,5 +1,5 @@
-//! `junit.xml`: a test suite for each scenario, a test case for each quantity, and one for the rows
-//! that must land. A gate that did not finish has a suite more, with an error.
+//! `junit.xml`: a test suite for each scenario, with a test case for each metric and one for the
+//! loaded rows. A gate that did not finish has one more suite, with an error.
 //!
 //! | a check that | is a test case that |
 //! |---|---|
@@ -19,7 +19,7 @@ use crate::stats::Verdict;
 /// Name of the file in the gate's folder.
 pub(super) const FILE: &str = "junit.xml";
 
-/// Name of the test case of the rows, which stands first in every suite.
+/// Name of the test case of the loaded rows, the first in every suite.
 const LOADED_ROWS: &str = "loaded_rows";
 
 /// Renders `results` as JUnit's XML.
@@ -59,7 +59,7 @@ fn unfinished(results: &GateResults) -> TestSuite {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     status.set_type("failed");
     let reason = results.failure.as_deref();
-    let reason = reason.unwrap_or(text::verdict(GateOutcome::Failed));
+    let reason = reason.unwrap_or(text::verdict(GateOutcome::Failed).1);
     status.set_message(text::clean(reason));
     let mut suite = TestSuite::new("apitap-bench gate");
     suite.add_test_case(TestCase::new("finished", status));
@@ -123,7 +123,7 @@ fn judged(scenario: &GatedScenario, check: &Check) -> TestCase {
         ScenarioOutcome::WrongData { .. } => {
             let mut status = TestCaseStatus::skipped();
             status.set_type("wrong data");
-            status.set_message("a load left wrong data, of which figures say nothing");
+            status.set_message("a load left wrong data, so its figures mean nothing");
             status
         }
         ScenarioOutcome::Waived { .. } if is_regressed => {
@@ -177,7 +177,7 @@ fn advice(scenario: &GatedScenario) -> String {
         );
         lines.push(format!("Profiles: {}", text::clean(&explanation.page)));
     }
-    lines.push("Mend it, or waive it with a reason and a last day if it is meant.".to_owned());
+    lines.push("Fix it, or, if it is intended, waive it with a reason and a last day.".to_owned());
     lines.join("\n")
 }
 

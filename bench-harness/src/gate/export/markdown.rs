@@ -1,129 +1,72 @@
-//! `summary.md`: the gate for people, as GitHub shows it. What is to be read comes first, all
-//! figures are folded away.
+//! `summary.md`: the gate for people, as GitHub shows it. What needs reading comes first, all figures
+//! are folded away.
 //!
-//! It is the summary of a job and a comment, so it keeps to the smaller of their limits.
+//! It is both the summary of a job and a comment, so it keeps to the smaller of their limits.
 
-use super::believed;
-use super::text::{self, NONE, Standing};
+use super::{document, text};
 use crate::format::Percent;
-use crate::gate::{Check, Explanation, GateResults, GatedScenario};
-use crate::report::markdown::escaped;
-use crate::stats::Verdict;
+use crate::gate::GateResults;
+use crate::report::document::Block;
+use crate::report::markdown::{block, escaped};
 
 /// Name of the file in the gate's folder.
 pub(super) const FILE: &str = "summary.md";
 
-/// First line of the text, by which a comment is found again.
+/// First line of the text, by which the workflow finds its own comment.
 pub(crate) const MARKER: &str = "<!-- apitap-bench gate -->";
 
 /// Most that is written, in bytes. GitHub takes a summary of 1 MiB and a comment of 65,536
 /// characters, and whoever comments adds a few lines.
 const MAX_BYTES: usize = 60_000;
 
-/// Most that each of the first two parts takes, in bytes: a third, so that no part crowds out
-/// another.
-const MAX_PART_BYTES: usize = MAX_BYTES / 3;
+/// Most that the scenarios take, in bytes, so that there is room for the figures.
+const MAX_SCENARIOS_BYTES: usize = MAX_BYTES / 3;
 
-/// Kept for the lines that close the text, in bytes.
+/// Reserved for the lines that close the text, in bytes.
 const CLOSING_BYTES: usize = 500;
-
-/// What a table of checks has in its columns.
-const COLUMNS: [&str; 7] = [
-    "Scenario", "Quantity", "Base", "Head", "Change", "Limit", "Finding",
-];
 
 /// Renders `results` as GitHub-flavoured Markdown.
 #[must_use]
 pub(super) fn render(results: &GateResults) -> String {
     let (significant, rest) = text::ordered(results);
-    let mut page = Page::default();
-    page.block(&format!(
-        "{MARKER}\n## Performance gate\n\n**{}** {}",
-        text::verdict(results.outcome),
-        text::tally(results)
-    ));
-    page.block(&escaped(&text::sides(results)));
-    let remarks = text::remarks(results);
-    let remarks = remarks.iter().map(|one| format!("- {}", escaped(one)));
-    page.blocks(remarks.collect(), MAX_PART_BYTES, "remarks");
+    let mut parts = vec![format!("{MARKER}\n## Performance gate\n")];
+    parts.extend(document::summary(results).iter().map(block));
 
-    let notable = significant.iter().copied().flat_map(notable_rows);
-    page.table(notable.collect(), MAX_PART_BYTES, "rows");
-    let reasons = significant.iter().copied().filter_map(reasons);
-    page.blocks(reasons.collect(), MAX_PART_BYTES, "scenarios");
+    let scenarios = significant.iter().map(|scenario| {
+        let (title, _, blocks) = document::scenario(scenario, text::is_notable);
+        let mut parts = vec![format!("### {}\n", escaped(&title))];
+        parts.extend(blocks.iter().map(block));
+        parts.join("\n")
+    });
+    let (kept, left_out) = fitting(scenarios, MAX_SCENARIOS_BYTES);
+    parts.extend(kept);
+    parts.extend(omission(left_out, "scenarios"));
 
-    let all: Vec<String> = significant
-        .iter()
-        .chain(&rest)
-        .copied()
-        .flat_map(|scenario| believed(scenario).iter().map(|check| row(scenario, check)))
-        .collect();
-    if !all.is_empty() {
-        page.block("<details>\n<summary>All figures</summary>");
-        let left = MAX_BYTES.saturating_sub(page.text.len() + CLOSING_BYTES);
-        page.table(all, left, "rows");
-        page.block("</details>");
+    let all = document::figures(significant.into_iter().chain(rest), |all| all);
+    if !all.rows.is_empty() {
+        let used: usize = parts.iter().map(|part| part.len() + 1).sum();
+        let left = MAX_BYTES.saturating_sub(used + CLOSING_BYTES);
+        let table = block(&Block::Table(all));
+        let (kept, left_out) = fitting(table.lines().map(str::to_owned), left);
+        parts.push("<details>\n<summary>All figures</summary>\n".to_owned());
+        parts.push(kept.join("\n") + "\n");
+        parts.extend(omission(left_out, "rows"));
+        parts.push("</details>\n".to_owned());
     }
-    page.block(&format!(
-        "`~` is no difference. Limit: how far a change may go for the worse. Intervals hold \
-         together with {} confidence. Seed {}. Links lead to files of the gate's folder.",
+    parts.push(format!(
+        "`~`: the interval includes no change. Limit: the largest change for the worse that passes. \
+         All intervals hold together with {} confidence. Seed {}. Links are paths in the gate's \
+         folder.\n",
         Percent(results.confidence_level),
         results.seed
     ));
-    page.text
-}
-
-/// Markdown as it grows: blocks with one empty line between them.
-#[derive(Debug, Default)]
-struct Page {
-    text: String,
-}
-
-impl Page {
-    fn block(&mut self, text: &str) {
-        if !self.text.is_empty() {
-            self.text.push('\n');
-        }
-        self.text.push_str(text);
-        self.text.push('\n');
-    }
-
-    /// As many of `rows` as `max_bytes` hold, and how many were left out.
-    fn table(&mut self, rows: Vec<String>, max_bytes: usize, things: &str) {
-        if rows.is_empty() {
-            return;
-        }
-        let mut lines = vec![
-            joined(COLUMNS),
-            joined(["---", "---", "---:", "---:", "---:", "---:", "---"]),
-        ];
-        let (kept, left_out) = fitting(rows, max_bytes);
-        lines.extend(kept);
-        self.block(&lines.join("\n"));
-        self.left_out(left_out, things);
-    }
-
-    /// As many of `blocks` as `max_bytes` hold, and how many were left out.
-    fn blocks(&mut self, blocks: Vec<String>, max_bytes: usize, things: &str) {
-        let (kept, left_out) = fitting(blocks, max_bytes);
-        for block in kept {
-            self.block(&block);
-        }
-        self.left_out(left_out, things);
-    }
-
-    fn left_out(&mut self, count: usize, things: &str) {
-        if count > 0 {
-            self.block(&format!(
-                "{count} more {things} did not fit; `gate.json` has all."
-            ));
-        }
-    }
+    parts.join("\n")
 }
 
 /// The first of `texts` that fit into `max_bytes` with a line feed or two after each, and how many
 /// do not.
-fn fitting(texts: Vec<String>, max_bytes: usize) -> (Vec<String>, usize) {
+fn fitting(texts: impl Iterator<Item = String>, max_bytes: usize) -> (Vec<String>, usize) {
+    let texts: Vec<String> = texts.collect();
     let all = texts.len();
     let mut bytes = 0;
     let kept: Vec<String> = texts
@@ -137,87 +80,8 @@ fn fitting(texts: Vec<String>, max_bytes: usize) -> (Vec<String>, usize) {
     (kept, left_out)
 }
 
-fn joined<const N: usize>(cells: [&str; N]) -> String {
-    format!("| {} |", cells.join(" | "))
-}
-
-/// Text for a cell of a table.
-fn cell(text: &str) -> String {
-    escaped(text).replace('|', r"\|")
-}
-
-fn row(scenario: &GatedScenario, check: &Check) -> String {
-    let sign = match check.verdict {
-        Verdict::Improved => "▲ ",
-        Verdict::Regressed => "▼ ",
-        Verdict::Equivalent | Verdict::Inconclusive => "",
-    };
-    let figures = [
-        text::label(check.metric),
-        text::value(check.metric, check.base),
-        text::value(check.metric, check.head),
-        text::change(check),
-        text::limit(check),
-    ];
-    let [quantity, base, head, change, limit] = figures.each_ref().map(String::as_str);
-    let name = cell(&text::clean(&scenario.name));
-    let finding = format!("{sign}{}", text::finding(check));
-    joined([&name, quantity, base, head, change, limit, &finding])
-}
-
-/// What is to be read of a scenario, in rows; of one without figures to believe, that it has none.
-fn notable_rows(scenario: &GatedScenario) -> Vec<String> {
-    if believed(scenario).is_empty() {
-        let name = cell(&text::clean(&scenario.name));
-        return vec![joined([
-            &name,
-            NONE,
-            NONE,
-            NONE,
-            NONE,
-            NONE,
-            Standing::new(scenario).word(),
-        ])];
-    }
-    let notable = believed(scenario)
-        .iter()
-        .filter(|check| text::is_notable(check));
-    notable.map(|check| row(scenario, check)).collect()
-}
-
-/// Why a scenario stands as it does: a reason that was given, or what profiles say.
-fn reasons(scenario: &GatedScenario) -> Option<String> {
-    let reason = text::reason(scenario).map(|reason| escaped(&reason));
-    let explanation = scenario.explanation.as_ref().map(explained);
-    let parts: Vec<String> = [reason, explanation].into_iter().flatten().collect();
-    let head = format!(
-        "**{}**, {}: ",
-        escaped(&text::clean(&scenario.name)),
-        Standing::new(scenario).word()
-    );
-    (!parts.is_empty()).then(|| head + &parts.join("\n"))
-}
-
-fn explained(explanation: &Explanation) -> String {
-    let mut text = escaped(&text::stage(explanation.stage.as_ref()));
-    if let Some(path) = &explanation.difference {
-        text += &format!(" {}", link("difference flame graph", path));
-    }
-    text += &format!(" {}", link("profiles", &explanation.page));
-    text += &format!("\n{}\n", text::functions(explanation));
-    for function in &explanation.functions {
-        text += &format!("\n- {}", escaped(&text::growth(function)));
-    }
-    text
-}
-
-/// In angle brackets a path may hold blanks and parentheses.
-fn link(text: &str, path: &str) -> String {
-    let path: String = text::clean(path)
-        .chars()
-        .filter(|c| !matches!(c, '<' | '>' | '\\'))
-        .collect();
-    format!("[{text}](<{path}>)")
+fn omission(count: usize, things: &str) -> Option<String> {
+    (count > 0).then(|| format!("{count} more {things} did not fit; `gate.json` has all.\n"))
 }
 
 #[cfg(test)]
@@ -225,8 +89,9 @@ mod tests {
     use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
     use super::*;
+    use crate::gate::export::believed;
     use crate::gate::{ScenarioOutcome, example};
-    use crate::metric::GateMetric;
+    use crate::metric::Metric;
 
     /// The cells of every table as a reader sees them, row by row with the heading.
     fn tables(page: &str) -> Vec<Vec<Vec<String>>> {
@@ -266,17 +131,15 @@ mod tests {
     fn the_tables_say_what_the_results_do() {
         let page = render(&example::results());
         let tables = tables(&page);
-        let [notable, all] = tables.as_slice() else {
-            panic!("{} tables", tables.len());
+        let Some((all, scenarios)) = tables.split_last() else {
+            panic!("no table");
         };
-        assert_eq!(notable[0], COLUMNS);
-        let row = |cells: [&str; 7]| cells.map(str::to_owned).to_vec();
+        let row = |cells: [&str; 6]| cells.map(str::to_owned).to_vec();
         assert_eq!(
-            notable[1..4],
+            scenarios[0],
             [
-                row(["replace", "–", "–", "–", "–", "–", "wrong data"]),
+                row(["Metric", "Base", "Head", "Change", "Limit", "Finding"]),
                 row([
-                    "copy-binary",
                     "allocations/row",
                     "3",
                     "5.50",
@@ -285,30 +148,29 @@ mod tests {
                     "▼ regressed"
                 ]),
                 row([
-                    "copy-binary",
-                    "client cpu s/M rows",
+                    "client CPU s/M rows",
                     "2.10",
                     "2.60",
                     "+23.8% (+21.8% to +25.8%)",
                     "+5%",
                     "▼ regressed"
                 ]),
+                row([
+                    "rows/s",
+                    "328,000",
+                    "288,000",
+                    "-12.2% (-14.2% to -10.2%)",
+                    "-5%",
+                    "▼ regressed"
+                ]),
             ]
         );
         let waived = "pages | of 50 <&> \"rows\"";
-        assert!(notable.contains(&row([
-            waived,
-            "statements",
-            "12",
-            "14",
-            "+16.7%",
-            "+1%",
-            "▼ regressed"
-        ])));
+        assert!(all.iter().any(|row| row[0] == waived));
         let results = example::results();
         let checks = results.scenarios.iter().map(|one| believed(one).len());
         assert_eq!(all.len() - 1, checks.sum::<usize>());
-        assert!(all.iter().all(|row| row.len() == COLUMNS.len()));
+        assert!(all.iter().all(|row| row.len() == all[0].len()));
     }
 
     #[test]
@@ -364,16 +226,11 @@ mod tests {
         assert!(page.len() > MAX_BYTES / 2, "{}", page.len());
         assert_eq!(
             page.matches(" did not fit; `gate.json` has all.").count(),
-            3
+            2
         );
-        let tables = tables(&page);
-        assert_eq!(tables.len(), 2);
-        assert!(
-            tables
-                .iter()
-                .flatten()
-                .all(|row| row.len() == COLUMNS.len())
-        );
+        for table in tables(&page) {
+            assert!(table.iter().all(|row| row.len() == table[0].len()));
+        }
         assert!(page.contains("</details>"));
     }
 
@@ -381,32 +238,25 @@ mod tests {
     fn a_gate_that_passed_shows_no_table_but_the_folded_one() {
         let page = render(&example::results_that_passed());
         assert_eq!(tables(&page).len(), 1);
-        assert!(page.contains(
-            "**Passed: nothing is worse by more than its limit.** Of 1 scenario: 1 passed."
-        ));
+        assert!(page.contains("**▲ Passed.** No metric is worse by more than its limit."));
     }
 
     #[test]
     fn a_gate_without_scenarios_still_has_a_summary() {
         let mut results = example::results_that_passed();
         results.scenarios.clear();
-        assert!(render(&results).contains("There was no scenario."));
+        assert!(render(&results).contains("There is no scenario."));
         assert!(tables(&render(&results)).is_empty());
     }
 
     #[test]
     fn an_equivalent_check_is_folded_away() {
         let page = render(&example::results());
-        let [notable, all] = &tables(&page)[..] else {
-            panic!("two tables");
-        };
-        let quantity = text::label(GateMetric::Statements);
-        let has = |table: &[Vec<String>]| {
-            table
-                .iter()
-                .any(|row| row[0] == "copy-binary" && row[1] == quantity)
-        };
-        assert!(!has(notable) && has(all));
+        let tables = tables(&page);
+        let (all, scenarios) = tables.split_last().unwrap();
+        let label = Metric::Statements.label();
+        let has = |table: &[Vec<String>], at: usize| table.iter().any(|row| row[at] == label);
+        assert!(!has(&scenarios[0], 0) && has(all, 1));
     }
 
     #[test]

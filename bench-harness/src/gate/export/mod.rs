@@ -4,17 +4,14 @@
 //! | file | who reads it |
 //! |---|---|
 //! | `gate.json` | programs; its layout is `reports/schema/gate.schema.json` |
-//! | `junit.xml` | whatever shows tests: failures are what must be mended |
+//! | `junit.xml` | whatever shows tests: failures are what must be fixed |
 //! | `summary.md` | people, as the summary of a job and as a comment |
 //! | `bmf.json` | Bencher |
-//! | `benchmark.txt` | `benchstat -col /rev` |
-//! | `github-action-benchmark-*.json` | github-action-benchmark, a file for each direction |
 //!
-//! `text` has the words and digits that they share.
+//! `document` arranges what people read, and `text` has the words and digits that all share.
 
-mod action;
 mod bmf;
-mod go_bench;
+mod document;
 mod json;
 mod junit;
 mod markdown;
@@ -28,7 +25,6 @@ use anyhow::{Context, Result};
 
 use super::{Check, GateResults, GatedScenario, ScenarioOutcome};
 use crate::atomic_write;
-use action::Direction;
 
 pub(crate) use terminal::render;
 
@@ -49,15 +45,6 @@ pub(crate) fn write_all(results: &GateResults, folder: &Path) -> Result<Vec<Path
         (junit::FILE, junit::render(results)?),
         (markdown::FILE, markdown::render(results)),
         (bmf::FILE, bmf::render(results)?),
-        (go_bench::FILE, go_bench::render(results)),
-        (
-            action::SMALLER_FILE,
-            action::render(results, Direction::SmallerIsBetter)?,
-        ),
-        (
-            action::BIGGER_FILE,
-            action::render(results, Direction::BiggerIsBetter)?,
-        ),
     ];
     files
         .into_iter()
@@ -104,18 +91,7 @@ mod tests {
             .iter()
             .map(|path| path.file_name().unwrap().to_str().unwrap())
             .collect();
-        assert_eq!(
-            names,
-            [
-                "gate.json",
-                "junit.xml",
-                "summary.md",
-                "bmf.json",
-                "benchmark.txt",
-                "github-action-benchmark-smaller.json",
-                "github-action-benchmark-bigger.json",
-            ]
-        );
+        assert_eq!(names, ["gate.json", "junit.xml", "summary.md", "bmf.json"]);
         for path in &paths {
             let text = fs::read_to_string(path).unwrap();
             assert!(text.ends_with('\n'), "{}", path.display());

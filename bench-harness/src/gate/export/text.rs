@@ -1,11 +1,11 @@
-//! What every output says of a gate, in words: one place for signs, digits and names.
+//! The words, signs and digits that all outputs of a gate share.
 
-use crate::format::{Bytes, Number, Percent, Whole, one_line};
+use crate::format::{Number, Percent, one_line};
 use crate::gate::{
     Change, Check, Explanation, GateOutcome, GateResults, GatedRevision, GatedScenario, Growth,
     ScenarioOutcome,
 };
-use crate::metric::{GateMetric, Tier};
+use crate::metric::Metric;
 use crate::profile::results::LEAST_COVERAGE;
 use crate::stats::Verdict;
 
@@ -15,14 +15,14 @@ const SHORT_COMMIT_CHARS: usize = 8;
 /// Characters of a text by users that are shown: a long sentence or two.
 const MAX_CHARS: usize = 300;
 
-/// Stands for a figure that nobody has.
+/// Shown instead of a missing figure.
 pub(super) const NONE: &str = "–";
 
-/// Stands for a change that may as well be none.
+/// Shown instead of a change whose interval includes none.
 pub(super) const NO_DIFFERENCE: &str = "~";
 
-/// Text by users on one line, without characters that XML forbids, that steer a terminal, or that
-/// change the direction of writing, and cut where it is too long to be read here.
+/// Text by users on one line: without characters that XML forbids, that control a terminal, or that
+/// change the direction of writing, and cut where it is too long.
 pub(super) fn clean(text: &str) -> String {
     let harmless = |c: &char| {
         !c.is_control()
@@ -35,53 +35,64 @@ pub(super) fn clean(text: &str) -> String {
     }
 }
 
-/// What a gate comes to, in a sentence.
-pub(super) fn verdict(outcome: GateOutcome) -> &'static str {
+/// The verdict of a gate: a word, and a sentence that explains it.
+pub(super) fn verdict(outcome: GateOutcome) -> (&'static str, &'static str) {
     match outcome {
-        GateOutcome::WrongData => "Wrong data: a load left other rows than it should.",
-        GateOutcome::Regressed => "Regressed: something is worse by more than its limit.",
-        GateOutcome::Missing => "Missing: a scenario has no figures on one side.",
-        GateOutcome::Failed => "Failed: the harness or a load did not finish.",
-        GateOutcome::ExpiredWaiver => "Expired: a waiver is past its last day.",
-        GateOutcome::Inconclusive => {
-            "Inconclusive: nothing is worse for certain, and of something it cannot be told."
-        }
-        GateOutcome::Passed => "Passed: nothing is worse by more than its limit.",
+        GateOutcome::WrongData => ("Wrong data", "A load did not leave the expected rows."),
+        GateOutcome::Regressed => ("Regressed", "A metric is worse by more than its limit."),
+        GateOutcome::Missing => ("Missing", "A scenario has no figures on one side."),
+        GateOutcome::Failed => ("Failed", "The harness or a load did not finish."),
+        GateOutcome::ExpiredWaiver => ("Expired", "A waiver is past its last day."),
+        GateOutcome::Inconclusive => (
+            "Inconclusive",
+            "No metric is clearly worse, but some are too noisy to judge.",
+        ),
+        GateOutcome::Passed => ("Passed", "No metric is worse by more than its limit."),
     }
 }
 
-/// What keeps the gate from passing, or from telling, besides its scenarios, a sentence each.
+/// Expired waivers that are named.
+const EXPIRED: usize = 10;
+
+/// What keeps the gate from passing or from a verdict besides its scenarios, a sentence each.
 pub(super) fn remarks(results: &GateResults) -> Vec<String> {
     let failure = results.failure.iter();
     let failure = failure.map(|reason| format!("The harness failed: {}.", clean(reason)));
-    let expired = results.expired_waivers.iter().map(|waiver| {
+    let expired = results.expired_waivers.iter().take(EXPIRED).map(|waiver| {
         format!(
             "A waiver is past its last day: {}. Remove it, or renew it.",
             clean(waiver)
         )
     });
+    let more = results.expired_waivers.len().saturating_sub(EXPIRED);
+    let more = (more > 0).then(|| format!("{more} more waivers are past their last day."));
     let alone = (!results.is_corrected).then(|| {
-        "There are too few blocks to judge the scenarios as a family: each is judged alone, so that false alarms add \
-         up."
-        .to_owned()
+        "There are too few blocks to judge all scenarios together. Each is judged alone, so false \
+         alarms are more frequent."
+            .to_owned()
     });
     let noisy = (results.outcome == GateOutcome::Inconclusive).then(|| {
-        // Of stored results no blocks are added.
-        let time = if results.is_stored { "" } else { "more time (`--minutes 20`), " };
+        // Blocks are never added to a comparison with stored results.
+        let time = if results.is_stored {
+            ""
+        } else {
+            "more time (`--minutes 20`), "
+        };
         format!(
-            "Noise hides what the limits ask for: take {time}more blocks at first (`--blocks 48`), or a quieter \
-             machine. Exit code 4 says so with `--fail-on-inconclusive`."
+            "Differences as small as the limits are lost in noise. Use {time}more blocks from the start \
+             (`--blocks 48`), or a quieter machine. With `--fail-on-inconclusive` the exit code is 4."
         )
     });
-    failure.chain(expired).chain(alone).chain(noisy).collect()
+    let all = failure.chain(expired).chain(more);
+    all.chain(alone).chain(noisy).collect()
 }
 
-/// What is held against what, and how.
+/// What is compared with what, and how.
 pub(super) fn sides(results: &GateResults) -> String {
     let how = if results.is_stored {
-        "whose figures were stored"
+        "whose results were stored"
     } else {
-        "measured in turns"
+        "measured alternately"
     };
     format!(
         "{} against {}, {how}",
@@ -98,9 +109,9 @@ fn revision(revision: &GatedRevision) -> String {
     format!("{} ({commit})", clean(&revision.named))
 }
 
-/// What a scenario comes to, the worst first.
+/// The word for a scenario, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum Rank {
     WrongData,
     Failed,
     Regressed,
@@ -112,7 +123,7 @@ pub(super) enum Standing {
     Passed,
 }
 
-impl Standing {
+impl Rank {
     const ALL: [Self; 9] = [
         Self::WrongData,
         Self::Failed,
@@ -147,43 +158,43 @@ impl Standing {
             Self::Missing => "missing",
             Self::Inconclusive => "inconclusive",
             Self::Waived => "waived",
-            Self::Lenient => "missing, let pass",
+            Self::Lenient => "missing (allowed)",
             Self::Improved => "improved",
             Self::Passed => "passed",
         }
     }
 
-    /// Whether it lets the gate fail.
+    /// Whether it makes the gate fail.
     pub(super) fn is_failure(self) -> bool {
         self <= Self::Missing
     }
 }
 
-/// How many scenarios came to what: `Of 3 scenarios: 1 regressed, 2 passed.`
+/// How many scenarios have which word: `3 scenarios: 1 regressed, 2 passed.`
 pub(super) fn tally(results: &GateResults) -> String {
-    let standings: Vec<Standing> = results.scenarios.iter().map(Standing::new).collect();
-    let counts: Vec<String> = Standing::ALL
+    let ranks: Vec<Rank> = results.scenarios.iter().map(Rank::new).collect();
+    let counts: Vec<String> = Rank::ALL
         .into_iter()
         .filter_map(|one| {
-            let count = standings.iter().filter(|other| **other == one).count();
+            let count = ranks.iter().filter(|other| **other == one).count();
             (count > 0).then(|| format!("{count} {}", one.word()))
         })
         .collect();
-    match standings.len() {
-        0 => "There was no scenario.".to_owned(),
-        1 => format!("Of 1 scenario: {}.", counts.join(", ")),
-        all => format!("Of {all} scenarios: {}.", counts.join(", ")),
+    match ranks.len() {
+        0 => "There is no scenario.".to_owned(),
+        1 => format!("1 scenario: {}.", counts.join(", ")),
+        all => format!("{all} scenarios: {}.", counts.join(", ")),
     }
 }
 
-/// Those to read and the others, each the worst first and otherwise as they ran.
+/// The scenarios to read, the worst first, and the others.
 pub(super) fn ordered(results: &GateResults) -> (Vec<&GatedScenario>, Vec<&GatedScenario>) {
     let (mut significant, rest) = results.significant();
-    significant.sort_by_key(|scenario| Standing::new(scenario));
+    significant.sort_by_key(|scenario| Rank::new(scenario));
     (significant, rest)
 }
 
-/// Why a scenario stands as it does, where somebody or something gave a reason.
+/// The reason for what became of a scenario, where there is one.
 pub(super) fn reason(scenario: &GatedScenario) -> Option<String> {
     match &scenario.outcome {
         ScenarioOutcome::Waived { reason, expires } => {
@@ -198,33 +209,13 @@ pub(super) fn reason(scenario: &GatedScenario) -> Option<String> {
     }
 }
 
-/// A quantity with its unit, in less space than its name takes: `client cpu s/M rows`.
-pub(super) fn label(metric: GateMetric) -> String {
-    metric
-        .name()
-        .replace("_seconds_per_million_rows", " s/M rows")
-        .replace("_per_row", "/row")
-        .replace("_per_second", "/s")
-        .replace('_', " ")
+/// A value of a metric, as it is shown beside the label.
+pub(super) fn value(metric: Metric, value: Option<f64>) -> String {
+    let value = value.filter(|value| value.is_finite());
+    value.map_or_else(|| NONE.to_owned(), |value| metric.shown(value))
 }
 
-/// A value beside its [`label`].
-pub(super) fn value(metric: GateMetric, value: Option<f64>) -> String {
-    let Some(value) = value.filter(|value| value.is_finite()) else {
-        return NONE.to_owned();
-    };
-    if metric.unit().starts_with('B') {
-        return Bytes(value).to_string();
-    }
-    // What is counted differs in its last digit, which rounding would hide.
-    let is_count = metric.tier() == Tier::Counter && value.fract() == 0.0;
-    if is_count && (0.0..1e12).contains(&value) {
-        return Whole(value as u64).to_string();
-    }
-    Number(value).to_string()
-}
-
-/// By how much it changed, and the interval of what is measured: `-12.3% (-14.4% to -10.1%)`.
+/// The change, and its interval where it was measured: `-12.3% (-14.4% to -10.1%)`.
 pub(super) fn change(check: &Check) -> String {
     let Some(change) = check.change else {
         return NONE.to_owned();
@@ -248,7 +239,7 @@ fn is_none(change: Change) -> bool {
     change.low <= 0.0 && change.high >= 0.0
 }
 
-/// By how much it may change for the worse: `+5%`, and of what should be more `-5%`.
+/// The largest change for the worse that passes: `+5%`, or `-5%` where more is better.
 pub(super) fn limit(check: &Check) -> String {
     match (check.is_hard, check.metric.more_is_better()) {
         (false, _) => "none".to_owned(),
@@ -268,7 +259,7 @@ fn signed(share: f64) -> String {
     format!("{sign}{size}")
 }
 
-/// What a check amounts to.
+/// The verdict of a check.
 pub(super) fn finding(check: &Check) -> String {
     if check.is_unconfirmed() {
         "unconfirmed".to_owned()
@@ -277,7 +268,7 @@ pub(super) fn finding(check: &Check) -> String {
     }
 }
 
-/// Whether there is anything to read in a check: a difference, or a doubt.
+/// Whether a check is worth reading: it differs, or is not certain.
 pub(super) fn is_notable(check: &Check) -> bool {
     check.verdict != Verdict::Equivalent || check.is_unconfirmed()
 }
@@ -289,7 +280,7 @@ pub(super) fn sentence(check: &Check) -> String {
     } = *check;
     format!(
         "{}: {} → {}, {}, limit {}",
-        label(metric),
+        metric.label(),
         value(metric, base),
         value(metric, head),
         change(check),
@@ -297,7 +288,7 @@ pub(super) fn sentence(check: &Check) -> String {
     )
 }
 
-/// What a stage or function costs more: `encode 120 → 240 (+100%)`.
+/// By how much a stage or function grew: `encode 120 → 240 (+100%)`.
 pub(super) fn growth(growth: &Growth) -> String {
     let Growth { name, base, head } = growth;
     let by = if *base > 0.0 {
@@ -314,28 +305,28 @@ pub(super) fn growth(growth: &Growth) -> String {
 }
 
 /// Unit of every [`growth`].
-const GROWTH_UNIT: &str = "µs of processor time per 1,000 rows";
+const GROWTH_UNIT: &str = "µs of CPU time per 1,000 rows";
 
-/// The worst for people who fix it: a sentence on the stage that grew, if one did.
+/// A sentence on the stage that grew most.
 pub(super) fn stage(stage: Option<&Growth>) -> String {
     match stage {
-        Some(stage) => format!("Stage that grew: {}, in {GROWTH_UNIT}.", growth(stage)),
-        None => "No stage grew beyond doubt.".to_owned(),
+        Some(stage) => format!("Stage that grew most: {}, in {GROWTH_UNIT}.", growth(stage)),
+        None => "No stage clearly grew.".to_owned(),
     }
 }
 
-/// What stands above the functions that grew, or in their place.
+/// The line above the functions that grew, or why there are none.
 pub(super) fn functions(explanation: &Explanation) -> String {
     match explanation.coverage {
         _ if !explanation.functions.is_empty() => {
             format!("Functions whose own cost grew, in {GROWTH_UNIT}:")
         }
         Some(coverage) if coverage < LEAST_COVERAGE => format!(
-            "Functions are not ranked: {} of the processor time was sampled, and {} are needed.",
+            "Functions are not ranked: only {} of the CPU time was sampled, {} is needed.",
             Percent(coverage),
             Percent(LEAST_COVERAGE)
         ),
-        _ => "No function grew beyond doubt by itself.".to_owned(),
+        _ => "No function clearly grew by itself.".to_owned(),
     }
 }
 
@@ -355,17 +346,16 @@ mod tests {
         };
         assert_eq!(
             functions(&explanation(Some(0.85))),
-            "Functions are not ranked: 85% of the processor time was sampled, and 90% are needed."
+            "Functions are not ranked: only 85% of the CPU time was sampled, 90% is needed."
         );
-        let none = "No function grew beyond doubt by itself.";
+        let none = "No function clearly grew by itself.";
         assert_eq!(functions(&explanation(Some(0.95))), none);
     }
 
     #[test]
     fn a_change_is_a_tilde_where_its_interval_holds_none() {
         let text = |low, estimate, high| {
-            let mut check =
-                example::timed(GateMetric::RowsPerSecond, 100.0, 90.0, Verdict::Regressed);
+            let mut check = example::timed(Metric::RowsPerSecond, 100.0, 90.0, Verdict::Regressed);
             check.change = Some(Change {
                 estimate,
                 low,
@@ -384,31 +374,12 @@ mod tests {
 
     #[test]
     fn limits_point_the_way_that_is_worse() {
-        let mut check = example::timed(GateMetric::RowsPerSecond, 1.0, 1.0, Verdict::Equivalent);
+        let mut check = example::timed(Metric::RowsPerSecond, 1.0, 1.0, Verdict::Equivalent);
         assert_eq!(limit(&check), "-5%");
-        check.metric = GateMetric::Statements;
+        check.metric = Metric::Statements;
         assert_eq!(limit(&check), "+5%");
         check.is_hard = false;
         assert_eq!(limit(&check), "none");
-    }
-
-    #[test]
-    fn counts_keep_their_last_digit_and_measures_three() {
-        let text = |metric, number| value(metric, Some(number));
-        assert_eq!(text(GateMetric::Statements, 200_017.0), "200,017");
-        assert_eq!(text(GateMetric::AllocationsPerRow, 3.2468), "3.25");
-        assert_eq!(text(GateMetric::RowsPerSecond, 328_412.0), "328,000");
-        assert_eq!(text(GateMetric::BytesToServer, 61_400_000.0), "61.4 MB");
-        assert_eq!(text(GateMetric::RowsPerSecond, f64::NAN), NONE);
-    }
-
-    #[test]
-    fn every_label_is_short_and_its_own() {
-        let mut labels = GateMetric::ALL.map(label).to_vec();
-        assert!(labels.iter().all(|label| label.len() <= 23), "{labels:?}");
-        labels.sort();
-        labels.dedup();
-        assert_eq!(labels.len(), GateMetric::ALL.len());
     }
 
     #[test]
@@ -424,7 +395,7 @@ mod tests {
         let words: Vec<&str> = significant
             .iter()
             .chain(&rest)
-            .map(|one| Standing::new(one).word())
+            .map(|one| Rank::new(one).word())
             .collect();
         assert_eq!(
             words,
@@ -440,7 +411,7 @@ mod tests {
         );
         assert_eq!(
             tally(&results),
-            "Of 7 scenarios: 1 wrong data, 1 regressed, 1 missing, 1 inconclusive, 1 waived, 1 improved, 1 passed."
+            "7 scenarios: 1 wrong data, 1 regressed, 1 missing, 1 inconclusive, 1 waived, 1 improved, 1 passed."
         );
     }
 }

@@ -1,9 +1,11 @@
 use super::*;
+use crate::experiment::LoadPlan;
 use crate::experiment::Revision;
 use crate::gate::policy::{Limit, Waivers};
 use crate::gate::scenario::{GateScenario, Size};
+use crate::metric::Metric;
 use crate::report::example;
-use crate::samples::Timestamp;
+use crate::samples::{Measurements, Timestamp};
 
 const BLOCKS: usize = 12;
 
@@ -122,12 +124,12 @@ impl Rules {
     }
 }
 
-fn check(scenario: &GatedScenario, metric: GateMetric) -> &Check {
+fn check(scenario: &GatedScenario, metric: Metric) -> &Check {
     let mut checks = scenario.checks.iter();
     checks.find(|check| check.metric == metric).unwrap()
 }
 
-const CPU: GateMetric = GateMetric::ClientCpuSecondsPerMillionRows;
+const CPU: Metric = Metric::ClientCpuSecondsPerMillionRows;
 
 #[test]
 fn the_same_passes_and_five_per_cent_more_processor_time_does_not() {
@@ -148,7 +150,7 @@ fn the_same_passes_and_five_per_cent_more_processor_time_does_not() {
     assert!(change.low < 0.05 && 0.05 < change.high, "{change:?}");
     assert!((slow.head.unwrap() / slow.base.unwrap() - 1.05).abs() < 0.01);
     assert!(found[2].has_improved());
-    let rows = check(&found[2], GateMetric::RowsPerSecond);
+    let rows = check(&found[2], Metric::RowsPerSecond);
     // A fifth less time is a quarter more rows.
     assert!(
         (rows.change.unwrap().estimate - 0.25).abs() < 0.01,
@@ -218,7 +220,7 @@ fn one_more_statement_fails_in_however_many_loads_but_not_where_it_varies() {
     count(&mut samples, 1);
     let found = judged(&record, samples, &Rules::default());
     assert_eq!(found[0].outcome, ScenarioOutcome::Regressed);
-    assert!(check(&found[0], GateMetric::Statements).is_hard);
+    assert!(check(&found[0], Metric::Statements).is_hard);
     // Nothing to measure again: it is the same each time.
     assert!(to_confirm(&found).is_empty());
 
@@ -239,7 +241,7 @@ fn one_more_statement_fails_in_however_many_loads_but_not_where_it_varies() {
         };
     }
     let found = judged(&record, samples, &Rules::default());
-    assert!(!check(&found[0], GateMetric::Statements).is_hard);
+    assert!(!check(&found[0], Metric::Statements).is_hard);
     assert_eq!(found[0].outcome, ScenarioOutcome::Passed);
 }
 
@@ -249,7 +251,7 @@ fn counts_of_their_own_runs_are_held_against_their_limits() {
     let count = |arm: &str, value: f64| Count {
         scenario: "counted".to_owned(),
         arm: arm.to_owned(),
-        metric: GateMetric::DecodeInstructionsPerRow,
+        metric: Metric::DecodeInstructionsPerRow,
         value,
     };
     for (head, expected) in [
@@ -262,7 +264,7 @@ fn counts_of_their_own_runs_are_held_against_their_limits() {
             ..Rules::default()
         };
         let found = judged(&record, both("counted", 1.0, 1.0), &rules);
-        let check = check(&found[0], GateMetric::DecodeInstructionsPerRow);
+        let check = check(&found[0], Metric::DecodeInstructionsPerRow);
         assert_eq!(check.verdict, expected, "{check:?}");
     }
     // A base that is older than the counter has none, which is shown and fails nothing.
@@ -272,7 +274,7 @@ fn counts_of_their_own_runs_are_held_against_their_limits() {
     };
     let found = judged(&record, both("counted", 1.0, 1.0), &rules);
     assert_eq!(found[0].outcome, ScenarioOutcome::Passed);
-    let shown = check(&found[0], GateMetric::DecodeInstructionsPerRow);
+    let shown = check(&found[0], Metric::DecodeInstructionsPerRow);
     assert_eq!(
         (shown.base, shown.head, shown.is_hard),
         (None, Some(1.0), false)
@@ -315,7 +317,7 @@ fn a_waiver_lets_pass_what_it_names_until_its_last_day() {
     assert_eq!(outcome(waiver(None, "2026-06-15")), waived);
     let regressed = ScenarioOutcome::Regressed;
     assert_eq!(outcome(waiver(Some(CPU), "2026-06-14")), regressed);
-    let other = Some(GateMetric::Statements);
+    let other = Some(Metric::Statements);
     assert_eq!(outcome(waiver(other, "2026-06-15")), regressed);
 }
 
@@ -360,7 +362,7 @@ fn a_side_without_figures_is_missing_and_wrong_data_is_worst() {
     samples.push(sample("one", HEAD, 0, wrong.clone()));
     let found = judged(&record, samples, &Rules::default());
     assert_eq!(outcome(&found), GateOutcome::WrongData);
-    // A head that mends its base can pass.
+    // A head that fixes its base can pass.
     let mut samples = both("one", 1.0, 1.0);
     samples.push(sample("one", BASE, 0, wrong));
     let found = judged(&record, samples.clone(), &Rules::default());
@@ -376,7 +378,7 @@ fn a_side_without_figures_is_missing_and_wrong_data_is_worst() {
 }
 
 #[test]
-fn stored_results_stand_for_the_base() {
+fn stored_results_are_the_base() {
     let stored = record(&["one", "gone"], &[HEAD]);
     let of_base = [arm("one", HEAD, 2.0, 3.0), arm("gone", HEAD, 2.0, 3.0)].concat();
     let here = record(&["one", "new"], &[HEAD]);
@@ -405,6 +407,6 @@ fn stored_results_stand_for_the_base() {
     assert_eq!(found[2].name, "gone");
     assert_eq!(
         found[2].outcome,
-        missing("it is in the baseline and no more in the gate")
+        missing("it is in the baseline, and the gate no longer has it")
     );
 }

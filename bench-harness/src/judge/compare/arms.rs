@@ -5,31 +5,32 @@ use serde::{Deserialize, Serialize};
 
 use super::Side;
 use crate::judge::Family;
+use crate::metric::Metric;
 use crate::run_record::Scenario;
-use crate::samples::{Measurements, Metric};
+use crate::samples::Measurements;
 use crate::stats::{Threshold, Unpaired, UnpairedJudged, judge_unpaired, sample};
 
-/// What every arm is compared by. The server's processor time is left out: it holds background work
-/// of the server, which cancels in the blocks of one run and not between two.
+/// What every arm is compared by. The server's CPU time is left out: it includes background
+/// work of the server, which cancels within the blocks of one run but not between two runs.
 const METRICS: [Metric; 2] = [Metric::WallSeconds, Metric::ClientCpuSeconds];
 
 /// An arm in both runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ArmAcross {
+pub struct ArmComparison {
     /// Scenario by name.
     pub scenario: String,
     /// Arm by name.
     pub arm: String,
     /// Wall time first.
-    pub measures: Vec<MeasureAcross>,
+    pub measures: Vec<MetricComparison>,
 }
 
-/// One quantity of an arm in both runs.
+/// One metric of an arm in both runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MeasureAcross {
-    /// The quantity.
+pub struct MetricComparison {
+    /// The metric.
     pub metric: Metric,
     /// Median in A.
     pub a: Option<f64>,
@@ -47,9 +48,9 @@ pub(super) fn all(
     b: &Side<'_>,
     scenarios: &[(&Scenario, &Scenario)],
     confidence: f64,
-) -> (Vec<ArmAcross>, Vec<Family>) {
-    let mut arms: Vec<ArmAcross> = places(scenarios)
-        .map(|(scenario, _, arm)| ArmAcross {
+) -> (Vec<ArmComparison>, Vec<Family>) {
+    let mut arms: Vec<ArmComparison> = places(scenarios)
+        .map(|(scenario, _, arm)| ArmComparison {
             scenario: scenario.plan.name.clone(),
             arm: arm.to_owned(),
             measures: Vec::new(),
@@ -69,7 +70,7 @@ pub(super) fn all(
             .collect();
         let (judged, correction) = judge_unpaired(&members, confidence);
         for ((arm, member), judged) in arms.iter_mut().zip(&members).zip(judged) {
-            arm.measures.push(MeasureAcross {
+            arm.measures.push(MetricComparison {
                 metric,
                 a: sample::median(&member.baseline),
                 b: sample::median(&member.candidate),
@@ -96,8 +97,5 @@ fn places<'a>(
 }
 
 fn values(metric: Metric, figures: &[&Measurements]) -> Vec<f64> {
-    figures
-        .iter()
-        .filter_map(|one| metric.value_in(one))
-        .collect()
+    figures.iter().filter_map(|one| metric.cost(one)).collect()
 }

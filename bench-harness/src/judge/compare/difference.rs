@@ -1,4 +1,4 @@
-//! What keeps a scenario of both runs from being compared.
+//! Why a scenario of both runs cannot be compared.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub struct RefusedScenario {
     pub differences: Vec<Difference>,
 }
 
-/// What keeps a scenario from being compared. `Display` says it in a clause.
+/// Why a scenario cannot be compared. `Display` says it in a clause.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Difference {
@@ -39,7 +39,7 @@ pub enum Difference {
         to: String,
         /// Milliseconds in A; absent without a relay.
         a: Option<f64>,
-        /// Milliseconds in B, likewise.
+        /// Milliseconds in B; absent without a relay.
         b: Option<f64>,
     },
     /// They have other arms, or in another order.
@@ -74,7 +74,7 @@ pub enum Difference {
         /// Arm by name.
         arm: String,
     },
-    /// The run does not say what the arms had to load.
+    /// The run does not have the rows that the arms had to load.
     Unverified {
         /// Which run.
         run: Run,
@@ -99,7 +99,7 @@ pub enum Difference {
     },
 }
 
-/// What keeps a scenario of both runs from being compared; `None` if nothing does.
+/// Why a scenario of both runs cannot be compared; `None` if it can.
 pub(super) fn refused(
     (a, of_a): (&Side<'_>, &Scenario),
     (b, of_b): (&Side<'_>, &Scenario),
@@ -254,7 +254,7 @@ impl fmt::Display for Difference {
                 write!(f, "`{arm}` is {} in A and {} in B", load(a), load(b))
             }
             Self::NoSample { run, arm } => write!(f, "{run} has no measured sample of `{arm}`"),
-            Self::Unverified { run } => write!(f, "{run} does not say what had to be loaded"),
+            Self::Unverified { run } => write!(f, "{run} has no expected rows"),
             Self::RowsLoaded { arm, a, b } => {
                 write!(
                     f,

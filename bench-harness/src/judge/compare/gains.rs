@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Side;
 use crate::judge::{Finding, Results};
+use crate::metric::Metric;
 use crate::run_record::Scenario;
-use crate::samples::Metric;
 use crate::stats::{Comparison, Verdict};
 
 /// The gain of a candidate over its baseline in both runs.
@@ -17,19 +17,19 @@ use crate::stats::{Comparison, Verdict};
 /// neither.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GainAcross {
+pub struct GainComparison {
     /// Scenario by name.
     pub scenario: String,
     /// Arm by name.
     pub candidate: String,
-    /// The quantity of the claim.
+    /// The metric of the claim.
     pub metric: Metric,
     /// In A.
     pub a: Gain,
     /// In B.
     pub b: Gain,
-    /// Whether the two intervals have a ratio in common. Where they have not, the gains differ;
-    /// where they have, they may differ all the same.
+    /// Whether the two intervals overlap. Where they do not, the gains differ; where they do, they may
+    /// still differ.
     pub intervals_overlap: bool,
 }
 
@@ -44,20 +44,20 @@ pub struct Gain {
     pub verdict: Verdict,
 }
 
-impl GainAcross {
-    /// Whether the runs came to different verdicts.
+impl GainComparison {
+    /// Whether the verdicts of the runs differ.
     #[must_use]
     pub fn differs(&self) -> bool {
         self.a.verdict != self.b.verdict
     }
 }
 
-/// Every finding of the scenarios that both runs have about the same quantity, in the order of A.
+/// Every finding of the scenarios that both runs have about the same metric, in the order of A.
 pub(super) fn all(
     a: &Side<'_>,
     b: &Side<'_>,
     scenarios: &[(&Scenario, &Scenario)],
-) -> Vec<GainAcross> {
+) -> Vec<GainComparison> {
     let compared = |name: &str| scenarios.iter().any(|(one, _)| one.plan.name == name);
     let (in_a, in_b) = (findings(a), findings(b));
     let by_place: HashMap<(&str, &str), &Finding> = in_b
@@ -86,14 +86,14 @@ fn findings(side: &Side<'_>) -> Vec<Finding> {
     findings.flatten().collect()
 }
 
-fn beside(of_a: &Finding, of_b: &Finding) -> Option<GainAcross> {
+fn beside(of_a: &Finding, of_b: &Finding) -> Option<GainComparison> {
     let metric = of_a.measures.first()?.metric;
     if of_b.measures.first()?.metric != metric {
         return None;
     }
     let (a, b) = (gain(of_a)?, gain(of_b)?);
     let (first, second) = (a.gain.interval, b.gain.interval);
-    Some(GainAcross {
+    Some(GainComparison {
         scenario: of_a.scenario.clone(),
         candidate: of_a.candidate.clone(),
         metric,

@@ -1,14 +1,13 @@
 //! Two stored runs side by side.
 //!
-//! What differs in place, plan or data is refused with its reason, and never a number. What is left
+//! Runs of different machines, plans or data are refused with the reason, and never get a number. The rest
 //! is compared arm by arm, B ÷ A, and finding by finding, the gain in A beside the gain in B.
-//! [`across`] is pure; [`text`] is what a terminal shows of it.
+//! [`compare_runs`] is pure; `report::compare` shows it.
 
 mod arms;
 mod difference;
 mod gains;
 mod refusal;
-pub(crate) mod text;
 
 #[cfg(test)]
 mod tests;
@@ -18,9 +17,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use arms::{ArmAcross, MeasureAcross};
+pub(crate) use arms::{ArmComparison, MetricComparison};
 pub(crate) use difference::RefusedScenario;
-pub(crate) use gains::{Gain, GainAcross};
+pub(crate) use gains::{Gain, GainComparison};
 pub(crate) use refusal::Refusal;
 
 use crate::judge::{Family, blocks};
@@ -30,7 +29,7 @@ use crate::samples::{Measurements, Sample, Samples, Timestamp};
 /// Two runs compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Across {
+pub struct RunComparison {
     /// The one that ratios are against.
     pub a: RunHead,
     /// The other one.
@@ -43,12 +42,12 @@ pub struct Across {
     pub only_in_a: Vec<String>,
     /// Scenarios that A does not have, by name.
     pub only_in_b: Vec<String>,
-    /// What was judged together: all arms, one family for each quantity.
+    /// What was judged together: all arms, one family for each metric.
     pub families: Vec<Family>,
     /// Every arm of the scenarios that compare, in the order of A.
-    pub arms: Vec<ArmAcross>,
-    /// Every finding of these scenarios about the same quantity in both runs, in the order of A.
-    pub gains: Vec<GainAcross>,
+    pub arms: Vec<ArmComparison>,
+    /// Every finding of these scenarios about the same metric in both runs, in the order of A.
+    pub gains: Vec<GainComparison>,
 }
 
 /// When a run was, and of what.
@@ -84,15 +83,15 @@ impl fmt::Display for Run {
 
 /// Compares two runs, each by its record and its samples.
 ///
-/// Confirmations are left out: which scenarios have one was decided by how they came out, so they
-/// would be a chosen part of the arms.
+/// Confirmations are left out: only scenarios with certain results have one, so they would be a chosen
+/// part of the arms.
 ///
 /// # Errors
-/// [`Refusal`] if the runs were made in places that do not compare, or have no scenario that does.
-pub(crate) fn across(
+/// [`Refusal`] if the machines or builds do not compare, or no scenario does.
+pub(crate) fn compare_runs(
     a: (&RunRecord, &Samples),
     b: (&RunRecord, &Samples),
-) -> Result<Across, Refusal> {
+) -> Result<RunComparison, Refusal> {
     let (a, b) = (Side::new(a), Side::new(b));
     let shared = a
         .scenarios()
@@ -114,7 +113,7 @@ pub(crate) fn across(
     }
     let confidence_level = a.record.confidence_level.max(b.record.confidence_level);
     let (arms, families) = arms::all(&a, &b, &compared, confidence_level);
-    Ok(Across {
+    Ok(RunComparison {
         a: RunHead::new(a.record),
         b: RunHead::new(b.record),
         confidence_level,

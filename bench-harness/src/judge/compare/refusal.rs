@@ -1,4 +1,4 @@
-//! What keeps two runs from being compared.
+//! Why two runs cannot be compared.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::{RefusedScenario, Run};
 use crate::fingerprint::Fingerprint;
 use crate::run_record::RunRecord;
 
-/// Why two runs give no figure together. `Display` has a line for each reason, and what to do.
+/// Why two runs cannot be compared. `Display` has a line for each reason, and what to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refusal {
@@ -21,7 +21,7 @@ pub(crate) struct Refusal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reason {
-    /// A run does not say where it was made.
+    /// A run has no readable fingerprint.
     NoFingerprint {
         /// The run.
         run: Run,
@@ -36,7 +36,7 @@ pub(crate) enum Reason {
     Scenario(RefusedScenario),
 }
 
-/// What differs between the places in which the runs were made.
+/// What differs between the machines, builds and servers of the runs.
 pub(super) fn place(a: &RunRecord, b: &RunRecord) -> Vec<Reason> {
     let read = |run, record: &RunRecord| {
         serde_json::from_value::<Fingerprint>(record.fingerprint.clone()).map_err(|error| {
@@ -75,7 +75,7 @@ impl Refusal {
             any(|reason| matches!(reason, Reason::NoSharedScenario | Reason::Scenario(_)));
         let place = "to compare, measure both commits on one machine, with the same toolchain, build profile \
                      and server";
-        let plan = "to compare, measure both commits with the same experiments at the same scale, to the end";
+        let plan = "to compare, measure both commits with the same experiments at the same scale, and let both runs finish";
         [(elsewhere, place), (otherwise, plan)]
             .into_iter()
             .filter_map(|(applies, advice)| applies.then_some(advice))
@@ -102,7 +102,10 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoFingerprint { run, error } => {
-                write!(f, "{run} does not say where it was made: {error}")
+                write!(
+                    f,
+                    "{run} has no readable fingerprint of its machine: {error}"
+                )
             }
             Self::Place(field) => f.write_str(field),
             Self::NoSharedScenario => f.write_str("they have no scenario in common"),

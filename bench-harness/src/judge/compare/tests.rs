@@ -6,9 +6,10 @@ mod text;
 use serde_json::json;
 
 use super::*;
+use crate::metric::Metric;
 use crate::report::example;
 use crate::run_record::LearnedThreshold;
-use crate::samples::{Metric, Outcome};
+use crate::samples::Outcome;
 use crate::stats::{Threshold, Verdict};
 
 type Stored = (RunRecord, Samples);
@@ -44,7 +45,7 @@ fn run() -> Stored {
     (record, example::samples())
 }
 
-/// Likewise, with scenarios of these names alone.
+/// The same run with only these scenarios.
 fn run_of(names: &[&str]) -> Stored {
     let (mut record, samples) = run();
     let wanted = |scenario: &Scenario| names.contains(&scenario.plan.name.as_str());
@@ -71,12 +72,12 @@ fn slower(figures: &mut Measurements) {
     figures.client_cpu_seconds *= 1.2;
 }
 
-fn beside(a: &Stored, b: &Stored) -> Result<Across, Refusal> {
-    across((&a.0, &a.1), (&b.0, &b.1))
+fn beside(a: &Stored, b: &Stored) -> Result<RunComparison, Refusal> {
+    compare_runs((&a.0, &a.1), (&b.0, &b.1))
 }
 
-fn time(across: &Across, scenario: &str, arm: &str) -> MeasureAcross {
-    let is_it = |one: &&ArmAcross| one.scenario == scenario && one.arm == arm;
+fn time(across: &RunComparison, scenario: &str, arm: &str) -> MetricComparison {
+    let is_it = |one: &&ArmComparison| one.scenario == scenario && one.arm == arm;
     across.arms.iter().find(is_it).unwrap().measures[0].clone()
 }
 
@@ -125,7 +126,8 @@ fn an_arm_that_became_slower_is_found_and_no_other() {
     let judged = time(&back, "counter on tuned", "atomic").judged.unwrap();
     assert_eq!(judged.verdict, Verdict::Improved);
 
-    let differing: Vec<&GainAcross> = across.gains.iter().filter(|gain| gain.differs()).collect();
+    let differing: Vec<&GainComparison> =
+        across.gains.iter().filter(|gain| gain.differs()).collect();
     assert_eq!(differing.len(), 1, "{differing:?}");
     let gain = differing[0];
     assert_eq!(gain.scenario, "counter on tuned");

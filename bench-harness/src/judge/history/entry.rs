@@ -1,4 +1,4 @@
-//! A line of the history: one quantity of one arm of one run.
+//! A line of the history: one metric of one arm of one run.
 
 use anyhow::{Context, Result, ensure};
 use schemars::JsonSchema;
@@ -9,16 +9,16 @@ use super::short_digest;
 use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan};
 use crate::fingerprint::{Build, Fingerprint};
 use crate::judge::blocks;
-use crate::metric::GateMetric;
+use crate::metric::Metric;
 use crate::run_record::{RunRecord, Scenario};
-use crate::samples::{Measurements, Metric, Sample, Samples, Timestamp};
+use crate::samples::{Measurements, Sample, Samples, Timestamp};
 use crate::stats::Summary;
 
 /// Version of the layout of a line; raised when a field changes its meaning or goes.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
 
-/// One quantity of one arm of one run. It says of itself what its figures mean, so that a history can
-/// hold quantities that the program that reads it does not know.
+/// One metric of one arm of one run. It has the unit and direction of its figures, so that a history
+/// can hold metrics that the program that reads it does not know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -41,9 +41,9 @@ pub struct Entry {
     pub rows: u64,
     /// Digest of what was loaded and how: results of another load do not compare.
     pub load: String,
-    /// The quantity by name.
+    /// The metric by name.
     pub metric: String,
-    /// What stands behind its values.
+    /// Unit of its values.
     pub unit: String,
     /// Whether more of it is better.
     pub more_is_better: bool,
@@ -57,84 +57,27 @@ pub struct Entry {
     pub samples: usize,
 }
 
-/// A quantity that is kept.
-struct Quantity {
-    name: &'static str,
-    unit: &'static str,
-    more_is_better: bool,
-    /// Its value in a sample of an arm that reads so many rows.
-    of: fn(&Measurements, u64) -> Option<f64>,
-}
-
-impl Quantity {
-    fn cost(
-        name: &'static str,
-        unit: &'static str,
-        of: fn(&Measurements, u64) -> Option<f64>,
-    ) -> Self {
-        Self {
-            name,
-            unit,
-            more_is_better: false,
-            of,
-        }
-    }
-
-    fn gated(metric: GateMetric, of: fn(&Measurements, u64) -> Option<f64>) -> Self {
-        Self {
-            name: metric.name(),
-            unit: metric.unit(),
-            more_is_better: metric.more_is_better(),
-            of,
-        }
-    }
-}
-
-/// What is kept of an arm: what a gate judges as far as samples have it, and what else is compared.
-fn quantities() -> [Quantity; 9] {
-    [
-        Quantity::gated(GateMetric::Statements, |one, _| Some(one.statements as f64)),
-        Quantity::gated(GateMetric::RoundTrips, |one, _| {
-            Some(one.round_trips? as f64)
-        }),
-        Quantity::gated(GateMetric::BytesToServer, |one, _| {
-            Some(one.bytes_to_server as f64)
-        }),
-        Quantity::gated(GateMetric::BytesFromApi, |one, _| {
-            Some(one.bytes_from_api as f64)
-        }),
-        Quantity::gated(GateMetric::ClientCpuSecondsPerMillionRows, |one, rows| {
-            Some(1e6 * one.client_cpu_seconds / rows as f64)
-        }),
-        Quantity::gated(GateMetric::ServerCpuSecondsPerMillionRows, |one, rows| {
-            Some(1e6 * one.server_cpu_seconds? / rows as f64)
-        }),
-        Quantity::gated(GateMetric::RowsPerSecond, |one, rows| {
-            Some(rows as f64 / one.wall_seconds)
-        }),
-        Quantity::cost("first_row_seconds", "s", |one, _| {
-            Metric::FirstRowSeconds.value_in(one)
-        }),
-        Quantity::cost("peak_memory_bytes", "B", |one, _| {
-            Metric::PeakMemoryBytes.value_in(one)
-        }),
-    ]
+/// What is kept of an arm: what a gate judges, and what experiments compare besides. Times of whole
+/// loads are left out: their rates say the same.
+fn kept() -> impl Iterator<Item = Metric> {
+    let besides = [Metric::FirstRowSeconds, Metric::PeakMemoryBytes];
+    Metric::GATED.into_iter().chain(besides)
 }
 
 impl Entry {
-    /// All entries of a run, in the order of its record: one for each quantity that
-    /// every measured block of an arm has.
+    /// All entries of a run, in the order of its record: one for each metric that every measured
+    /// block of an arm has.
     ///
-    /// Confirmations are left out: which scenarios have one was decided by how they came out. So are
-    /// arms that were slowed down to test a gate.
-    /// Quantities that are zero, as the bytes from an API that an arm does not use, are too: they
-    /// have no relative change.
+    /// Left out are confirmations, because only scenarios with certain results have one; arms that
+    /// were slowed down to test a gate; and metrics that are zero, such as the bytes from an API that
+    /// an arm does not use, because they have no relative change.
     ///
     /// # Errors
     /// When the run does not say where it was made, or holds no measured sample.
     pub fn all(record: &RunRecord, samples: &Samples) -> Result<Vec<Self>> {
-        let fingerprint: Fingerprint = serde_json::from_value(record.fingerprint.clone())
-            .context("the run's fingerprint is not one of this program: measure anew")?;
+        let fingerprint: Fingerprint = serde_json::from_value(record.fingerprint.clone()).context(
+            "another version of this program wrote the run's fingerprint: measure again",
+        )?;
         let run = Run {
             started_at: record.started_at,
             machine: Machine::new(&fingerprint)?,
@@ -157,7 +100,7 @@ impl Entry {
         }
         ensure!(
             !entries.is_empty(),
-            "the run has no measured sample: let it end with `apitap-bench run --resume`"
+            "the run has no measured sample: finish it with `apitap-bench run --resume`"
         );
         Ok(entries)
     }
@@ -199,12 +142,12 @@ impl Run {
             None => (&self.build.git_commit, self.build.git_dirty),
         };
         let load = load(scenario, nth, arm)?;
-        let summarised = quantities().into_iter().filter_map(|quantity| {
-            let values = figures.iter().map(|one| (quantity.of)(one, arm.rows));
+        let summarised = kept().filter_map(|metric| {
+            let values = figures.iter().map(|one| metric.value(one, arm.rows));
             let summary = Summary::new(&values.collect::<Option<Vec<f64>>>()?)?;
-            (summary.median > 0.0).then_some((quantity, summary))
+            (summary.median > 0.0).then_some((metric, summary))
         });
-        let entries = summarised.map(|(quantity, summary)| Entry {
+        let entries = summarised.map(|(metric, summary)| Entry {
             schema_version: SCHEMA_VERSION,
             started_at: self.started_at,
             commit: commit.clone(),
@@ -214,9 +157,9 @@ impl Run {
             arm: arm.name.clone(),
             rows: arm.rows,
             load: load.clone(),
-            metric: quantity.name.to_owned(),
-            unit: quantity.unit.to_owned(),
-            more_is_better: quantity.more_is_better,
+            metric: metric.name().to_owned(),
+            unit: metric.unit().to_owned(),
+            more_is_better: metric.more_is_better(),
             value: summary.median,
             lower_quartile: summary.lower_quartile,
             upper_quartile: summary.upper_quartile,
@@ -226,11 +169,10 @@ impl Run {
     }
 }
 
-/// Digest of what must be equal for results of one scenario and arm to compare, as `compare` asks for
-/// it: workload, query, round trips, rows, configuration, and the rows that must land.
+/// Digest of what must be equal for results of one scenario and arm to compare, as in `compare`:
+/// workload, query, round trips, rows, configuration, and the rows that must land.
 ///
-/// Written out field by field: what a plan says besides, such as which program runs, is what a series
-/// is about.
+/// Listed field by field: the rest of a plan, such as which program runs, may change within a series.
 fn load(scenario: &Scenario, nth: usize, arm: &ArmPlan) -> Result<String> {
     let ScenarioPlan {
         workload,
@@ -266,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_has_an_entry_for_each_quantity_that_it_knows() {
+    fn an_arm_has_an_entry_for_each_metric_that_it_has() {
         let (record, samples) = example::run(1, "a1", |_, block| 1.0 + block as f64);
         let entries = entries(&record, &samples);
         let of_arm: Vec<&Entry> = entries.iter().filter(|entry| entry.arm == "COPY").collect();
@@ -282,7 +224,7 @@ mod tests {
                 "peak_memory_bytes"
             ]
         );
-        // Wall times of 1, 2, 3 and 4 seconds for 1,000 rows, half of which is processor time.
+        // Wall times of 1, 2, 3 and 4 seconds for 1,000 rows, half of it CPU time.
         let cpu = of_arm[3];
         assert_eq!((cpu.value, cpu.samples), (1_250.0, 4));
         assert_eq!((cpu.lower_quartile, cpu.upper_quartile), (875.0, 1_625.0));

@@ -45,7 +45,7 @@ impl Machine {
 /// Memory that is installed where the kernel manages `bytes`.
 ///
 /// Two boots of one machine reserve a little more or less, which a digest cannot allow for. But
-/// memory comes in few sizes, of which kernels keep some per cent: the next eighth of a power of two
+/// memory comes in few sizes, and kernels reserve some per cent of it: the next eighth of a power of two
 /// is the size itself, far from where two boots could round to different ones.
 fn installed(bytes: u64) -> u64 {
     let eighth = (1 << bytes.max(8).ilog2()) / 8;

@@ -1,18 +1,17 @@
 //! Results over time: what runs found, run after run, and where it changed.
 //!
 //! ```text
-//! run.json, samples.ndjson ──▶ entry ──▶ file ──▶ series ──▶ text, report
+//! run.json, samples.ndjson ──▶ entry ──▶ file ──▶ series ──▶ report
 //! ```
 //!
-//! The file holds one line for each quantity of each arm of each run, and no raw sample. Series and
-//! their change points are computed from it anew whenever they are shown, so that a better method can
-//! be applied to an old history. A series never mixes machines, servers, builds, or what was loaded.
+//! The file holds one line for each metric of each arm of each run, and no raw sample. Series and
+//! their change points are computed from it whenever they are shown, so that a better method can be
+//! applied to an old history. A series never mixes machines, servers, builds, or what was loaded.
 
 pub(crate) mod entry;
 pub(crate) mod file;
 pub(crate) mod machine;
 pub(crate) mod series;
-pub(crate) mod text;
 
 #[cfg(test)]
 pub(crate) mod example;
@@ -20,7 +19,7 @@ pub(crate) mod example;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// Bytes of a digest that are kept: enough to tell apart what one history will ever hold.
+/// Bytes of a digest that are kept: enough to distinguish everything that one history will ever hold.
 const DIGEST_BYTES: usize = 6;
 
 /// A short digest of `value`, in hexadecimal: the same wherever `value` serialises to the same.

@@ -39,7 +39,7 @@ pub struct History {
     pub series: Vec<Series>,
 }
 
-/// One quantity of one arm in one place, over time.
+/// One metric of one arm on one machine, over time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
@@ -47,9 +47,9 @@ pub struct Series {
     pub scenario: String,
     /// Arm by name.
     pub arm: String,
-    /// The quantity by name.
+    /// The metric by name.
     pub metric: String,
-    /// What stands behind its values.
+    /// Unit of its values.
     pub unit: String,
     /// Whether more of it is better.
     pub more_is_better: bool,

@@ -1,4 +1,4 @@
-//! Counters of one program, taken again and again: whether they vary.
+//! Counters of one program, taken several times to see whether they vary.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use apitap_core::config::WriteMode;
 use tokio::process::Command;
 use tokio_postgres::Client;
 
-use super::determinism::tolerance;
 use super::valgrind::{self, KernelLoad};
 use super::{Allocations, Counted, Kernel};
 use crate::measure::child;
-use crate::measure::load::SAMPLE_TIMEOUT;
+use crate::measure::load::{SAMPLE_TIMEOUT, reported};
 use crate::measure::profiling::heap_program;
 use crate::measure::worker::{self, PageKind, Watch, WorkerJob};
-use crate::metric::GateMetric;
+use crate::metric::{Metric, Tier};
+use crate::samples::Measurements;
 use testkit::mock_api::{MockApiOptions, MockApiProcess};
 use testkit::postgres::connect;
 
@@ -25,7 +25,7 @@ const TABLE: &str = "counted";
 /// What is counted.
 #[derive(Debug, Clone)]
 pub(crate) struct Counting {
-    /// The `apitap-bench` whose engine is counted; `apitap-bench-heap` stands beside it.
+    /// The `apitap-bench` whose engine is counted; `apitap-bench-heap` is beside it.
     pub program: PathBuf,
     /// The `apitap-bench` that serves the API.
     pub api: PathBuf,
@@ -50,14 +50,14 @@ impl Counting {
     /// When a load fails, or a program or server cannot be had.
     pub(crate) async fn take(&self, database_url: &str, runs: usize) -> Result<Vec<Counted>> {
         let config = worker::config(&self.preset, &self.settings)?;
-        let mut counted: Vec<Counted> = GateMetric::ALL
-            .into_iter()
-            .filter(|metric| metric.timed().is_none())
+        let counters = Metric::GATED.into_iter();
+        let mut counted: Vec<Counted> = counters
+            .filter(|metric| metric.tier() == Tier::Counter)
             .map(|metric| Counted {
                 preset: self.preset.clone(),
                 metric,
                 values: Vec::new(),
-                tolerance: tolerance(metric, &config),
+                tolerance: metric.tolerance(&config),
             })
             .collect();
         let mut loads = Loads::prepare(self, database_url).await?;
@@ -76,12 +76,12 @@ impl Counting {
         Ok(counted)
     }
 
-    /// Takes once what samples do not carry, since it needs loads of its own: allocations and
-    /// instructions by row.
+    /// Takes once what samples do not have, because it needs loads of its own: allocations and
+    /// instructions per row.
     ///
     /// # Errors
     /// As [`take`](Self::take).
-    pub(crate) async fn take_costs(&self, database_url: &str) -> Result<Vec<(GateMetric, f64)>> {
+    pub(crate) async fn take_costs(&self, database_url: &str) -> Result<Vec<(Metric, f64)>> {
         let mut loads = Loads::prepare(self, database_url).await?;
         let mut values = loads.allocations().await?;
         loads.end().await?;
@@ -89,14 +89,14 @@ impl Counting {
         Ok(values)
     }
 
-    async fn instructions(&self) -> Result<Vec<(GateMetric, f64)>> {
+    async fn instructions(&self) -> Result<Vec<(Metric, f64)>> {
         let mut values = Vec::new();
         if !self.instructions {
             return Ok(values);
         }
         for (kernel, metric) in [
-            (Kernel::Decode, GateMetric::DecodeInstructionsPerRow),
-            (Kernel::Encode, GateMetric::EncodeInstructionsPerRow),
+            (Kernel::Decode, Metric::DecodeInstructionsPerRow),
+            (Kernel::Encode, Metric::EncodeInstructionsPerRow),
         ] {
             let counting = self.clone();
             let count = move || {
@@ -136,7 +136,7 @@ impl<'a> Loads<'a> {
         })
     }
 
-    /// Loads the rows of an API by `command`, into a table made anew.
+    /// Loads the rows of an API by `command`, into a new table.
     async fn load(
         &self,
         api: &MockApiProcess,
@@ -167,32 +167,29 @@ impl<'a> Loads<'a> {
         let job = serde_json::to_vec(&job).context("cannot serialise the job")?;
         let ended = child::run(&mut command, &job, SAMPLE_TIMEOUT).await?;
         let report = serde_json::from_slice(&ended.stdout);
-        let report: RunReport = report.context("the worker's report is not the engine's")?;
+        let report: RunReport = report.context("the worker's output is not a run report")?;
         let read = report.rows_read;
         ensure!(read == rows, "a load read {read} rows of {rows}");
         Ok(report)
     }
 
-    /// What a load says of itself.
-    async fn counters(&mut self) -> Result<Vec<(GateMetric, f64)>> {
+    /// The counters that a load reports.
+    async fn counters(&mut self) -> Result<Vec<(Metric, f64)>> {
         let mut command = Command::new(&self.counting.program);
         command.arg("worker");
         let report = self
             .load(&self.apis[0], self.counting.rows, command)
             .await?;
-        let counters = [
-            (GateMetric::Statements, report.statements),
-            (GateMetric::RoundTrips, report.round_trips),
-            (GateMetric::BytesToServer, report.write_bytes),
-            (GateMetric::BytesFromApi, report.source_bytes),
-        ];
+        let figures = reported(&report, Measurements::default());
+        let counters = Metric::GATED.into_iter();
         Ok(counters
-            .map(|(metric, count)| (metric, count as f64))
-            .to_vec())
+            .filter(|metric| metric.tier() == Tier::Counter)
+            .filter_map(|metric| Some((metric, metric.cost(&figures)?)))
+            .collect())
     }
 
-    /// What the rows cost that the larger load has more.
-    async fn allocations(&mut self) -> Result<Vec<(GateMetric, f64)>> {
+    /// What the additional rows of the larger load cost.
+    async fn allocations(&mut self) -> Result<Vec<(Metric, f64)>> {
         let rows = self.counting.rows;
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         let file = folder.path().join("totals.json");
@@ -205,8 +202,8 @@ impl<'a> Loads<'a> {
         }
         let by_row = sizes[0].per_row(sizes[1], rows)?;
         Ok(vec![
-            (GateMetric::AllocationsPerRow, by_row.blocks),
-            (GateMetric::AllocatedBytesPerRow, by_row.bytes),
+            (Metric::AllocationsPerRow, by_row.blocks),
+            (Metric::AllocatedBytesPerRow, by_row.bytes),
         ])
     }
 

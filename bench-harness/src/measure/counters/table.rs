@@ -1,11 +1,11 @@
-//! What was counted again and again, as a table and for programs.
+//! Counters taken several times, as a table and for programs.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
 use crate::format::Whole;
-use crate::metric::GateMetric;
+use crate::metric::Metric;
 
 /// A counter of one preset, taken several times.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -13,10 +13,10 @@ pub(crate) struct Counted {
     /// Preset of the engine.
     pub preset: String,
     /// What was counted.
-    pub metric: GateMetric,
+    pub metric: Metric,
     /// Its values, in the order in which they were taken.
     pub values: Vec<f64>,
-    /// By how much it may vary by [`tolerance`](super::tolerance); none where it cannot be relied on.
+    /// By how much it may vary by [`Metric::tolerance`]; none where it is not reliable.
     pub tolerance: Option<f64>,
 }
 
@@ -40,7 +40,7 @@ impl Counted {
         })
     }
 
-    /// Whether it varied by more than it may; none where it cannot be relied on in any case.
+    /// Whether it varied by more than it may; none where it is not reliable.
     #[must_use]
     pub(crate) fn exceeds(&self) -> Option<bool> {
         Some(self.spread()? > self.tolerance?)
@@ -52,7 +52,7 @@ impl Counted {
 pub(crate) fn table(counted: &[Counted]) -> String {
     let mut text = format!(
         "{:<8} {:<28} {:>12} {:>12} {:>10} {:>10}\n",
-        "preset", "counter", "least", "most", "spread", "may"
+        "preset", "counter", "least", "most", "spread", "allowed"
     );
     for one in counted {
         let Some(((least, most), spread)) = one.range().zip(one.spread()) else {
@@ -64,7 +64,7 @@ pub(crate) fn table(counted: &[Counted]) -> String {
             text,
             "{:<8} {:<28} {:>12} {:>12} {:>10} {may:>10}{}",
             one.preset,
-            one.metric,
+            one.metric.name(),
             figure(least),
             figure(most),
             share(spread),
@@ -107,14 +107,14 @@ mod tests {
             tolerance,
         };
         let counted = [
-            counted(GateMetric::Statements, &[4.0, 4.0], Some(0.0)),
-            counted(GateMetric::RoundTrips, &[13.0, 14.0, 13.0], Some(0.0)),
-            counted(GateMetric::BytesFromApi, &[100.0, 102.0], None),
-            counted(GateMetric::AllocationsPerRow, &[2.0, 2.001], Some(0.001)),
-            counted(GateMetric::AllocatedBytesPerRow, &[], None),
+            counted(Metric::Statements, &[4.0, 4.0], Some(0.0)),
+            counted(Metric::RoundTrips, &[13.0, 14.0, 13.0], Some(0.0)),
+            counted(Metric::BytesFromApi, &[100.0, 102.0], None),
+            counted(Metric::AllocationsPerRow, &[2.0, 2.001], Some(0.001)),
+            counted(Metric::AllocatedBytesPerRow, &[], None),
         ];
         insta::assert_snapshot!(table(&counted), @r"
-        preset   counter                             least         most     spread        may
+        preset   counter                             least         most     spread    allowed
         tuned    statements                              4            4          0          0
         tuned    round_trips                            13           14    7.6923%          0  !
         tuned    bytes_from_api                        100          102    2.0000%        any

@@ -45,7 +45,7 @@ pub fn instructions_per_row(program: &Path, load: KernelLoad<'_>, rows: u64) -> 
     let (few, many) = (few?, many?);
     ensure!(
         many.rows > few.rows && many.instructions >= few.instructions,
-        "the {} kernel does no more for {} rows than for {rows}: ask for more rows",
+        "the {} kernel needs no more instructions for {} rows than for {rows}: use more rows",
         load.kernel,
         2 * rows
     );
@@ -108,12 +108,12 @@ fn count(program: &Path, load: KernelLoad<'_>, rows: u64) -> Result<KernelRun> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.context("cannot run valgrind")?;
     if !output.status.success() {
-        let told = String::from_utf8_lossy(&output.stderr);
-        bail!("{} under valgrind: {}", output.status, told.trim());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{} under valgrind: {}", output.status, stderr.trim());
     }
     let done = String::from_utf8_lossy(&output.stdout);
     let rows = done.trim().parse();
-    let profile = std::fs::read_to_string(&file).context("callgrind left no file")?;
+    let profile = std::fs::read_to_string(&file).context("callgrind wrote no file")?;
     Ok(KernelRun {
         rows: rows.with_context(|| format!("the kernel printed {done:?} for its rows"))?,
         instructions: total(&profile).context("callgrind's file has no total")?,

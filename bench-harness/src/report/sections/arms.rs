@@ -4,8 +4,8 @@ use super::words::{figure, name, place_of};
 use crate::experiment::Definition;
 use crate::format::{Bytes, Number, Seconds, one_line};
 use crate::judge::{ArmResults, ScenarioResults};
+use crate::metric::Metric;
 use crate::report::document::{Cell, Chart, Plot, Strip, StripGroup, Table};
-use crate::samples::Metric;
 
 /// Every wall time outside of the grid, and the medians of its arms behind them; none if there is
 /// none.

@@ -3,8 +3,8 @@
 use super::words::{again_cell, gain_cell, measure_cell, name, place, tone};
 use crate::format::{Percent, one_line};
 use crate::judge::{ExperimentResults, Finding, Weakened};
+use crate::metric::Metric;
 use crate::report::document::{Cell, Table, Tone};
-use crate::samples::Metric;
 
 /// The comparisons on the presets.
 pub(super) fn stands(experiment: &ExperimentResults, confidence: f64) -> Table {
@@ -32,14 +32,12 @@ fn table<'a>(
         Metric::WallSeconds => ">Gain".to_owned(),
         metric => format!(">Gain in {metric}"),
     };
+    let headings: Vec<String> = others
+        .iter()
+        .map(|one| format!(">{}", one.heading()))
+        .collect();
     let mut columns = vec!["Where", "Candidate", &gain, "Verdict", ">δ"];
-    columns.extend(others.iter().map(|other| match other {
-        Metric::WallSeconds => ">Time",
-        Metric::ClientCpuSeconds => ">Client CPU",
-        Metric::ServerCpuSeconds => ">Server CPU",
-        Metric::FirstRowSeconds => ">First row",
-        Metric::PeakMemoryBytes => ">Memory",
-    }));
+    columns.extend(headings.iter().map(String::as_str));
     columns.extend([">Detectable", "Again"]);
     let mut table = Table::new(caption, &columns);
     table.rows = findings

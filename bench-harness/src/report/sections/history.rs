@@ -9,9 +9,9 @@ use super::paragraph;
 use super::words::capitalised;
 use crate::format::{Change as Share, Count, Measured, Number, Whole, one_line};
 use crate::judge::history::series::{Change, Direction, History, Series};
-use crate::judge::history::text::{caution, day, short, word, words};
-use crate::metric::GateMetric;
+use crate::metric::Metric;
 use crate::report::document::{Block, Cell, Document, Section, Table, Tone};
+use crate::report::history_text::{caution, day, short, word, words};
 
 /// Charts of a page at most, those of what changed first: more make it too large to open.
 const MOST_CHARTS: usize = 150;
@@ -85,7 +85,7 @@ pub(super) fn section(history: &History) -> Section {
     let has_changed = |one: &Shared<'_>| one.series.iter().any(|series| !series.changes.is_empty());
     let is_course = |one: &Shared<'_>| {
         let first = one.first();
-        first.points.len() > 1 && first.metric == GateMetric::RowsPerSecond.name()
+        first.points.len() > 1 && first.metric == Metric::RowsPerSecond.name()
     };
     let mut shown = in_charts(history);
     shown.retain(|one| has_changed(one) || is_course(one));

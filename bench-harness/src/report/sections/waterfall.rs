@@ -4,10 +4,10 @@ use super::words::{gain_cell, listed, measured, part_of, tone};
 use super::{chosen, paragraph};
 use crate::format::{Times, one_line};
 use crate::judge::{Finding, PartOf, Results, Step, StepGain};
+use crate::metric::Metric;
 use crate::report::document::{
     Block, Cell, Chart, GainBar, GainRow, Plot, Section, StepKind, Table, WaterfallStep,
 };
-use crate::samples::Metric;
 
 /// Factor within which the product of the changes counts as the whole.
 ///

@@ -5,8 +5,9 @@ use std::fmt::Display;
 use crate::experiment::{API_ROUND_TRIP, Definition, POSTGRES_ROUND_TRIP, ScenarioPlan, Setting};
 use crate::format::{Percent, Promise, Range, Times, one_line, plain};
 use crate::judge::{ExperimentResults, Finding, PartOf, Results, Step, Weakened};
+use crate::metric::Metric;
 use crate::report::document::{Cell, Tone};
-use crate::samples::{Metric, Timestamp};
+use crate::samples::Timestamp;
 use crate::stats::{ClaimVerdict, Comparison, Expected, Judged, Threshold, Verdict};
 
 pub(super) fn tone(verdict: Verdict) -> Tone {
@@ -39,10 +40,7 @@ pub(super) fn promise(definition: &Definition) -> String {
     let promise = Promise(definition.expected);
     match definition.metric {
         Metric::WallSeconds => promise.to_string(),
-        Metric::ClientCpuSeconds => format!("{promise} (client CPU)"),
-        Metric::ServerCpuSeconds => format!("{promise} (server CPU)"),
-        Metric::FirstRowSeconds => format!("{promise} (first row)"),
-        Metric::PeakMemoryBytes => format!("{promise} (memory)"),
+        metric => format!("{promise} ({metric})"),
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use futures::future::{BoxFuture, FutureExt as _};
 use serde::{Deserialize, Serialize};
 
 /// What a client that does nothing with the bytes receives.
@@ -38,52 +37,49 @@ impl Ceiling {
 ///
 /// # Errors
 /// When a page cannot be fetched to its end.
-pub fn measure_ceiling(
+pub async fn measure_ceiling(
     url: &str,
     rows: u64,
     page_rows: u64,
     concurrency: usize,
-) -> BoxFuture<'_, Result<Ceiling>> {
-    async move {
-        // reqwest is built without a TLS provider and asks for one even where only HTTP is spoken.
-        // An error says that there is one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let pages = rows.div_ceil(page_rows);
-        let next = Arc::new(AtomicU64::new(1));
-        let started = Instant::now();
-        let mut readers = tokio::task::JoinSet::new();
-        for _ in 0..concurrency {
-            let client = reqwest::Client::builder()
-                .no_proxy()
-                .build()
-                .context("no HTTP client")?;
-            let (url, next) = (url.to_owned(), Arc::clone(&next));
-            readers.spawn(async move {
-                let mut bytes = 0;
-                loop {
-                    let page = next.fetch_add(1, Ordering::Relaxed);
-                    if page > pages {
-                        return Ok::<u64, anyhow::Error>(bytes);
-                    }
-                    let page_url = format!("{url}?page={page}&per_page={page_rows}");
-                    bytes += drain(&client, &page_url)
-                        .await
-                        .with_context(|| format!("cannot fetch {page_url}"))?;
+) -> Result<Ceiling> {
+    // reqwest is built without a TLS provider and asks for one even where only HTTP is spoken.
+    // An error says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let pages = rows.div_ceil(page_rows);
+    let next = Arc::new(AtomicU64::new(1));
+    let started = Instant::now();
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..concurrency {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .context("no HTTP client")?;
+        let (url, next) = (url.to_owned(), Arc::clone(&next));
+        readers.spawn(async move {
+            let mut bytes = 0;
+            loop {
+                let page = next.fetch_add(1, Ordering::Relaxed);
+                if page > pages {
+                    return Ok::<u64, anyhow::Error>(bytes);
                 }
-            });
-        }
-        let mut bytes = 0;
-        while let Some(reader) = readers.join_next().await {
-            bytes += reader.context("a reader panicked")??;
-        }
-        Ok(Ceiling {
-            rows,
-            bytes,
-            elapsed: started.elapsed(),
-            concurrency,
-        })
+                let page_url = format!("{url}?page={page}&per_page={page_rows}");
+                bytes += drain(&client, &page_url)
+                    .await
+                    .with_context(|| format!("cannot fetch {page_url}"))?;
+            }
+        });
     }
-    .boxed()
+    let mut bytes = 0;
+    while let Some(reader) = readers.join_next().await {
+        bytes += reader.context("a reader panicked")??;
+    }
+    Ok(Ceiling {
+        rows,
+        bytes,
+        elapsed: started.elapsed(),
+        concurrency,
+    })
 }
 
 async fn drain(client: &reqwest::Client, url: &str) -> reqwest::Result<u64> {

@@ -34,7 +34,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use futures::future::{BoxFuture, FutureExt as _};
 use serde::{Deserialize, Serialize};
 use wiremock::{Mock, MockServer, matchers};
 
@@ -163,53 +162,49 @@ impl RunningMockApi {
 ///
 /// # Errors
 /// When the workload is unknown or the port is taken.
-pub fn serve(options: &MockApiOptions) -> BoxFuture<'_, Result<RunningMockApi>> {
-    async move {
-        let workload = options.workload()?;
-        let name = workload.name().to_owned();
-        let count = options.rows;
-        let rows = tokio::task::spawn_blocking(move || RenderedRows::render(&workload, count))
-            .await
-            .context("rendering the rows panicked")?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
-            .with_context(|| format!("cannot listen on 127.0.0.1:{}", options.port))?;
-        let bytes = rows.bytes();
-        let responder = PageResponder {
-            root: format!("/{name}"),
-            rows,
-            page_rows: options.page_rows.get(),
-            max_page_rows: options.max_page_rows.map_or(u64::MAX, NonZero::get),
-            latency: Duration::from_millis(options.latency_ms),
-            total_count: !options.no_total_count,
-        };
-        let server = MockServer::builder()
-            .listener(listener)
-            .disable_request_recording()
-            .start()
-            .await;
-        Mock::given(matchers::any())
-            .respond_with(responder)
-            .mount(&server)
-            .await;
-        let ready = MockApiReady {
-            url: format!("{}/{name}", server.uri()),
-            rows: count,
-            bytes,
-        };
-        Ok(RunningMockApi {
-            ready,
-            _server: server,
-        })
-    }
-    .boxed()
+pub async fn serve(options: &MockApiOptions) -> Result<RunningMockApi> {
+    let workload = options.workload()?;
+    let name = workload.name().to_owned();
+    let count = options.rows;
+    let rows = tokio::task::spawn_blocking(move || RenderedRows::render(&workload, count))
+        .await
+        .context("rendering the rows panicked")?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
+        .with_context(|| format!("cannot listen on 127.0.0.1:{}", options.port))?;
+    let bytes = rows.bytes();
+    let responder = PageResponder {
+        root: format!("/{name}"),
+        rows,
+        page_rows: options.page_rows.get(),
+        max_page_rows: options.max_page_rows.map_or(u64::MAX, NonZero::get),
+        latency: Duration::from_millis(options.latency_ms),
+        total_count: !options.no_total_count,
+    };
+    let server = MockServer::builder()
+        .listener(listener)
+        .disable_request_recording()
+        .start()
+        .await;
+    Mock::given(matchers::any())
+        .respond_with(responder)
+        .mount(&server)
+        .await;
+    let ready = MockApiReady {
+        url: format!("{}/{name}", server.uri()),
+        rows: count,
+        bytes,
+    };
+    Ok(RunningMockApi {
+        ready,
+        _server: server,
+    })
 }
 
 /// `apitap-bench mock-api`: serves until interrupted.
 ///
 /// # Errors
 /// Those of [`serve`], and when standard output is closed.
-pub fn run(options: &MockApiOptions) -> BoxFuture<'_, Result<()>> {
-    async move {
+pub async fn run(options: &MockApiOptions) -> Result<()> {
     let api = serve(options).await?;
     let line = serde_json::to_string(api.ready()).context("cannot write the ready line")?;
     let mut stdout = std::io::stdout().lock();
@@ -232,8 +227,6 @@ pub fn run(options: &MockApiOptions) -> BoxFuture<'_, Result<()>> {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for a signal"),
         _ = stdin_ended => Ok(()),
     }
-}
-.boxed()
 }
 
 #[cfg(test)]

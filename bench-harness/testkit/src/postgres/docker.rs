@@ -3,7 +3,6 @@
 use std::{env, time::Duration};
 
 use anyhow::{Context, Result};
-use futures::future::{BoxFuture, FutureExt as _};
 use testcontainers::{
     ContainerAsync, ContainerRequest, GenericImage, ImageExt,
     bollard::{
@@ -45,25 +44,22 @@ pub enum DockerState {
 }
 
 /// Asks the daemon for its version and for `image`. Pulls nothing.
-pub fn docker_state(image: &str) -> BoxFuture<'_, DockerState> {
-    async move {
-        let version = async {
-            let docker = connect().await?;
-            let version = docker
-                .version()
-                .await
-                .context("the daemon does not say its version")?;
-            Ok::<_, anyhow::Error>((docker, version.version.unwrap_or_default()))
-        };
-        match version.await {
-            Err(error) => DockerState::Absent(format!("{error:#}")),
-            Ok((docker, version)) if docker.inspect_image(image).await.is_ok() => {
-                DockerState::Ready(version)
-            }
-            Ok((_, version)) => DockerState::ImageMissing(version),
+pub async fn docker_state(image: &str) -> DockerState {
+    let version = async {
+        let docker = connect().await?;
+        let version = docker
+            .version()
+            .await
+            .context("the daemon does not say its version")?;
+        Ok::<_, anyhow::Error>((docker, version.version.unwrap_or_default()))
+    };
+    match version.await {
+        Err(error) => DockerState::Absent(format!("{error:#}")),
+        Ok((docker, version)) if docker.inspect_image(image).await.is_ok() => {
+            DockerState::Ready(version)
         }
+        Ok((_, version)) => DockerState::ImageMissing(version),
     }
-    .boxed()
 }
 
 /// A running container; dropping it removes the container and its volume.

@@ -10,7 +10,6 @@ mod owner;
 use std::{collections::BTreeMap, env, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use futures::future::{BoxFuture, FutureExt as _};
 use tokio_postgres::{Client, NoTls};
 
 pub use binaries::{ServerBinaries, installed_binaries};
@@ -94,16 +93,13 @@ impl PostgresServer {
     /// # Errors
     /// When no server is available; for `auto` the error names the three ways to
     /// fix it. What was started so far is removed.
-    pub fn start(options: &PostgresOptions) -> BoxFuture<'_, Result<Self>> {
-        async move {
-            match &options.choice {
-                PostgresChoice::Url(url) => Self::reach(url).await,
-                PostgresChoice::Docker => Self::start_docker(options).await,
-                PostgresChoice::Local => Self::start_local(options).await,
-                PostgresChoice::Auto => Self::start_any(options).await,
-            }
+    pub async fn start(options: &PostgresOptions) -> Result<Self> {
+        match &options.choice {
+            PostgresChoice::Url(url) => Self::reach(url).await,
+            PostgresChoice::Docker => Self::start_docker(options).await,
+            PostgresChoice::Local => Self::start_local(options).await,
+            PostgresChoice::Auto => Self::start_any(options).await,
         }
-        .boxed()
     }
 
     /// URL with user, password and database, for `tokio-postgres` and `psql`. Holds a password.
@@ -252,19 +248,16 @@ impl PostgresServer {
 }
 
 /// Opens a connection whose driver runs on the current runtime until the client is dropped.
-pub fn connect(url: &str) -> BoxFuture<'_, Result<Client>> {
-    async move {
-        let (client, connection) = tokio_postgres::connect(url, NoTls)
-            .await
-            .with_context(|| format!("cannot connect to {}", without_password(url)))?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("a connection for administration ended: {error}");
-            }
-        });
-        Ok(client)
-    }
-    .boxed()
+pub async fn connect(url: &str) -> Result<Client> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .with_context(|| format!("cannot connect to {}", without_password(url)))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!("a connection for administration ended: {error}");
+        }
+    });
+    Ok(client)
 }
 
 /// Creates an empty database on the server of `url` and returns its URL.

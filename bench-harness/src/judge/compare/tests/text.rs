@@ -1,7 +1,7 @@
 //! What a terminal shows.
 
-use super::super::text;
 use super::*;
+use crate::report::compare::render;
 
 #[test]
 fn the_comparison_on_a_terminal() {
@@ -18,32 +18,34 @@ fn the_comparison_on_a_terminal() {
     plan_of(&mut b, "page-size on before").plan.arms[1].rows = 5_000;
     b.0.fingerprint["build"]["git_commit"] = "fedcba9876543210".into();
     b.0.fingerprint["build"]["git_dirty"] = true.into();
-    insta::assert_snapshot!(text::render(&beside(&a, &b).unwrap()), @r#"
-    A  2026-01-01T00:00:00.000Z, commit 01234567
-    B  2026-01-01T00:00:00.000Z, commit fedcba98 with uncommitted changes
+    insta::assert_snapshot!(render(&beside(&a, &b).unwrap()), @r#"
+      - A: 2026-01-01T00:00:00.000Z, commit 01234567
+      - B: 2026-01-01T00:00:00.000Z, commit fedcba98 with uncommitted changes
 
-    Not compared:
-      page-size on before: `1,000 rows` reads 50,000 rows in A and 5,000 in B
-    Only in A: before-vs-tuned
+      - Not compared: page-size on before: `1,000 rows` reads 50,000 rows in A and 5,000 in B
+      - Only in A: before-vs-tuned
 
-    median time                     A       B  B ÷ A                 verdict
-    counter on before
-      mutex                    958 ms  958 ms  1.000× (0.992–1.008)  ~
-        client processor time  575 ms  460 ms  0.800× (0.794–0.806)  improved
-      atomic                   958 ms  958 ms  1.000× (0.992–1.008)  ~
-    counter on tuned
-      mutex                    907 ms  907 ms  1.000× (0.992–1.008)  ~
-      atomic                   907 ms  1.09 s  1.20× (1.19–1.21)     regressed
+      counter on before
+      Arm                     A       B                 B ÷ A  Verdict
+      mutex              958 ms  958 ms  1.000× (0.992–1.008)  ~
+      mutex, client CPU  575 ms  460 ms  0.800× (0.794–0.806)  improved
+      atomic             958 ms  958 ms  1.000× (0.992–1.008)  ~
 
-    Time in B against A, of 4 arms: 1 regressed, 3 ~ (no difference that matters).
+      counter on tuned
+      Arm          A       B                 B ÷ A  Verdict
+      mutex   907 ms  907 ms  1.000× (0.992–1.008)  ~
+      atomic  907 ms  1.09 s     1.20× (1.19–1.21)  regressed
 
-    Of 2 gains, 1 has in B another verdict than in A:
-      counter on tuned: atomic
-        A  0.998× (0.988–1.008)  ~
-        B  0.832× (0.823–0.840)  regressed; the intervals lie apart
+      Time of 4 arms in B against A: 1 regressed, 3 ~ (no difference that matters).
 
-    Two runs at different times also differ by what the machine did between them: take a small
-    difference here as a reason to alternate both on one host.
+      2 gains compared: 1 with another verdict in B than in A.
+
+      - counter on tuned: atomic: 0.998× (0.988–1.008) ~ in A, 0.832× (0.823–0.840) regressed in B; the
+        intervals do not overlap
+
+      The runs were made at different times, so they also differ by what else the machine did. Before
+      you believe a small difference, measure both revisions alternately on one host, as `apitap-bench
+      gate` does.
     "#);
 }
 
@@ -55,9 +57,12 @@ fn arms_that_were_judged_alone_are_said_to_be() {
         (record, samples)
     };
     let across = beside(&stored(), &stored()).unwrap();
-    let text = text::render(&across);
-    assert!(text.contains("of 4 arms: 4 inconclusive."), "{text}");
-    assert!(text.contains("each was judged alone"), "{text}");
+    let text = render(&across);
+    assert!(
+        text.contains("of 4 arms in B against A: 4 inconclusive."),
+        "{text}"
+    );
+    assert!(text.contains("was judged alone"), "{text}");
 }
 
 #[test]
@@ -80,7 +85,7 @@ fn every_line_fits_the_terminal() {
         }
         plan_of(stored, "a-a on before").plan.arms[0].name = long;
     }
-    let text = text::render(&beside(&a, &b).unwrap());
+    let text = render(&beside(&a, &b).unwrap());
     for line in text.lines() {
         assert!(line.chars().count() <= 100, "{line}");
     }

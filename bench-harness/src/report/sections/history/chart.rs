@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::{Shared, change_cell, label, tone};
 use crate::format::{Measured, Whole, one_line};
 use crate::judge::history::series::{Point, Series};
-use crate::judge::history::text::{day, short, words};
 use crate::report::document::{
     Cell, Chart, HistoryChange, HistoryLevel, HistoryLine, HistoryPoint, Plot, Table,
 };
+use crate::report::history_text::{day, short, words};
 use crate::report::sections::words::{capitalised, moment};
 use crate::samples::Timestamp;
 use crate::stats::{MIN_SEGMENT, sample::median};

@@ -1,9 +1,9 @@
-//! A history on a terminal, within 100 columns where names allow it.
+//! A history on a terminal, within 100 columns unless names are longer.
 
 use std::fmt::Write as _;
 
-use super::series::{Change, Direction, History, Series};
 use crate::format::{Change as Share, Count, Measured, Number, Percent, Whole};
+use crate::judge::history::series::{Change, Direction, History, Series};
 use crate::samples::Timestamp;
 
 /// Characters of a commit that are shown, as in the names of folders.
@@ -12,7 +12,7 @@ const SHORT_COMMIT_CHARS: usize = 8;
 /// Most results of a series that are drawn, the latest ones.
 const SPARK_CHARS: usize = 30;
 
-/// Levels of a drawing, from low to high; an odd number, so that equal values stand on one.
+/// Levels of a drawing, from low to high; an odd number, so that equal values are in the middle.
 const SPARKS: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
 
 /// The smallest factor that a drawing spans: noise of a few per cent must not look like a mountain.
@@ -53,7 +53,7 @@ pub(crate) fn render(history: &History) -> String {
 fn head(history: &History) -> String {
     let runs = history.runs();
     let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
-        return "No series fits.\n".to_owned();
+        return "No series matches.\n".to_owned();
     };
     let mut text = format!(
         "{} of {}, {} to {}\n",
@@ -63,7 +63,7 @@ fn head(history: &History) -> String {
         day(*last)
     );
     for place in history.machines() {
-        let _ = writeln!(text, "place {}  {}", place.digest, place.name);
+        let _ = writeln!(text, "machine {}  {}", place.digest, place.name);
     }
     text
 }
@@ -83,11 +83,11 @@ fn changes(series: &Series, history: &History) -> String {
     text
 }
 
-/// What a change says: by how much, and since when.
+/// By how much a series changed, and since when.
 fn sentences(change: &Change, series: &Series) -> String {
     let relative = change.relative;
     format!(
-        "  {}: {} ({} to {}), {} → {}, p {}\n    since {} of {}; the run before was of {}\n",
+        "  {}: {} ({} to {}), {} → {}, p {}\n    since commit {} of {}; the run before was commit {}\n",
         word(change.direction),
         Share(relative.estimate),
         Share(relative.low),
@@ -107,7 +107,7 @@ pub(crate) fn word(direction: Direction) -> &'static str {
     match direction {
         Direction::Worse => "worse",
         Direction::Better => "better",
-        Direction::Unclear => "otherwise",
+        Direction::Unclear => "changed",
     }
 }
 
@@ -119,19 +119,19 @@ fn sign(direction: Direction) -> &'static str {
     }
 }
 
-/// What chance alone may have shown, and what could not be looked at.
+/// How many changes are expected by chance, and which series are too short.
 #[must_use]
 pub(crate) fn caution(history: &History) -> String {
     let (long, all) = (history.long_enough(), history.series.len());
     let mut text = format!(
-        "A series needs {} results to show a change: {} of {} have them.\n",
+        "A series needs {} runs before a change can be found: {} of {} series have them.\n",
         2 * history.min_segment,
         Whole(long as u64),
         Whole(all as u64)
     );
     let _ = writeln!(
         text,
-        "At a level of {}, chance alone shows about {} in so many.",
+        "At a significance level of {}, about {} of these series show a change by chance.",
         Percent(history.significance),
         Number(history.significance * long as f64)
     );
@@ -141,7 +141,7 @@ pub(crate) fn caution(history: &History) -> String {
 /// Scenario, arm and rows, and the place where there are several.
 fn name(series: &Series, history: &History) -> String {
     let place = if history.machines().len() > 1 {
-        format!(", in {}", series.machine.digest)
+        format!(", on {}", series.machine.digest)
     } else {
         String::new()
     };
@@ -213,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn places_are_told_apart_and_nothing_is_said_of_nothing() {
+    fn machines_are_named_where_there_are_several_and_no_series_says_so() {
         let mut entries = example::entries(2, 9, 1.0);
         if let Some(last) = entries.last_mut() {
             last.machine.digest = "another".to_owned();
         }
         let text = render(&History::new(&entries, &[], 0.01));
-        assert!(text.contains("rows, in another\n"), "{text}");
+        assert!(text.contains("rows, on another\n"), "{text}");
         let text = render(&History::new(&entries, &["nothing".to_owned()], 0.01));
-        assert!(text.starts_with("No series fits.\n"), "{text}");
+        assert!(text.starts_with("No series matches.\n"), "{text}");
     }
 }

@@ -1,0 +1,226 @@
+//! Each metric of a scenario, judged: times by their samples, counters by their counts.
+
+use super::{Evidence, Sides};
+use crate::experiment::{LoadPlan, ScenarioPlan, configured};
+use crate::gate::policy::{Limits, threshold};
+use crate::gate::results::{Change, Check};
+use crate::gate::scenario::{BASE, HEAD};
+use crate::judge::{Blocks, log_ratios};
+use crate::metric::{Metric, Tier};
+use crate::run_record::Scenario;
+use crate::stats::{
+    Comparison, Interval, Judged, Threshold, Unpaired, UnpairedJudged, Verdict, judge_family,
+    judge_unpaired, sample, verdict,
+};
+
+impl Sides<'_> {
+    /// The times of `scenarios`, each metric judged as a family.
+    pub(super) fn timed(&self, scenarios: &[&Scenario], limits: &Limits) -> Vec<Vec<Check>> {
+        let mut checks: Vec<Vec<Check>> = vec![Vec::new(); scenarios.len()];
+        let sides: Vec<(Blocks<'_>, Blocks<'_>)> = scenarios
+            .iter()
+            .map(|one| (self.of_base(&one.plan), self.of_head(&one.plan)))
+            .collect();
+        let timed = Metric::GATED.into_iter();
+        for metric in timed.filter(|metric| metric.tier() != Tier::Counter) {
+            let limit = limits.share(metric);
+            let judged = self.judged(&sides, metric, threshold(metric, limit));
+            for (nth, judged) in judged.into_iter().enumerate() {
+                let rows = scenarios[nth].plan.baseline().rows;
+                let (base, head) = &sides[nth];
+                let (base, head) = (values(metric, base, rows), values(metric, head, rows));
+                // The CPU time of a server by URL is not known.
+                if base.is_empty() && head.is_empty() {
+                    continue;
+                }
+                checks[nth].push(Check {
+                    metric,
+                    base: sample::median(&base),
+                    head: sample::median(&head),
+                    base_samples: base,
+                    head_samples: head,
+                    change: judged.as_ref().map(|judged| judged.change(metric)),
+                    limit,
+                    is_hard: true,
+                    verdict: judged.map_or(Verdict::Inconclusive, |judged| judged.verdict),
+                    again: None,
+                });
+            }
+        }
+        checks
+    }
+
+    /// Head against base of every scenario, judged as one family: block by block, or, where the base
+    /// was stored, as two samples.
+    fn judged(
+        &self,
+        sides: &[(Blocks<'_>, Blocks<'_>)],
+        metric: Metric,
+        limit: Threshold,
+    ) -> Vec<Option<Costs>> {
+        let confidence = self.head.record.confidence_level;
+        if self.stored.is_none() {
+            let log_ratios: Vec<Vec<f64>> = sides
+                .iter()
+                .map(|(base, head)| log_ratios(head, base, metric))
+                .collect();
+            let (judged, _) = judge_family(&log_ratios, &vec![limit; sides.len()], confidence);
+            return judged.into_iter().map(|one| one.map(Costs::from)).collect();
+        }
+        let costs = |blocks: &Blocks<'_>| -> Vec<f64> {
+            let samples = blocks.values();
+            samples.filter_map(|sample| metric.cost(sample)).collect()
+        };
+        let members: Vec<Unpaired> = sides
+            .iter()
+            .map(|(base, head)| Unpaired {
+                candidate: costs(head),
+                baseline: costs(base),
+                threshold: limit,
+            })
+            .collect();
+        let (judged, _) = judge_unpaired(&members, confidence);
+        judged.into_iter().map(|one| one.map(Costs::from)).collect()
+    }
+
+    /// The counters of a scenario.
+    pub(super) fn counted(&self, plan: &ScenarioPlan, limits: &Limits) -> Vec<Check> {
+        let (of_base, of_head) = (self.of_base(plan), self.of_head(plan));
+        let base_arm = if self.stored.is_some() { HEAD } else { BASE };
+        let config = match &plan.baseline().load {
+            LoadPlan::Engine { preset, knobs, .. } => configured(preset, knobs).ok(),
+            LoadPlan::PsqlCopy => None,
+        };
+        let counters = Metric::GATED.into_iter();
+        counters
+            .filter(|metric| metric.tier() == Tier::Counter)
+            .filter_map(|metric| {
+                let base = most(metric, &of_base);
+                let base = base.or_else(|| count(self.base(), base_arm, plan, metric));
+                let head = most(metric, &of_head);
+                let head = head.or_else(|| count(self.head, HEAD, plan, metric));
+                let tolerance = config.as_ref().and_then(|config| metric.tolerance(config));
+                let limit = limits.share(metric);
+                (base.is_some() || head.is_some())
+                    .then(|| counter(metric, base, head, limit, tolerance))
+            })
+            .collect()
+    }
+}
+
+/// Costs compared, head ÷ base.
+struct Costs {
+    comparison: Comparison,
+    adjusted_p: f64,
+    verdict: Verdict,
+}
+
+impl From<Judged> for Costs {
+    fn from(judged: Judged) -> Self {
+        Self {
+            comparison: judged.comparison,
+            adjusted_p: judged.adjusted_p,
+            verdict: judged.verdict,
+        }
+    }
+}
+
+impl From<UnpairedJudged> for Costs {
+    fn from(judged: UnpairedJudged) -> Self {
+        Self {
+            comparison: judged.comparison,
+            adjusted_p: judged.adjusted_p,
+            verdict: judged.verdict,
+        }
+    }
+}
+
+impl Costs {
+    /// The change in the metric's own direction.
+    fn change(&self, metric: Metric) -> Change {
+        let own = if metric.more_is_better() {
+            self.comparison.inverted()
+        } else {
+            self.comparison
+        };
+        Change {
+            estimate: own.ratio - 1.0,
+            low: own.interval.low - 1.0,
+            high: own.interval.high - 1.0,
+            p_value: Some(self.adjusted_p),
+            blocks: Some(own.blocks),
+        }
+    }
+}
+
+/// The values of a metric, block by block.
+fn values(metric: Metric, blocks: &Blocks<'_>, rows: u64) -> Vec<f64> {
+    let samples = blocks.values();
+    samples
+        .filter_map(|sample| metric.value(sample, rows))
+        .collect()
+}
+
+/// The largest value of a counter that samples have: one that grows in some loads has grown.
+fn most(metric: Metric, blocks: &Blocks<'_>) -> Option<f64> {
+    let values: Option<Vec<f64>> = blocks.values().map(|sample| metric.cost(sample)).collect();
+    values?.into_iter().reduce(f64::max)
+}
+
+/// A counter of a run of its own.
+fn count(evidence: Evidence<'_>, arm: &str, plan: &ScenarioPlan, metric: Metric) -> Option<f64> {
+    let mut counts = evidence.counts.iter();
+    let found =
+        counts.find(|one| one.scenario == plan.name && one.arm == arm && one.metric == metric)?;
+    Some(found.value)
+}
+
+/// Judges two counts by the function that judges everything, as a comparison without uncertainty. A
+/// counter without `tolerance` varies: it is only shown, as is one that one side does not have.
+fn counter(
+    metric: Metric,
+    base: Option<f64>,
+    head: Option<f64>,
+    limit: f64,
+    tolerance: Option<f64>,
+) -> Check {
+    let limit = limit.max(tolerance.unwrap_or_default());
+    let ratio = base.zip(head).map(|both| match both {
+        (0.0, 0.0) => 1.0,
+        (base, head) => head / base,
+    });
+    let judged = ratio.map(|ratio| {
+        let comparison = Comparison {
+            ratio,
+            interval: Interval {
+                low: ratio,
+                high: ratio,
+            },
+            confidence: 1.0,
+            asked_confidence: 1.0,
+            p_value: 0.0,
+            blocks: 1,
+        };
+        verdict(&comparison, true, threshold(metric, limit))
+    });
+    // A change from 0 has no share.
+    let change = ratio.filter(|ratio| ratio.is_finite()).map(|ratio| Change {
+        estimate: ratio - 1.0,
+        low: ratio - 1.0,
+        high: ratio - 1.0,
+        p_value: None,
+        blocks: None,
+    });
+    Check {
+        metric,
+        base,
+        head,
+        base_samples: Vec::new(),
+        head_samples: Vec::new(),
+        change,
+        limit,
+        is_hard: tolerance.is_some() && judged.is_some(),
+        verdict: judged.unwrap_or(Verdict::Inconclusive),
+        again: None,
+    }
+}
