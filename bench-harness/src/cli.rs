@@ -30,7 +30,7 @@ use crate::experiment::{Experiment, Scale};
 use crate::format::{Count, Promise};
 use crate::measure::doctor::{self, Outcome};
 use crate::measure::worker;
-use crate::report::files::{write_profiles, write_report};
+use crate::report::files::{write_chart, write_profiles, write_report};
 use crate::report::terminal::Colour;
 use crate::run_folder::RunFolder;
 use calibrate::CalibrateArgs;
@@ -134,6 +134,12 @@ enum Command {
         /// Add how its quantities changed over the earlier runs of a history, such as reports/history.ndjson
         #[arg(long, value_name = "FILE")]
         history: Option<PathBuf>,
+        /// Write the largest gains and losses as an SVG file instead
+        #[arg(long, value_name = "FILE.svg", conflicts_with = "history")]
+        chart: Option<PathBuf>,
+        /// Draw that for a dark page
+        #[arg(long, requires = "chart")]
+        dark: bool,
     },
     /// Show two stored runs side by side, or why they do not compare
     ///
@@ -218,7 +224,14 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Calibrate(arguments) => return Box::pin(calibrate::run(*arguments)).await,
         Command::Report {
             run_dir,
+            chart: Some(file),
+            dark,
+            ..
+        } => write_chart(&RunFolder::existing(run_dir), &file, dark)?,
+        Command::Report {
+            run_dir,
             history: file,
+            ..
         } => {
             let folder = RunFolder::existing(run_dir);
             let earlier = file.as_deref().map(history::read).transpose()?;

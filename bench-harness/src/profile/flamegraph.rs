@@ -28,7 +28,16 @@ const STAGE: Color = Color {
     b: 225,
 };
 
-/// Stacks, and what one sighting stands for.
+/// Colours of a drawing of one profile, and what they mean.
+pub(crate) const LEGEND: [(&str, &str); 5] = [
+    ("rgb(70,100,225)", "a stage of the engine"),
+    ("rgb(130,160,240)", "the engine"),
+    ("rgb(230,120,50)", "standard library"),
+    ("rgb(90,200,90)", "other crates"),
+    ("rgb(230,190,60)", "C and the kernel"),
+];
+
+/// Stacks, and what one sighting means.
 #[derive(Debug, Clone, Copy)]
 pub struct Scaled<'a> {
     /// The stacks.

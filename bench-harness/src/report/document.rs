@@ -37,6 +37,12 @@ pub(super) enum Block {
     },
     /// Something that weakens what follows.
     Warning(String),
+    /// The figures to read first.
+    Tiles(Vec<Tile>),
+    /// Lists beside each other.
+    Lists(Vec<NamedList>),
+    /// Drawings in files of their own, which the page shows within itself.
+    Frames(Frames),
     /// The verdict on a claim, as the first thing of an experiment's part.
     Verdict {
         tone: Tone,
@@ -47,19 +53,49 @@ pub(super) enum Block {
     Chart(Chart),
 }
 
-/// What a word or figure means, for colours and signs (▲ better, ▼ worse).
+/// One figure, and what it is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tile {
+    pub(super) figure: String,
+    pub(super) text: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct NamedList {
+    pub(super) title: String,
+    pub(super) tone: Tone,
+    /// A cell and what is said of it.
+    pub(super) items: Vec<(Cell, String)>,
+}
+
+/// Drawings, with one legend for all.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Frames {
+    /// Titles and paths, from where the page is.
+    pub(super) files: Vec<(String, String)>,
+    /// Colours, and what they mean.
+    pub(super) legend: Vec<(String, String)>,
+}
+
+/// What a word or figure means, for colours and signs. Colours are for gains and losses alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Tone {
     /// Nothing.
     #[default]
     Plain,
-    /// Improved; a claim supported or exceeded.
+    /// ▲ A gain.
     Better,
-    /// Regressed; a claim refuted.
+    /// ▼ A loss.
     Worse,
-    /// No difference that matters.
+    /// ≈ No difference that matters.
     Same,
-    /// Not decided.
+    /// ✓ A claim holds.
+    Yes,
+    /// ✗ A claim does not hold.
+    No,
+    /// ? A claim is not decided.
+    Unknown,
+    /// A difference that is not decided.
     Open,
 }
 
@@ -70,15 +106,19 @@ pub(super) struct Table {
     pub(super) caption: String,
     pub(super) columns: Vec<Column>,
     pub(super) rows: Vec<Vec<Cell>>,
+    /// Whether a narrow page shows each row as a card.
+    pub(super) is_cards: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) align: Align,
+    /// Whether a terminal leaves it out.
+    pub(super) is_detail: bool,
 }
 
-/// On which side of its column a cell stands: names left, figures right.
+/// On which side of its column a cell is: names left, figures right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
@@ -113,9 +153,10 @@ pub(super) struct Chart {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Plot {
     /// Steps from `before` (1×) to `tuned`, each beginning where the one before ended; the last two
-    /// are how far the product misses the whole, and the whole.
+    /// are the whole ÷ the product of the steps, and the whole.
     Waterfall { steps: Vec<WaterfallStep> },
-    /// For each change two bars with intervals: added alone to `before`, taken alone out of `tuned`.
+    /// For each change two bars with intervals: added alone to `before`, taken alone out of `tuned`;
+    /// behind them the range that was promised.
     Gains { rows: Vec<GainRow> },
     /// One point per sample, one strip per arm, in groups that share an axis (seconds, from 0).
     Strips { groups: Vec<StripGroup> },
@@ -142,13 +183,15 @@ pub(super) enum Plot {
         parts: Vec<String>,
         bars: Vec<BudgetBar>,
     },
-    /// Something over the seconds of a load, a line for each arm, from 0 upwards.
+    /// Something over a load, from its begin (0) to its end (1), a line for each arm.
     Course {
-        /// The largest value, as it is printed.
+        /// The top of the axis.
+        most: f64,
+        /// The same, as it is printed.
         top: String,
         lines: Vec<CourseLine>,
     },
-    /// A quantity over runs, which stand at equal distances: points with their quartiles, a line for
+    /// A quantity over runs at equal distances: points with their quartiles, a line for
     /// each place, the levels between changes, and the changes as vertical lines.
     History {
         unit: String,
@@ -201,7 +244,7 @@ pub(super) struct BudgetBar {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct CourseLine {
     pub(super) name: String,
-    /// Seconds and values, in order.
+    /// Shares of the load and values, in order.
     pub(super) points: Vec<(f64, f64)>,
 }
 
@@ -229,6 +272,7 @@ pub(super) struct GainRow {
     pub(super) name: String,
     pub(super) added: Option<GainBar>,
     pub(super) taken_out: Option<GainBar>,
+    pub(super) promised: Option<ClaimedRange>,
     pub(super) link: Option<String>,
 }
 
@@ -274,6 +318,26 @@ pub(super) struct ClaimedRange {
     pub(super) high: Option<f64>,
 }
 
+impl Tone {
+    /// What it adds to a text, so that it is more than a colour; empty for nothing.
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Self::Better => "▲",
+            Self::Worse => "▼",
+            Self::Same => "≈",
+            Self::Yes => "✓",
+            Self::No => "✗",
+            Self::Unknown => "?",
+            Self::Plain | Self::Open => "",
+        }
+    }
+
+    /// `text` with the sign before it.
+    pub(super) fn signed(self, text: &str) -> String {
+        format!("{} {text}", self.sign()).trim_start().to_owned()
+    }
+}
+
 impl Cell {
     pub(super) fn text(text: impl Into<String>) -> Self {
         Self {
@@ -315,22 +379,35 @@ impl Cell {
 }
 
 impl Table {
-    /// A table whose columns named with a leading `>` hold figures.
+    /// A table whose columns named with a leading `>` hold figures; those with a `+` before that are
+    /// details.
     pub(super) fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
-        let column = |name: &&str| match name.strip_prefix('>') {
-            Some(name) => Column {
-                name: name.to_owned(),
-                align: Align::Right,
-            },
-            None => Column {
-                name: (*name).to_owned(),
-                align: Align::Left,
-            },
+        let column = |name: &&str| {
+            let plain = name.trim_start_matches('+');
+            let align = if plain.starts_with('>') {
+                Align::Right
+            } else {
+                Align::Left
+            };
+            Column {
+                name: plain.trim_start_matches('>').to_owned(),
+                align,
+                is_detail: name.starts_with('+'),
+            }
         };
         Self {
             caption: caption.into(),
             columns: columns.iter().map(column).collect(),
             rows: Vec::new(),
+            is_cards: false,
+        }
+    }
+
+    /// The table of the same with each row as a card on a narrow page.
+    pub(super) fn into_cards(self) -> Self {
+        Self {
+            is_cards: true,
+            ..self
         }
     }
 }

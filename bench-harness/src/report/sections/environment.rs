@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::words::moment;
+use super::format::moment;
 use super::{paragraph, round_trips};
 use crate::experiment::Scale;
 use crate::format::{Bytes, Number, Percent, one_line};
@@ -19,15 +19,13 @@ pub(super) fn section(results: &Results) -> Section {
         .find(|warning| matches!(warning, Warning::Steal { .. }));
     section.push(match stolen {
         Some(warning) => Block::Warning(one_line(&warning.to_string())),
-        None => paragraph(
-            "The host took no processor time to speak of away from any sample that was kept.",
-        ),
+        None => paragraph("No CPU steal to speak of in any sample that was kept."),
     });
     section.push(paragraph(calibration(results)));
     section.blocks.extend(headroom(results).map(paragraph));
     section
         .blocks
-        .extend(round_trips::told(results).map(paragraph));
+        .extend(round_trips::measured(results).map(paragraph));
     let mut table = Table::new("Machine, build and server", &["What", "Value"]);
     flatten("", &results.fingerprint, &mut table.rows);
     section.push(Block::Table(table));

@@ -10,7 +10,7 @@ pub(super) fn section(results: &Results) -> Section {
     let mut section = Section::new("excluded", "Voided or failed");
     let warnings = results.warnings.iter();
     section.blocks = warnings
-        // Steal stands beside the machine.
+        // CPU steal is in the section on the machine.
         .filter(|warning| !is_grave(warning) && !matches!(warning, Warning::Steal { .. }))
         .map(|warning| Block::Warning(one_line(&warning.to_string())))
         .collect();

@@ -1,29 +1,14 @@
 //! Tables of comparisons with everything that a verdict rests on.
 
-use super::words::{again_cell, gain_cell, measure_cell, name, place, tone};
+use super::format::{again_cell, gain_cell, measure_cell, name, place, tone};
 use crate::format::{Percent, one_line};
 use crate::judge::{ExperimentResults, Finding, Weakened};
 use crate::report::document::{Cell, Table, Tone};
 use crate::samples::Metric;
 
-/// The comparisons on the presets.
-pub(super) fn stands(experiment: &ExperimentResults, confidence: f64) -> Table {
-    let findings = experiment.findings.iter();
-    let stands = findings.filter(|finding| finding.cell.is_empty());
-    table(
-        &one_line(&experiment.definition.title),
-        experiment.definition.metric,
-        stands,
-        confidence,
-    )
-}
-
-fn table<'a>(
-    caption: &str,
-    metric: Metric,
-    findings: impl Iterator<Item = &'a Finding>,
-    confidence: f64,
-) -> Table {
+/// The comparisons outside the grid.
+pub(super) fn table(experiment: &ExperimentResults, confidence: f64) -> Table {
+    let metric = experiment.definition.metric;
     let others: Vec<Metric> = Metric::ALWAYS
         .into_iter()
         .filter(|other| *other != metric)
@@ -40,9 +25,11 @@ fn table<'a>(
         Metric::FirstRowSeconds => ">First row",
         Metric::PeakMemoryBytes => ">Memory",
     }));
-    columns.extend([">Detectable", "Again"]);
-    let mut table = Table::new(caption, &columns);
+    columns.extend([">Smallest visible", "Again"]);
+    let mut table = Table::new(one_line(&experiment.definition.title), &columns);
+    let findings = experiment.findings.iter();
     table.rows = findings
+        .filter(|finding| finding.cell.is_empty())
         .map(|finding| row(finding, &others, confidence))
         .collect();
     table

@@ -5,8 +5,8 @@ mod chart;
 use std::collections::BTreeMap;
 
 use self::chart::chart;
+use super::format::capitalised;
 use super::paragraph;
-use super::words::capitalised;
 use crate::format::{Change as Share, Count, Measured, Number, Whole, one_line};
 use crate::judge::history::series::{Change, Direction, History, Series};
 use crate::judge::history::text::{caution, day, short, word, words};

@@ -1,6 +1,7 @@
 //! How the figures came about, and how to get them again.
 
-use super::{paragraph, repeat};
+use super::paragraph;
+use super::repeat::command;
 use crate::format::Percent;
 use crate::judge::Results;
 use crate::report::document::{Block, Cell, Section, Table};
@@ -18,7 +19,7 @@ pub(super) fn section(results: &Results) -> Section {
         "The seed gives the same order of samples; the rows are the same in every run. apitap-bench is in target/release \
          after `cargo build --release --workspace`.",
     ));
-    repeating.push(Block::Code(repeat(results)));
+    repeating.push(Block::Code(command(results)));
     section.parts.push(repeating);
     section
 }

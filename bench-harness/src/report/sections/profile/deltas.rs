@@ -4,7 +4,7 @@ use crate::format::{Number, one_line};
 use crate::profile::delta::Delta;
 use crate::profile::results::ProfileResults;
 use crate::report::document::{Block, Cell, Table, Tone};
-use crate::report::sections::words::figure;
+use crate::report::sections::format::figure;
 
 /// Crates and functions that cost more or less.
 pub(super) fn grew(profile: &ProfileResults) -> Vec<Block> {

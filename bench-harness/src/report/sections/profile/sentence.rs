@@ -3,7 +3,7 @@
 use crate::format::{Percent, Seconds, Times, one_line};
 use crate::profile::budget::{Budget, Part};
 use crate::profile::results::ProfileResults;
-use crate::report::sections::words::listed;
+use crate::report::sections::format::listed;
 
 /// Parts below this share of the difference are not named in a sentence.
 const WORTH_NAMING: f64 = 0.1;
