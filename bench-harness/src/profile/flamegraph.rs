@@ -32,9 +32,9 @@ const STAGE: Color = Color {
 pub(crate) const LEGEND: [(&str, &str); 5] = [
     ("rgb(70,100,225)", "a stage of the engine"),
     ("rgb(130,160,240)", "the engine"),
-    ("rgb(230,120,50)", "standard library"),
-    ("rgb(90,200,90)", "other crates"),
-    ("rgb(230,190,60)", "C and the kernel"),
+    ("rgb(225,120,0)", "standard library"),
+    ("rgb(80,195,195)", "other crates"),
+    ("rgb(215,205,60)", "C and the kernel"),
 ];
 
 /// Stacks, and what one sighting means.
@@ -77,7 +77,7 @@ pub enum Widths {
 }
 
 /// Draws one profile as SVG. The engine's own frames are blue, those of its stages darker; the
-/// standard library is orange, other crates are green, and C is yellow.
+/// standard library is orange, other crates are teal, and C is yellow; see [`LEGEND`].
 ///
 /// # Errors
 /// When there is nothing to draw.

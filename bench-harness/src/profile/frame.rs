@@ -41,9 +41,11 @@ pub(crate) fn readable(stack: &[String]) -> Vec<String> {
 
 /// Whether a frame is of what notes the time of a stage, and no stage's marker.
 fn is_clockwork(frame: &str) -> bool {
-    const CLOCKWORK: [&str; 3] = [
+    const CLOCKWORK: [&str; 4] = [
         "apitap_core::stage::",
         "apitap_core::concurrency_time::Activities::during",
+        // The same in profiles that were published before it was moved.
+        "apitap_core::activity::Activities::during",
         "apitap_core::metrics::StageMetrics::time",
     ];
     CLOCKWORK.iter().any(|start| frame.starts_with(start)) && stage_of_frame(frame).is_none()

@@ -87,7 +87,7 @@ pub(super) enum Tone {
     Better,
     /// ▼ A loss.
     Worse,
-    /// ≈ No difference that matters.
+    /// No difference that matters.
     Same,
     /// ✓ A claim holds.
     Yes,
@@ -324,11 +324,10 @@ impl Tone {
         match self {
             Self::Better => "▲",
             Self::Worse => "▼",
-            Self::Same => "≈",
             Self::Yes => "✓",
             Self::No => "✗",
             Self::Unknown => "?",
-            Self::Plain | Self::Open => "",
+            Self::Plain | Self::Same | Self::Open => "",
         }
     }
 

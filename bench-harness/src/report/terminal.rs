@@ -8,8 +8,9 @@ use crate::judge::Results;
 /// Columns that nothing exceeds on a terminal, so that a report pasted into a review does not wrap.
 const MAX_COLUMNS: usize = 100;
 
-/// Narrowest that a column of texts is cut to before the table may become wider than the terminal.
-const MIN_CUT_COLUMNS: usize = 8;
+/// Narrowest that a column of texts is cut to: a verdict is whole, and the table may become wider
+/// than the terminal.
+const MIN_CUT_COLUMNS: usize = 12;
 
 /// Sections that are shown whole; of the others their warnings and commands are.
 const SHOWN: [&str; 2] = ["summary", "claims"];

@@ -22,7 +22,6 @@ pub(super) fn section(results: &Results) -> Section {
         section.push(Block::Table(changes));
     }
     if !goals.rows.is_empty() {
-        section.push(paragraph("Claims about whole configurations:"));
         section.push(Block::Table(goals));
     }
     section

@@ -53,7 +53,7 @@ fn headroom(results: &Results) -> Option<String> {
         .filter_map(|scenario| Some((scenario, scenario.mock_api.as_ref()?)))
         .min_by(|(_, a), (_, b)| a.times_fastest.total_cmp(&b.times_fastest))?;
     Some(format!(
-        "The mock API alone serves {} times what the arm drains that comes nearest to it: {} of {}.",
+        "The mock API alone serves {} times what the arm nearest to its limit drains: {} of {}.",
         Number(mock_api.times_fastest),
         one_line(&mock_api.fastest_arm),
         one_line(&scenario.plan.name)

@@ -79,7 +79,7 @@ fn again(finding: &Finding, confidence: f64) -> Cell {
     let Some(judged) = &confirmation.judged else {
         return Cell::text("no figure").toned(Tone::Open);
     };
-    let figure = again_cell(finding, judged, confidence);
+    let figure = again_cell(judged, confidence);
     let word = if confirmation.agrees {
         "confirmed"
     } else {

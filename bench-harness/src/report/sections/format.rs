@@ -77,8 +77,7 @@ pub(super) fn gain_cell(finding: Option<&Finding>, confidence: f64) -> Cell {
     let Some((finding, judged)) = finding.and_then(|one| Some((one, one.leading()?))) else {
         return Cell::absent();
     };
-    let metric = finding.measures.first().map(|measure| measure.metric);
-    compared_cell(judged, metric, finding.verdict, confidence)
+    compared_cell(judged, finding.verdict, confidence)
 }
 
 /// The gain in any quantity of a finding, without its interval: `3.17×`, `~`.
@@ -98,27 +97,14 @@ pub(super) fn measure_cell(finding: &Finding, metric: Metric) -> Cell {
     })
 }
 
-/// The same of the second measurement of a finding.
-pub(super) fn again_cell(finding: &Finding, second: &Judged, confidence: f64) -> Cell {
-    let metric = finding.measures.first().map(|measure| measure.metric);
-    compared_cell(second, metric, second.verdict, confidence)
+/// The same of a second measurement.
+pub(super) fn again_cell(second: &Judged, confidence: f64) -> Cell {
+    compared_cell(second, second.verdict, confidence)
 }
 
-fn compared_cell(
-    judged: &Judged,
-    metric: Option<Metric>,
-    verdict: Verdict,
-    confidence: f64,
-) -> Cell {
+fn compared_cell(judged: &Judged, verdict: Verdict, confidence: f64) -> Cell {
     let gain = judged.comparison.inverted();
-    let mut text = in_short(&gain, verdict, confidence);
-    if verdict == Verdict::Regressed {
-        text += match metric {
-            Some(Metric::WallSeconds | Metric::FirstRowSeconds) => " slower",
-            _ => " more",
-        };
-    }
-    Cell::figure(text, gain.ratio).toned(tone(verdict))
+    Cell::figure(in_short(&gain, verdict, confidence), gain.ratio).toned(tone(verdict))
 }
 
 /// Whether "no difference" is among what the blocks allow. Holm's procedure may find a difference whose

@@ -50,7 +50,7 @@ pub(in crate::report) fn document(profiles: &[ProfileResults]) -> Document {
 const ABOUT: &str = "Sampled loads give processor time by stack, watched loads wall time by part; neither \
     enters a comparison. Processor time is in µs for 1,000 rows. Every moment is shared between the parts of the \
     budget that were at work in it: of two, half each. Where none was, it is unexplained. At most: how many times as \
-    fast a load could be if the part cost nothing, given what every other part needs. ≈ marks a difference whose \
+    fast a load could be if the part cost nothing, given what every other part needs. ~ marks a difference whose \
     interval includes 0. Each interval has 95% by itself, so of a hundred that are noise five seem to differ.";
 
 fn section(profile: &ProfileResults) -> Section {

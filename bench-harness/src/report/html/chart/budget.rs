@@ -22,6 +22,9 @@ const RIGHT: f64 = 16.0;
 /// Smallest share of the axis that a label fits into.
 const LEAST_LABELLED: f64 = 0.07;
 
+/// The same with its share of the load.
+const LEAST_WITH_SHARE: f64 = 0.15;
+
 pub(super) fn draw(parts: &[String], bars: &[BudgetBar]) -> Drawing {
     let labels = Labels::of_one_line(bars.iter().map(|bar| bar.name.as_str()));
     let scale = SecondsScale::new(bars.iter().map(|bar| bar.seconds.iter().sum()));
@@ -55,11 +58,16 @@ pub(super) fn draw(parts: &[String], bars: &[BudgetBar]) -> Drawing {
             drawing.rect(&class, across, top, BAR_HEIGHT, "");
             if across.1 - across.0 >= LEAST_LABELLED {
                 let share = Percent((seconds / total).clamp(0.0, 1.0));
+                let name = HtmlEscape(&parts[part]);
+                let label = if across.1 - across.0 >= LEAST_WITH_SHARE {
+                    format!("{name} {share}")
+                } else {
+                    name.to_string()
+                };
                 drawing.raw(format_args!(
-                    r#"<foreignObject x={} y={top} width={} height={BAR_HEIGHT}><div class="part l{part}">{} {share}</div></foreignObject>"#,
+                    r#"<foreignObject x={} y={top} width={} height={BAR_HEIGHT}><div class="part l{part}">{label}</div></foreignObject>"#,
                     X(across.0),
-                    X(across.1 - across.0),
-                    HtmlEscape(&parts[part])
+                    X(across.1 - across.0)
                 ));
             }
         }
