@@ -30,7 +30,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::measure::doctor::{self, Outcome};
 use crate::measure::worker;
-use crate::report::files::{write_profiles, write_report};
+use crate::report::files::{write_chart, write_profiles, write_report};
 use crate::report::terminal::Colour;
 use crate::run_folder::RunFolder;
 use dev::DevCommand;
@@ -130,6 +130,12 @@ enum Command {
         /// Also show how its quantities changed over earlier runs: a history, such as reports/history.ndjson
         #[arg(long, value_name = "FILE")]
         history: Option<PathBuf>,
+        /// Write a chart of the largest gains and losses as an SVG file instead
+        #[arg(long, value_name = "FILE.svg", conflicts_with = "history")]
+        chart: Option<PathBuf>,
+        /// Draw the chart for a dark page
+        #[arg(long, requires = "chart")]
+        dark: bool,
     },
     /// Check whether this machine can measure, and say what to fix
     Doctor {
@@ -221,7 +227,15 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Gate(arguments) => return Box::pin(gate::run(*arguments)).await,
         Command::Profile(arguments) => return Box::pin(profile::run(*arguments)).await,
         Command::Compare { run_a, run_b, json } => return compare::run(run_a, run_b, json),
-        Command::Report { run_dir, history } => report(run_dir, history)?,
+        Command::Report {
+            run_dir,
+            chart: Some(file),
+            dark,
+            ..
+        } => write_chart(&RunFolder::existing(run_dir), &file, dark)?,
+        Command::Report {
+            run_dir, history, ..
+        } => report(run_dir, history)?,
         Command::Doctor { json } => {
             let checks = doctor::checks().await;
             if json {

@@ -19,11 +19,10 @@ const QUESTIONS: &str = include_str!("report_html/page.js");
 /// Of a full run: what a phone opens at once, and about 50 kB on its way when it is compressed.
 const MOST_BYTES: usize = 150_000;
 
-const SECTIONS: [&str; 8] = [
+const SECTIONS: [&str; 7] = [
     "summary",
     "claims",
     "waterfall",
-    "first",
     "experiments",
     "environment",
     "method",

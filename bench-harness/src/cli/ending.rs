@@ -1,5 +1,6 @@
 //! What a command prints of a run that has ended, and the exit code that follows.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use anyhow::Result;
@@ -79,7 +80,8 @@ pub(super) fn ended(
 
 /// Prints the tables, and where the whole report is.
 pub(super) fn show(report: &Report) {
-    say(terminal::render(&report.results, colour()));
+    let is_cut = std::io::stdout().is_terminal();
+    say(terminal::render(&report.results, colour(), is_cut));
     say(format_args!("Report: {}", report.page.display()));
 }
 

@@ -53,7 +53,7 @@ pub struct BlockSample {
     pub value: f64,
 }
 
-/// The figures that stand for each block of an arm.
+/// The figures of each block of an arm.
 pub(crate) type Blocks<'a> = BTreeMap<usize, &'a Measurements>;
 
 /// The arms of `plan`, in its order.
@@ -64,7 +64,7 @@ pub(super) fn all(plan: &ScenarioPlan, samples: &[&Sample]) -> Vec<ArmResults> {
         .collect()
 }
 
-/// The figures that stand for each block of an arm.
+/// The figures of each block of an arm.
 ///
 /// A void sample is taken again under the same block number, so the last one decides. Blocks that
 /// end without a figure are missing.

@@ -22,7 +22,7 @@ pub struct Finding {
     pub experiment: String,
     /// Scenario by name.
     pub scenario: String,
-    /// Preset that both arms stand on; absent where each names its own.
+    /// Preset of both arms; absent where each names its own.
     pub on: Option<String>,
     /// Place in the experiment's grid; empty outside of one.
     pub cell: Vec<Setting>,
@@ -100,6 +100,12 @@ impl Finding {
     #[must_use]
     pub fn gain(&self) -> Option<f64> {
         Some(1.0 / self.leading()?.comparison.ratio)
+    }
+
+    /// Whether the claim is true here, or more than true.
+    #[must_use]
+    pub fn supports_claim(&self) -> bool {
+        matches!(self.claim, ClaimVerdict::Supported | ClaimVerdict::Exceeded)
     }
 
     /// Whether it is so far from "no difference" that it must be measured once more.

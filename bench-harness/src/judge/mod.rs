@@ -6,12 +6,16 @@
 mod arm;
 pub(crate) mod calibration;
 pub(crate) mod compare;
+mod crossing;
 mod family;
 mod finding;
 pub(crate) mod history;
+mod holds;
+mod recommendation;
 mod scenario;
 mod steps;
 mod warning;
+mod waterfall;
 
 use std::collections::BTreeMap;
 
@@ -20,17 +24,21 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use arm::ArmResults;
 pub(crate) use arm::{Blocks, blocks, log_ratios};
+pub(crate) use crossing::Crossing;
 pub(crate) use family::Family;
 pub(crate) use finding::identical_log_ratios;
 pub(crate) use finding::{Control, Differing, Finding, Weakened};
+pub(crate) use holds::{GridPart, Holds, Values};
+pub(crate) use recommendation::{Headline, Reason, Recommendation};
 pub(crate) use scenario::{Excluded, Exclusion, ScenarioResults};
 pub(crate) use steps::{PartOf, Step, StepGain};
 pub(crate) use warning::Warning;
+pub(crate) use waterfall::{Interaction, Waterfall};
 
 use crate::experiment::{Definition, IDENTICAL, Scale};
 use crate::run_record::{RunRecord, SCHEMA_VERSION};
 use crate::samples::{Measurements, Outcome, Sample, Samples, Timestamp};
-use crate::stats::ClaimVerdict;
+use crate::stats::{ClaimVerdict, Verdict};
 
 /// The findings of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +68,12 @@ pub struct Results {
     pub experiments: Vec<ExperimentResults>,
     /// The changes that make `tuned` out of `before`, the largest gain first.
     pub steps: Vec<Step>,
+    /// Those that `tuned` has, one after the other; absent if no change was measured on a preset.
+    #[serde(default)]
+    pub waterfall: Option<Waterfall>,
+    /// What the run comes to.
+    #[serde(default)]
+    pub headline: Headline,
     /// What was judged together.
     pub families: Vec<Family>,
     /// What was measured, by scenario, in the order in which it ran.
@@ -84,9 +98,90 @@ pub struct ExperimentResults {
     pub verdict: ClaimVerdict,
     /// Comparisons: by preset the claim's own and its variants, then the cells of the grid.
     pub findings: Vec<Finding>,
+    /// Why the claim is inconclusive; absent if it is not.
+    #[serde(default)]
+    pub inconclusive: Option<Reason>,
+    /// Where the claim holds.
+    #[serde(default)]
+    pub holds: Holds,
+    /// Where there is a gain that matters, of any size.
+    #[serde(default)]
+    pub gains: Holds,
+    /// What to do about the change; absent for claims that are not about one.
+    #[serde(default)]
+    pub recommendation: Option<Recommendation>,
+    /// Where the gain crosses what is promised.
+    #[serde(default)]
+    pub crossing: Option<Crossing>,
 }
 
 impl ExperimentResults {
+    fn new(definition: &Definition, findings: &[Finding]) -> Self {
+        let findings: Vec<Finding> = findings
+            .iter()
+            .filter(|finding| finding.experiment == definition.id)
+            .cloned()
+            .collect();
+        let mut experiment = Self {
+            definition: definition.clone(),
+            verdict: ClaimVerdict::Inconclusive,
+            findings,
+            inconclusive: None,
+            holds: Holds::default(),
+            gains: Holds::default(),
+            recommendation: None,
+            crossing: None,
+        };
+        let deciding = experiment.deciding();
+        experiment.verdict = deciding.map_or(ClaimVerdict::Inconclusive, |finding| finding.claim);
+        if experiment.verdict == ClaimVerdict::Inconclusive {
+            let deciding = experiment.deciding();
+            let reason = deciding.map(|finding| Reason::new(definition, finding));
+            experiment.inconclusive = Some(reason.unwrap_or(Reason::NotMeasured));
+        }
+        let improved = |finding: &Finding| finding.verdict == Verdict::Improved;
+        experiment.holds = Holds::new(&experiment, &Finding::supports_claim);
+        experiment.gains = Holds::new(&experiment, &improved);
+        experiment.crossing = Crossing::new(&experiment);
+        if experiment.is_change() {
+            experiment.recommendation = Some(Recommendation::new(&experiment));
+        }
+        experiment
+    }
+
+    /// Whether it is about one change, which is added to presets.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        !self.is_control() && !self.definition.on.is_empty()
+    }
+
+    /// Findings of the claim's own candidate outside the grid that were measured, by preset.
+    pub fn outside_grid(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| {
+            finding.is_headline && finding.cell.is_empty() && finding.leading().is_some()
+        })
+    }
+
+    /// The largest gain outside the grid that matters.
+    #[must_use]
+    pub fn gain(&self) -> Option<f64> {
+        let gains = self.gains_with(Verdict::Improved);
+        gains.max_by(f64::total_cmp)
+    }
+
+    /// The largest loss outside the grid that matters, as a gain below 1.
+    #[must_use]
+    pub fn loss(&self) -> Option<f64> {
+        let losses = self.gains_with(Verdict::Regressed);
+        losses.min_by(f64::total_cmp)
+    }
+
+    fn gains_with(&self, verdict: Verdict) -> impl Iterator<Item = f64> {
+        self.outside_grid()
+            .filter(move |finding| finding.verdict == verdict)
+            .filter_map(Finding::gain)
+    }
+
     /// The finding of the claim's own candidate on a preset; on none, where arms name their own.
     #[must_use]
     pub fn on(&self, preset: Option<&str>) -> Option<&Finding> {
@@ -131,8 +226,9 @@ impl Results {
         let experiments: Vec<ExperimentResults> = run
             .experiments
             .iter()
-            .map(|definition| experiment(definition, &findings))
+            .map(|definition| ExperimentResults::new(definition, &findings))
             .collect();
+        let steps = steps::all(&experiments);
         let mut results = Self {
             schema_version: SCHEMA_VERSION,
             started_at: run.started_at,
@@ -144,7 +240,9 @@ impl Results {
             calibrated_at: run.calibrated_at,
             confirms: run.confirms,
             control,
-            steps: steps::all(&experiments),
+            waterfall: Waterfall::new(&experiments, &steps),
+            headline: Headline::new(&experiments),
+            steps,
             experiments,
             families,
             scenarios,
@@ -164,24 +262,31 @@ impl Results {
             .find(|experiment| experiment.definition.id == id)
     }
 
+    /// The claims, in the order of the sections of the optimization report.
+    #[must_use]
+    pub fn claims(&self) -> Vec<&ExperimentResults> {
+        let claims = self.experiments.iter().filter(|one| !one.is_control());
+        let mut claims: Vec<&ExperimentResults> = claims.collect();
+        claims.sort_by(|a, b| a.definition.section.cmp(&b.definition.section));
+        claims
+    }
+
+    /// The experiment of identical arms.
+    #[must_use]
+    pub fn identical(&self) -> Option<&ExperimentResults> {
+        self.experiments.iter().find(|one| one.is_control())
+    }
+
+    /// All changes at once: `tuned` against `before`.
+    #[must_use]
+    pub fn whole(&self) -> Option<(&ExperimentResults, &Finding)> {
+        waterfall::whole(&self.experiments)
+    }
+
     /// The scenario of that name.
     #[must_use]
     pub fn scenario(&self, name: &str) -> Option<&ScenarioResults> {
         self.scenarios.iter().find(|one| one.plan.name == name)
-    }
-}
-
-fn experiment(definition: &Definition, findings: &[Finding]) -> ExperimentResults {
-    let findings: Vec<Finding> = findings
-        .iter()
-        .filter(|finding| finding.experiment == definition.id)
-        .cloned()
-        .collect();
-    let deciding = findings.iter().find(|finding| finding.is_headline);
-    ExperimentResults {
-        definition: definition.clone(),
-        verdict: deciding.map_or(ClaimVerdict::Inconclusive, |finding| finding.claim),
-        findings,
     }
 }
 

@@ -127,17 +127,17 @@ impl fmt::Display for Warning {
             ),
             Self::IdenticalArmsDiffer { scenario, gain } => write!(
                 f,
-                "{scenario}: two arms that are the same differ by {}, so every difference below is inconclusive. \
+                "{scenario}: identical arms differ by {}, so every difference below is inconclusive. \
                  Run again on a quieter machine.",
                 Times(*gain)
             ),
             Self::IdenticalArmsNotMeasured => f.write_str(
-                "Identical arms were not measured, so nothing shows how far a difference of this run can be \
-                 trusted. Run again, or go on with --resume.",
+                "The A/A control was not measured, so nothing shows how large a difference noise makes. \
+                 Run again, or go on with --resume.",
             ),
             Self::Unprepared { scenario, reason } => write!(
                 f,
-                "{scenario} was not measured: {reason}. Mend that, and go on with --resume."
+                "{scenario} was not measured: {reason}. Fix that, and go on with --resume."
             ),
             Self::Failures {
                 scenario,
@@ -146,8 +146,8 @@ impl fmt::Display for Warning {
                 first_reason,
             } => write!(
                 f,
-                "{scenario}: {} of {arm} failed and count for nothing; the first: {first_reason}. \
-                 Mend the cause before using the figures of this arm.",
+                "{scenario}: {} of {arm} failed and are left out; the first: {first_reason}. \
+                 Fix the cause before using the figures of this arm.",
                 Count::new(*count, "sample")
             ),
             Self::Incomplete { taken, planned } => write!(
@@ -166,14 +166,14 @@ impl fmt::Display for Warning {
                 blocks,
             } => write!(
                 f,
-                "{} cannot be corrected for {}: each verdict stands for itself, and some differences that \
-                 are none will be called one. Take more --blocks.",
+                "{} are too few to correct for {}: some differences below are noise. \
+                 Take more --blocks.",
                 Count::new(*blocks, "block"),
                 Count::new(*comparisons, "comparison")
             ),
             Self::Unconfirmed { scenarios } => write!(
                 f,
-                "Measured once more, the outcome was another one: {}. It counts as inconclusive.",
+                "Not confirmed when measured again, so inconclusive: {}.",
                 scenarios.join("; ")
             ),
             Self::MockApiNearCeiling {
@@ -188,9 +188,8 @@ impl fmt::Display for Warning {
             ),
             Self::Voided { count, short } => write!(
                 f,
-                "Spoiled from outside and left out: {}. Short of a block for it: {}.",
-                Count::new(*count, "sample"),
-                Count::new(*short, "comparison")
+                "{} spoiled from outside and left out. Comparisons that lack a block for it: {short}.",
+                Count::new(*count, "sample")
             ),
             Self::Steal {
                 count,
@@ -198,14 +197,14 @@ impl fmt::Display for Warning {
                 largest_share,
             } => write!(
                 f,
-                "The host took processor time away in {count} of {}, up to {}. Where times and processor times \
-                 disagree, trust the latter.",
+                "CPU steal on the host in {count} of {}, up to {}. Where times and processor times \
+                 disagree, trust the processor times.",
                 Count::new(*of, "sample"),
                 Percent(*largest_share)
             ),
             Self::Outliers { count, of } => write!(
                 f,
-                "{count} of {} lie far from the others of their arm. They are kept and widen the intervals.",
+                "{count} of {} are far from the others of their arm. They are kept and widen the intervals.",
                 Count::new(*of, "wall time")
             ),
         }

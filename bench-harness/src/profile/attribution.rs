@@ -1,4 +1,4 @@
-//! Processor time by stage, told in two ways that know nothing of each other: by the threads' own
+//! Processor time by stage, in two ways that know nothing of each other: by the threads' own
 //! clocks around the work of a stage, and by the frames below which samples were taken.
 
 use std::collections::BTreeMap;

@@ -23,7 +23,7 @@ mod bound;
 use self::bound::Needs;
 
 /// Fewest looks at the server beside one set of activities that are taken for what it did then; with
-/// fewer, all looks beside a like wait stand in.
+/// fewer, all looks beside the same kind of wait are taken.
 const LEAST_LOOKS: f64 = 5.0;
 
 /// A part of the wall time.
@@ -89,43 +89,6 @@ impl Part {
             | Activity::ChannelWait
             | Activity::ServerWait => return None,
         })
-    }
-
-    /// What to try where it is the bottleneck.
-    #[must_use]
-    pub fn next_step(self) -> &'static str {
-        match self {
-            Self::HttpWait => {
-                "the API: raise source.concurrency and source.page_rows (experiments concurrency, page-size)"
-            }
-            Self::Fetch => "requests: larger pages, fewer of them (experiment page-size)",
-            Self::Scan => {
-                "looking through pages: smaller bodies; an API that lets unused fields be left out"
-            }
-            Self::Decode => {
-                "decoding: decode.path=tape, select fewer columns, more lanes (experiments decode-path, partitions)"
-            }
-            Self::Infer => {
-                "inference: a smaller infer.sample_rows, infer.cache, or declared columns (experiments sample-size, schema-cache)"
-            }
-            Self::Sql => "SQL: a simpler query, more lanes (experiment partitions)",
-            Self::Encode => {
-                "encoding: copy-binary, more connections (experiments copy-vs-insert, parallel-connections)"
-            }
-            Self::Send => {
-                "the connection: COPY, larger flushes (experiments copy-vs-insert, copy-batch-size)"
-            }
-            Self::SendWait => {
-                "round trips: COPY, larger flushes, more in flight (experiments copy-vs-insert, pipelining)"
-            }
-            Self::ServerCpu => {
-                "the server's processor: COPY instead of INSERT, fewer indexes, more connections (experiments copy-vs-insert, parallel-connections)"
-            }
-            Self::ServerIo => {
-                "the server's WAL and files: its disk, wal_compression, checkpoints; no knob of the engine"
-            }
-            Self::Unexplained => "a trace: apitap --trace",
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which functions and crates cost more or less in the candidate, with how much certainty.
 //!
-//! A function is charged inclusively, with every sample below it, once, however often it stands in the
+//! A function is charged inclusively, with every sample below it, once, however often it is in the
 //! stack; and by itself, with the samples whose innermost frame outside of the standard library is its
 //! own: what `alloc` or `memcpy` cost counts for who called them. So are crates. What is charged by
 //! itself adds up.
@@ -19,7 +19,7 @@ use crate::stats::{Interval, location};
 /// Stands for what no crate, and no function of one, is charged with.
 pub(crate) const NO_CRATE: &str = "[system]";
 
-/// One load's stacks, and what one sample of it stands for.
+/// One load's stacks, and what one sample of it means.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
     /// Where it was seen.

@@ -1,4 +1,4 @@
-//! A constructed profile: every figure of it follows from what stands here.
+//! A constructed profile: every figure of it follows from what is here.
 
 use apitap_core::concurrency_time::{Activity, ActivityTime};
 use apitap_core::timeline::Moment;

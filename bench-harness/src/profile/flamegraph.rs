@@ -28,7 +28,16 @@ const STAGE: Color = Color {
     b: 225,
 };
 
-/// Stacks, and what one sighting stands for.
+/// Colours of a drawing of one profile, and what they mean.
+pub(crate) const LEGEND: [(&str, &str); 5] = [
+    ("rgb(70,100,225)", "a stage of the engine"),
+    ("rgb(130,160,240)", "the engine"),
+    ("rgb(225,120,0)", "standard library"),
+    ("rgb(80,195,195)", "other crates"),
+    ("rgb(215,205,60)", "C and the kernel"),
+];
+
+/// Stacks, and what one sighting means.
 #[derive(Debug, Clone, Copy)]
 pub struct Scaled<'a> {
     /// The stacks.
@@ -68,7 +77,7 @@ pub enum Widths {
 }
 
 /// Draws one profile as SVG. The engine's own frames are blue, those of its stages darker; the
-/// standard library is orange, other crates are green, and C is yellow.
+/// standard library is orange, other crates are teal, and C is yellow; see [`LEGEND`].
 ///
 /// # Errors
 /// When there is nothing to draw.

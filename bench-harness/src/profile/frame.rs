@@ -6,7 +6,7 @@ use super::marker::{crate_of, stage_of_frame};
 /// for others.
 pub(crate) const STANDARD: [&str; 4] = ["std", "core", "alloc", "__rustc"];
 
-/// Crates that start threads and poll tasks: what stands below them says more.
+/// Crates that start threads and poll tasks: what is below them says more.
 const RUNTIME: [&str; 5] = ["std", "core", "alloc", "tokio", "bench_harness"];
 
 /// The function of a frame: its closures are a part of it.
@@ -33,14 +33,19 @@ pub(crate) fn readable(stack: &[String]) -> Vec<String> {
         return Vec::new();
     };
     let callers = callers.iter().filter(|frame| !is_clockwork(frame));
-    callers.chain([innermost]).cloned().collect()
+    let mut shown: Vec<String> = callers.chain([innermost]).cloned().collect();
+    // Recursion says nothing by its depth.
+    shown.dedup();
+    shown
 }
 
 /// Whether a frame is of what notes the time of a stage, and no stage's marker.
 fn is_clockwork(frame: &str) -> bool {
-    const CLOCKWORK: [&str; 3] = [
+    const CLOCKWORK: [&str; 4] = [
         "apitap_core::stage::",
         "apitap_core::concurrency_time::Activities::during",
+        // The same in profiles that were published before it was moved.
+        "apitap_core::activity::Activities::during",
         "apitap_core::metrics::StageMetrics::time",
     ];
     CLOCKWORK.iter().any(|start| frame.starts_with(start)) && stage_of_frame(frame).is_none()

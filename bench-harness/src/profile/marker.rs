@@ -1,4 +1,4 @@
-//! What the name of a frame tells: its crate, and whether it marks a stage of the engine.
+//! What the name of a frame says: its crate, and whether it marks a stage of the engine.
 
 use apitap_core::stage::ALL;
 
@@ -26,7 +26,7 @@ pub(crate) fn stage_of_frame(frame: &str) -> Option<&'static str> {
 
 /// The crate of a function by its demangled name.
 ///
-/// `<T as Trait>::f` belongs to the crate of `T`, and where `T` stands for any type to that of the
+/// `<T as Trait>::f` belongs to the crate of `T`, and where `T` is any type to that of the
 /// trait. C functions have none.
 #[must_use]
 pub(crate) fn crate_of(frame: &str) -> Option<&str> {

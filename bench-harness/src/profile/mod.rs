@@ -10,9 +10,10 @@
 //! | [`server`], [`statistics`] | what PostgreSQL did meanwhile |
 //! | [`heap`] | where memory is allocated |
 //! | [`record`] | the raw observations of every load, one line each |
-//! | [`stacks`], [`frame`], [`marker`] | stacks, and what the name of a frame tells |
+//! | [`stacks`], [`frame`], [`marker`] | stacks, and what the name of a frame says |
 //! | [`attribution`] | processor time by stage, twice |
 //! | [`budget`] | wall time by part, the bottleneck, and what its removal could gain |
+//! | [`advice`] | what to try next about a part of the time |
 //! | [`delta`] | functions and crates that grew or shrank |
 //! | [`flamegraph`], [`protobuf`] | pictures, and the format of pprof |
 //! | [`results`] | all of it for one pair of arms. Pure |
@@ -20,6 +21,7 @@
 //! Separate loads serve separate ends: what is sampled is not watched, what is watched is not
 //! sampled, and neither enters a comparison.
 
+pub(crate) mod advice;
 pub(crate) mod attribution;
 pub(crate) mod budget;
 pub(crate) mod delta;

@@ -1,6 +1,6 @@
 //! Linux's `perf` as the sampler: commands for the caller to run, and stacks from what they print.
 //!
-//! It stands outside of the process, so that it needs no signal handler and sees leaves well, and it
+//! It is outside of the process, so that it needs no signal handler and sees leaves well, and it
 //! samples any program. It costs disk and the time to unwind afterwards.
 
 use std::ffi::{OsStr, OsString};
@@ -69,8 +69,8 @@ pub(crate) async fn read(data: &Path) -> Result<Stacks> {
         .with_context(|| format!("perf script did not end within {SCRIPT_TIMEOUT:?}"))?
         .context("cannot run perf script")?;
     if !printed.status.success() {
-        let told = String::from_utf8_lossy(&printed.stderr);
-        bail!("perf script failed: {}", told.trim());
+        let printed = String::from_utf8_lossy(&printed.stderr);
+        bail!("perf script failed: {}", printed.trim());
     }
     Ok(stacks(&String::from_utf8_lossy(&printed.stdout)))
 }

@@ -16,7 +16,7 @@ use prost::Message;
 use super::stacks::Stacks;
 
 /// Encodes stacks that were sampled at `frequency_hz` of processor time during `duration`. Each has
-/// two values: its sightings, and the processor time that they stand for.
+/// two values: its sightings, and the processor time that they mean.
 ///
 /// # Errors
 /// When the encoder fails, which it does not in memory.

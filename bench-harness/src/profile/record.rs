@@ -24,7 +24,7 @@ pub(crate) const PROFILES_FOLDER: &str = "profiles";
 /// What was profiled, in the folder of a scenario.
 const SUBJECT_FILE: &str = "profile.json";
 
-/// The loads, likewise.
+/// The loads, in the same folder.
 const RUNS_FILE: &str = "runs.ndjson";
 
 /// What is profiled: two arms of a scenario.
@@ -242,7 +242,7 @@ fn profile_folders(run_folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// A file, or what stands beside it compressed, as in published runs.
+/// A file, or the one beside it compressed, as in published runs.
 fn opened(path: &Path) -> Result<Box<dyn Read>> {
     let compressed = path.with_added_extension("gz");
     let open =

@@ -5,6 +5,7 @@ use apitap_core::timeline::Moment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::advice::Advice;
 use super::attribution::Attribution;
 use super::budget::{Budget, Watched};
 use super::delta::{self, Delta, Load};
@@ -15,16 +16,19 @@ use super::record::{
 use super::sampler::Sampled;
 use super::stacks::Stacks;
 use super::statistics::ServerStatistics;
+use crate::experiment::{Experiment, LoadPlan, configured};
+use crate::judge::Step;
+use crate::run_record::RunRecord;
 use crate::stats::sample::median;
 
 /// Coverage below which functions are not ranked: what was missed may be of one kind.
 pub(crate) const LEAST_COVERAGE: f64 = 0.9;
 
 /// Functions that are listed.
-const FUNCTIONS: usize = 25;
+const FUNCTIONS: usize = 10;
 
 /// Crates that are listed; those beyond have a few samples each.
-const CRATES: usize = 12;
+const CRATES: usize = 10;
 
 /// What was found about one scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,10 +42,13 @@ pub struct ProfileResults {
     pub arms: [ArmProfile; 2],
     /// Functions whose inclusive processor time differs most; empty where coverage is too low.
     pub functions: Vec<Delta>,
-    /// Functions whose processor time differs most that they are charged with themselves; likewise.
+    /// Functions by the processor time that they are charged with themselves; empty in the same case.
     pub own_functions: Vec<Delta>,
-    /// Crates by the processor time they are charged with; likewise.
+    /// Crates by the processor time that they are charged with; empty in the same case.
     pub crates: Vec<Delta>,
+    /// What to try next on the candidate, the most promising part first.
+    #[serde(default)]
+    pub advice: Vec<Advice>,
 }
 
 /// One arm.
@@ -52,7 +59,7 @@ pub struct ArmProfile {
     pub name: String,
     /// What sampling saw; absent without a sampled load.
     pub sampling: Option<Sampling>,
-    /// Processor time by stage, told twice.
+    /// Processor time by stage, in two ways.
     pub attribution: Option<Attribution>,
     /// Wall time by part; absent without a watched load.
     pub budget: Option<Budget>,
@@ -80,7 +87,7 @@ pub struct Sampling {
     pub coverage: f64,
     /// Frames without a name ÷ all frames.
     pub unknown_share: f64,
-    /// Samples that lack their outermost frames ÷ all samples; absent where the sampler does not tell.
+    /// Samples that lack their outermost frames ÷ all samples; absent where the sampler does not say.
     pub truncated_share: Option<f64>,
     /// Processor time of the engine in µs per 1,000 rows.
     pub cpu: f64,
@@ -96,7 +103,7 @@ pub struct Figures {
     pub rows_per_second: f64,
     /// Latency of requests: p50, p95, p99 in seconds.
     pub http_seconds: [f64; 3],
-    /// Latency of flushes, likewise.
+    /// Latency of flushes: p50, p95, p99 in seconds.
     pub write_seconds: [f64; 3],
     /// Largest resident size.
     pub peak_memory_bytes: Option<f64>,
@@ -141,7 +148,29 @@ impl ProfileResults {
             crates: delta::crates(&pairs, confidence, CRATES),
             subject,
             arms,
+            advice: Vec::new(),
         }
+    }
+
+    /// With what to try next on the candidate, as `run` configures it, given what changes gained
+    /// where they were measured.
+    #[must_use]
+    pub(crate) fn with_advice(
+        mut self,
+        run: &RunRecord,
+        experiments: &[Experiment],
+        measured: &[Step],
+    ) -> Self {
+        let mut scenarios = run.scenarios.iter();
+        let scenario = scenarios.find(|one| one.plan.name == self.subject.scenario);
+        let candidate = scenario.and_then(|one| one.plan.arms.get(1));
+        if let Some(LoadPlan::Engine { preset, knobs, .. }) = candidate.map(|arm| &arm.load)
+            && let Some(config) = configured(preset, knobs).ok()
+            && let Some(budget) = &self.arms[1].budget
+        {
+            self.advice = Advice::new(budget, (preset, &config), experiments, measured);
+        }
+        self
     }
 
     /// Arms whose samples are too few to rank functions by.
@@ -191,7 +220,7 @@ impl ArmProfile {
         }
     }
 
-    /// Whether its samples stand for its processor time.
+    /// Whether its samples cover its processor time.
     #[must_use]
     pub fn is_covered(&self) -> bool {
         self.sampling
@@ -384,7 +413,7 @@ mod tests {
         let results = ProfileResults::new(&record, 0.95);
         assert!(results.functions.is_empty() && results.crates.is_empty());
         assert_eq!(results.uncovered()[0].name, "copy-binary");
-        // The samples now stand for twice the time that the clocks saw.
+        // The samples now cover twice the time that the clocks saw.
         let attribution = results.arms[1].attribution.as_ref().unwrap();
         assert!(!attribution.disagreeing().is_empty());
     }

@@ -38,7 +38,7 @@ pub struct Sampled {
     pub frames: u64,
     /// Frames without a name.
     pub unknown_frames: u64,
-    /// Samples whose outermost frames are missing; absent where the sampler does not tell.
+    /// Samples whose outermost frames are missing; absent where the sampler does not say.
     pub truncated: Option<u64>,
     /// Stacks, outermost frame first.
     pub stacks: Stacks,

@@ -27,7 +27,7 @@ const LOOK: &str = "SELECT coalesce(bool_or(state = 'active' AND wait_event IS N
                     FROM pg_stat_activity \
                     WHERE datname = current_database() AND application_name = 'apitap'";
 
-/// Looking at the server until told to stop.
+/// Looking at the server until it is stopped.
 #[derive(Debug)]
 pub(crate) struct ServerWatch {
     stop: Arc<AtomicBool>,

@@ -127,7 +127,7 @@ impl From<Interned> for Stacks {
     }
 }
 
-/// A name as it may stand in folded stacks, where `;` separates.
+/// A name as folded stacks may have it, where `;` separates.
 #[must_use]
 pub(crate) fn frame_name(name: &str) -> String {
     name.replace(';', ",")

@@ -6,21 +6,21 @@
 
 /// A whole report.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Document {
-    pub(super) title: String,
+pub(crate) struct Document {
+    pub(crate) title: String,
     /// What it is of: date, machine, server, in one line.
-    pub(super) subtitle: String,
-    pub(super) sections: Vec<Section>,
+    pub(crate) subtitle: String,
+    pub(crate) sections: Vec<Section>,
 }
 
 /// A part with a heading. Its blocks come before its parts.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Section {
+pub(crate) struct Section {
     /// Unique; made of `a-z`, `0-9` and `-`, so that links can name it.
-    pub(super) id: String,
-    pub(super) title: String,
-    pub(super) blocks: Vec<Block>,
-    pub(super) parts: Vec<Section>,
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) parts: Vec<Section>,
 }
 
 /// One thing below another.
@@ -37,6 +37,12 @@ pub(crate) enum Block {
     },
     /// Something that weakens what follows.
     Warning(String),
+    /// The figures to read first.
+    Tiles(Vec<Tile>),
+    /// Lists beside each other.
+    Lists(Vec<NamedList>),
+    /// Drawings in files of their own, which the page shows within itself.
+    Frames(Frames),
     /// The verdict on a claim, as the first thing of an experiment's part.
     Verdict {
         tone: Tone,
@@ -47,19 +53,49 @@ pub(crate) enum Block {
     Chart(Chart),
 }
 
-/// What a word or figure means, for colours and signs (▲ better, ▼ worse).
+/// One figure, and what it is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Tile {
+    pub(crate) figure: String,
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NamedList {
+    pub(crate) title: String,
+    pub(crate) tone: Tone,
+    /// A cell and what is said of it.
+    pub(crate) items: Vec<(Cell, String)>,
+}
+
+/// Drawings, with one legend for all.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Frames {
+    /// Titles and paths, from where the page is.
+    pub(crate) files: Vec<(String, String)>,
+    /// Colours, and what they mean.
+    pub(crate) legend: Vec<(String, String)>,
+}
+
+/// What a word or figure means, for colours and signs. Colours are for gains and losses alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Tone {
     /// Nothing.
     #[default]
     Plain,
-    /// Improved; a claim supported or exceeded.
+    /// ▲ A gain.
     Better,
-    /// Regressed; a claim refuted.
+    /// ▼ A loss.
     Worse,
     /// No difference that matters.
     Same,
-    /// Not decided.
+    /// ✓ A claim holds.
+    Yes,
+    /// ✗ A claim does not hold.
+    No,
+    /// ? A claim is not decided.
+    Unknown,
+    /// A difference that is not decided.
     Open,
 }
 
@@ -67,18 +103,22 @@ pub(crate) enum Tone {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Table {
     /// What it shows, for those who cannot see it in its place.
-    pub(super) caption: String,
-    pub(super) columns: Vec<Column>,
+    pub(crate) caption: String,
+    pub(crate) columns: Vec<Column>,
     pub(crate) rows: Vec<Vec<Cell>>,
+    /// Whether a narrow page shows each row as a card.
+    pub(crate) is_cards: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Column {
-    pub(super) name: String,
-    pub(super) align: Align,
+    pub(crate) name: String,
+    pub(crate) align: Align,
+    /// Whether a terminal leaves it out.
+    pub(crate) is_detail: bool,
 }
 
-/// On which side of its column a cell stands: names left, figures right.
+/// On which side of its column a cell is: names left, figures right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
     Left,
@@ -87,14 +127,14 @@ pub(crate) enum Align {
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Cell {
-    pub(super) text: String,
+    pub(crate) text: String,
     /// What it is sorted by, if not its text.
-    pub(super) order: Option<f64>,
-    pub(super) tone: Tone,
+    pub(crate) order: Option<f64>,
+    pub(crate) tone: Tone,
     /// Id of the section that it leads to.
-    pub(super) link: Option<String>,
+    pub(crate) link: Option<String>,
     /// Path of the file that it leads to, from where the report is.
-    pub(super) file: Option<String>,
+    pub(crate) file: Option<String>,
 }
 
 /// Data to be drawn. Gains are factors: 2 is twice as good, 0.5 twice as bad; axes of gains are
@@ -102,20 +142,21 @@ pub(crate) struct Cell {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Chart {
     /// Unique, like that of a section.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// What it shows, in one sentence: the title of the drawing.
-    pub(super) title: String,
-    pub(super) plot: Plot,
+    pub(crate) title: String,
+    pub(crate) plot: Plot,
     /// The same data as cells.
-    pub(super) data: Table,
+    pub(crate) data: Table,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Plot {
+pub(crate) enum Plot {
     /// Steps from `before` (1×) to `tuned`, each beginning where the one before ended; the last two
-    /// are how far the product misses the whole, and the whole.
+    /// are the whole ÷ the product of the steps, and the whole.
     Waterfall { steps: Vec<WaterfallStep> },
-    /// For each change two bars with intervals: added alone to `before`, taken alone out of `tuned`.
+    /// For each change two bars with intervals: added alone to `before`, taken alone out of `tuned`;
+    /// behind them the range that was promised.
     Gains { rows: Vec<GainRow> },
     /// One point per sample, one strip per arm, in groups that share an axis (seconds, from 0).
     Strips { groups: Vec<StripGroup> },
@@ -142,13 +183,15 @@ pub(super) enum Plot {
         parts: Vec<String>,
         bars: Vec<BudgetBar>,
     },
-    /// Something over the seconds of a load, a line for each arm, from 0 upwards.
+    /// Something over a load, from its begin (0) to its end (1), a line for each arm.
     Course {
-        /// The largest value, as it is printed.
+        /// The top of the axis.
+        most: f64,
+        /// The same, as it is printed.
         top: String,
         lines: Vec<CourseLine>,
     },
-    /// A quantity over runs, which stand at equal distances: points with their quartiles, a line for
+    /// A quantity over runs at equal distances: points with their quartiles, a line for
     /// each place, the levels between changes, and the changes as vertical lines.
     History {
         unit: String,
@@ -160,62 +203,62 @@ pub(super) enum Plot {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct HistoryLine {
-    pub(super) name: String,
-    pub(super) points: Vec<HistoryPoint>,
-    pub(super) levels: Vec<HistoryLevel>,
+pub(crate) struct HistoryLine {
+    pub(crate) name: String,
+    pub(crate) points: Vec<HistoryPoint>,
+    pub(crate) levels: Vec<HistoryLevel>,
 }
 
 /// A value of the run of that index.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct HistoryPoint {
-    pub(super) run: usize,
-    pub(super) value: f64,
-    pub(super) lower_quartile: f64,
-    pub(super) upper_quartile: f64,
+pub(crate) struct HistoryPoint {
+    pub(crate) run: usize,
+    pub(crate) value: f64,
+    pub(crate) lower_quartile: f64,
+    pub(crate) upper_quartile: f64,
 }
 
 /// A median from one run to another, both included.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct HistoryLevel {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    pub(super) value: f64,
+pub(crate) struct HistoryLevel {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) value: f64,
 }
 
 /// A change before the run of that index.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct HistoryChange {
-    pub(super) run: usize,
-    pub(super) label: String,
-    pub(super) tone: Tone,
+pub(crate) struct HistoryChange {
+    pub(crate) run: usize,
+    pub(crate) label: String,
+    pub(crate) tone: Tone,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct BudgetBar {
-    pub(super) name: String,
+pub(crate) struct BudgetBar {
+    pub(crate) name: String,
     /// One for each of the parts.
-    pub(super) seconds: Vec<f64>,
+    pub(crate) seconds: Vec<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct CourseLine {
-    pub(super) name: String,
-    /// Seconds and values, in order.
-    pub(super) points: Vec<(f64, f64)>,
+pub(crate) struct CourseLine {
+    pub(crate) name: String,
+    /// Shares of the load and values, in order.
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct WaterfallStep {
-    pub(super) name: String,
+pub(crate) struct WaterfallStep {
+    pub(crate) name: String,
     /// Its own factor.
-    pub(super) gain: f64,
-    pub(super) kind: StepKind,
-    pub(super) link: Option<String>,
+    pub(crate) gain: f64,
+    pub(crate) kind: StepKind,
+    pub(crate) link: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StepKind {
+pub(crate) enum StepKind {
     /// A change with its gain.
     Change,
     /// By how much the whole is more or less than the product of the changes.
@@ -225,53 +268,73 @@ pub(super) enum StepKind {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct GainRow {
-    pub(super) name: String,
-    pub(super) added: Option<GainBar>,
-    pub(super) taken_out: Option<GainBar>,
-    pub(super) link: Option<String>,
+pub(crate) struct GainRow {
+    pub(crate) name: String,
+    pub(crate) added: Option<GainBar>,
+    pub(crate) taken_out: Option<GainBar>,
+    pub(crate) promised: Option<ClaimedRange>,
+    pub(crate) link: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct GainBar {
-    pub(super) gain: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
-    pub(super) tone: Tone,
+pub(crate) struct GainBar {
+    pub(crate) gain: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) tone: Tone,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct StripGroup {
-    pub(super) name: String,
-    pub(super) strips: Vec<Strip>,
+pub(crate) struct StripGroup {
+    pub(crate) name: String,
+    pub(crate) strips: Vec<Strip>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Strip {
-    pub(super) name: String,
-    pub(super) values: Vec<f64>,
-    pub(super) median: f64,
+pub(crate) struct Strip {
+    pub(crate) name: String,
+    pub(crate) values: Vec<f64>,
+    pub(crate) median: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct HeatCell {
-    pub(super) gain: f64,
-    pub(super) tone: Tone,
+pub(crate) struct HeatCell {
+    pub(crate) gain: f64,
+    pub(crate) tone: Tone,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct LinePoint {
-    pub(super) at: f64,
-    pub(super) gain: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
-    pub(super) tone: Tone,
+pub(crate) struct LinePoint {
+    pub(crate) at: f64,
+    pub(crate) gain: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) tone: Tone,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct ClaimedRange {
-    pub(super) low: f64,
-    pub(super) high: Option<f64>,
+pub(crate) struct ClaimedRange {
+    pub(crate) low: f64,
+    pub(crate) high: Option<f64>,
+}
+
+impl Tone {
+    /// What it adds to a text, so that it is more than a colour; empty for nothing.
+    pub(crate) fn sign(self) -> &'static str {
+        match self {
+            Self::Better => "▲",
+            Self::Worse => "▼",
+            Self::Yes => "✓",
+            Self::No => "✗",
+            Self::Unknown => "?",
+            Self::Plain | Self::Same | Self::Open => "",
+        }
+    }
+
+    /// `text` with the sign before it.
+    pub(crate) fn signed(self, text: &str) -> String {
+        format!("{} {text}", self.sign()).trim_start().to_owned()
+    }
 }
 
 impl Cell {
@@ -283,7 +346,7 @@ impl Cell {
     }
 
     /// A figure as it is printed, sorted by its value.
-    pub(super) fn figure(text: impl Into<String>, value: f64) -> Self {
+    pub(crate) fn figure(text: impl Into<String>, value: f64) -> Self {
         Self {
             order: Some(value),
             ..Self::text(text)
@@ -299,14 +362,14 @@ impl Cell {
         Self { tone, ..self }
     }
 
-    pub(super) fn with_file(self, path: impl Into<String>) -> Self {
+    pub(crate) fn with_file(self, path: impl Into<String>) -> Self {
         Self {
             file: Some(path.into()),
             ..self
         }
     }
 
-    pub(super) fn linked(self, id: impl Into<String>) -> Self {
+    pub(crate) fn linked(self, id: impl Into<String>) -> Self {
         Self {
             link: Some(id.into()),
             ..self
@@ -315,28 +378,41 @@ impl Cell {
 }
 
 impl Table {
-    /// A table whose columns named with a leading `>` hold figures.
+    /// A table whose columns named with a leading `>` hold figures; those with a `+` before that are
+    /// details.
     pub(crate) fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
-        let column = |name: &&str| match name.strip_prefix('>') {
-            Some(name) => Column {
-                name: name.to_owned(),
-                align: Align::Right,
-            },
-            None => Column {
-                name: (*name).to_owned(),
-                align: Align::Left,
-            },
+        let column = |name: &&str| {
+            let plain = name.trim_start_matches('+');
+            let align = if plain.starts_with('>') {
+                Align::Right
+            } else {
+                Align::Left
+            };
+            Column {
+                name: plain.trim_start_matches('>').to_owned(),
+                align,
+                is_detail: name.starts_with('+'),
+            }
         };
         Self {
             caption: caption.into(),
             columns: columns.iter().map(column).collect(),
             rows: Vec::new(),
+            is_cards: false,
+        }
+    }
+
+    /// The table of the same with each row as a card on a narrow page.
+    pub(crate) fn into_cards(self) -> Self {
+        Self {
+            is_cards: true,
+            ..self
         }
     }
 }
 
 impl Section {
-    pub(super) fn new(id: impl Into<String>, title: impl Into<String>) -> Self {
+    pub(crate) fn new(id: impl Into<String>, title: impl Into<String>) -> Self {
         Self {
             id: id.into(),
             title: title.into(),
@@ -345,7 +421,7 @@ impl Section {
         }
     }
 
-    pub(super) fn push(&mut self, block: Block) {
+    pub(crate) fn push(&mut self, block: Block) {
         self.blocks.push(block);
     }
 }

@@ -5,15 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{html, json, markdown, profile};
-use crate::judge::Results;
+use super::{html, json, markdown, profile, sections};
+use crate::experiment::{Experiment, ExperimentFiles};
 use crate::judge::history::entry::Entry;
 use crate::judge::history::series::History;
+use crate::judge::{Results, Step};
 use crate::profile::record::{PROFILES_FOLDER, ProfileRecord, Subject, folder_name};
 use crate::profile::results::ProfileResults;
 use crate::run_folder::RunFolder;
 use crate::samples::{Outcome, Sample, Samples};
 use crate::stats::{CONFIDENCE_LEVEL, SIGNIFICANCE};
+
+/// Published runs, from the root of the sources; their names begin with the day.
+const PUBLISHED: &str = "reports/published";
 
 /// Computes the results of what the folder holds, and writes `results.json`, `report.md` and
 /// `report.html`, which say too how its quantities changed over `earlier` runs, where there are any.
@@ -25,7 +29,7 @@ pub(crate) fn write_report(folder: &RunFolder, earlier: Option<&[Entry]>) -> Res
     let history = earlier.and_then(|earlier| match Entry::all(&record, &samples) {
         Ok(own) => Some(History::up_to(&own, earlier, SIGNIFICANCE)),
         Err(error) => {
-            eprintln!("warning: the report is one without a history: {error:#}");
+            eprintln!("warning: the report has no history: {error:#}");
             None
         }
     });
@@ -51,6 +55,16 @@ pub(crate) fn write_report(folder: &RunFolder, earlier: Option<&[Entry]>) -> Res
     })
 }
 
+/// Draws the largest gains and losses of what the folder holds, as a file of its own.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub(crate) fn write_chart(folder: &RunFolder, file: &Path, is_dark: bool) -> Result<()> {
+    let results = Results::new(&folder.record()?, &folder.samples()?);
+    let drawing = html::standalone(&sections::gains(&results), is_dark);
+    write(file, drawing.as_bytes())
+}
+
 /// Computes the profiles that the folder holds, and writes their page, their figures and their
 /// pictures; none where there is no profile.
 ///
@@ -62,10 +76,15 @@ pub(crate) fn write_profiles(folder: &RunFolder) -> Result<Option<Profiles>> {
         return Ok(None);
     }
     let profiles = folder.path().join(PROFILES_FOLDER);
-    let results: Vec<ProfileResults> = records
-        .iter()
-        .map(|record| ProfileResults::new(record, CONFIDENCE_LEVEL))
-        .collect();
+    let run = folder.record().ok();
+    let steps = measured_steps(folder);
+    let experiments = Experiment::all(&ExperimentFiles::find(None)).unwrap_or_default();
+    let result = |record: &ProfileRecord| {
+        let results = ProfileResults::new(record, CONFIDENCE_LEVEL);
+        let Some(run) = &run else { return results };
+        results.with_advice(run, &experiments, &steps)
+    };
+    let results: Vec<ProfileResults> = records.iter().map(result).collect();
     for record in &records {
         let own = profiles.join(folder_name(&record.subject.scenario));
         for (name, bytes) in profile::pictures(record)? {
@@ -79,6 +98,29 @@ pub(crate) fn write_profiles(folder: &RunFolder) -> Result<Option<Profiles>> {
     let json = profile::json(&results)?;
     write(&profiles.join(profile::JSON_FILE), json.as_bytes())?;
     Ok(Some(Profiles { page, results }))
+}
+
+/// What changes gained in the run of the folder, or else in the newest published run.
+fn measured_steps(folder: &RunFolder) -> Vec<Step> {
+    if folder.has_samples()
+        && let (Ok(run), Ok(samples)) = (folder.record(), folder.samples())
+    {
+        return Results::new(&run, &samples).steps;
+    }
+    let steps = |folder: PathBuf| {
+        let text = fs::read_to_string(folder.join(json::FILE)).ok()?;
+        let results: serde_json::Value = serde_json::from_str(&text).ok()?;
+        let steps: Vec<Step> = serde_json::from_value(results.get("steps")?.clone()).ok()?;
+        (!steps.is_empty()).then_some(steps)
+    };
+    let published = fs::read_dir(PUBLISHED).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = published.map(|one| one.path()).collect();
+    folders.sort();
+    folders
+        .into_iter()
+        .rev()
+        .find_map(steps)
+        .unwrap_or_default()
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -115,7 +157,7 @@ impl Report {
         })
     }
 
-    /// Samples that did not finish, named likewise.
+    /// Samples that did not finish, named in the same way.
     #[must_use]
     pub(crate) fn failures(&self) -> Vec<String> {
         self.named(|outcome| match outcome {
@@ -172,12 +214,12 @@ mod tests {
         let (record, samples) = history::example::run(12, "c12", |_, _| 1.2);
         let folder = folder_of(parent.path(), &record, &samples);
         let earlier = history::example::entries(12, 6, 1.2);
-        for (earlier, told) in [(None, false), (Some(&earlier[..]), true)] {
+        for (earlier, has_history) in [(None, false), (Some(&earlier[..]), true)] {
             let page = write_report(&folder, earlier).unwrap().page;
             for page in [page.with_extension("md"), page] {
                 let text = fs::read_to_string(page).unwrap();
-                assert_eq!(text.contains("13 runs, this one last"), told);
-                assert_eq!(text.contains("00000005"), told, "the commit before");
+                assert_eq!(text.contains("13 runs, this one last"), has_history);
+                assert_eq!(text.contains("00000005"), has_history, "the commit before");
             }
         }
         let folder = folder_of(parent.path(), &record, &Samples::default());

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::document::{Align, Block, Cell, Chart, Document, Plot, Section, Table, Tone};
+use super::document::{Align, Block, Cell, Chart, Document, Plot, Section, Table, Tile};
 use super::sections;
 use crate::format::one_line;
 use crate::judge::Results;
@@ -61,8 +61,23 @@ impl Page {
             Block::Code(text) => self.code(text),
             Block::File { text, path } => self.block(&format!("[{}]({path})", escaped(text))),
             Block::Warning(text) => self.block(&format!("> **Warning:** {}", escaped(text))),
+            Block::Tiles(tiles) => {
+                let tile = |tile: &Tile| format!("{} {}", bold(&tile.figure), escaped(&tile.text));
+                self.items(tiles.iter().map(tile));
+            }
+            Block::Lists(lists) => {
+                for list in lists {
+                    self.block(&bold(&list.title));
+                    let item = |(name, text): &(Cell, String)| {
+                        format!("{}: {}", cell(name), escaped(text))
+                    };
+                    self.items(list.items.iter().map(item));
+                }
+            }
+            // The files are in a table too.
+            Block::Frames(_) => {}
             Block::Verdict { tone, word, text } => {
-                let word = escaped(&format!("{}{word}", sign(*tone)));
+                let word = escaped(&tone.signed(word));
                 self.block(&format!("**{word}.** {}", escaped(text)));
             }
             Block::Table(table) => self.table(table),
@@ -87,10 +102,11 @@ impl Page {
     }
 
     fn list(&mut self, items: &[String]) {
-        let items: Vec<String> = items
-            .iter()
-            .map(|item| format!("- {}", escaped(item)))
-            .collect();
+        self.items(items.iter().map(|item| escaped(item)));
+    }
+
+    fn items(&mut self, items: impl Iterator<Item = String>) {
+        let items: Vec<String> = items.map(|item| format!("- {item}")).collect();
         self.block(&items.join("\n"));
     }
 
@@ -160,7 +176,7 @@ impl Page {
 }
 
 fn cell(cell: &Cell) -> String {
-    let text = escaped(&format!("{}{}", sign(cell.tone), cell.text));
+    let text = escaped(&cell.tone.signed(&cell.text));
     match (&cell.link, &cell.file) {
         (Some(id), _) => format!("[{text}](#{id})"),
         (None, Some(path)) => format!("[{text}]({path})"),
@@ -168,12 +184,8 @@ fn cell(cell: &Cell) -> String {
     }
 }
 
-fn sign(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Better => "▲ ",
-        Tone::Worse => "▼ ",
-        Tone::Plain | Tone::Same | Tone::Open => "",
-    }
+fn bold(text: &str) -> String {
+    format!("**{}**", escaped(text))
 }
 
 /// `text` on one line with the characters of Markdown and HTML made harmless. Code spans are left

@@ -17,7 +17,7 @@ pub(crate) const PAGE_FILE: &str = "index.html";
 /// The same as Markdown.
 pub(crate) const MARKDOWN_FILE: &str = "index.md";
 
-/// Figures for programs, likewise.
+/// Figures for programs, in the same folder.
 pub(crate) const JSON_FILE: &str = "profiles.json";
 
 /// The picture of the candidate, coloured by what it costs more or less than the baseline.

@@ -1,15 +1,19 @@
-//! The report on a terminal: what became of every claim, within 100 columns.
+//! The report on a terminal: the first screen, what became of every claim, and the warnings.
 
-use super::document::{Align, Block, Cell, Column, Table, Tone};
+use super::document::{Align, Block, Cell, Section, Table, Tone};
 use super::sections;
 use crate::format::one_line;
 use crate::judge::Results;
 
-/// Columns that nothing exceeds, so that a report pasted into a review does not wrap.
+/// Columns that nothing exceeds on a terminal, so that a report pasted into a review does not wrap.
 const MAX_COLUMNS: usize = 100;
 
-/// Narrowest that a text column is cut to before the table may become wider than the terminal.
-const MIN_CUT_COLUMNS: usize = 8;
+/// Narrowest that a column of texts is cut to: a verdict is whole, and the table may become wider
+/// than the terminal.
+const MIN_CUT_COLUMNS: usize = 12;
+
+/// Sections that are shown whole; of the others their warnings and commands are.
+const SHOWN: [&str; 2] = ["summary", "claims"];
 
 /// Whether to use ANSI colours. The caller knows whether it writes to a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,130 +24,86 @@ pub(crate) enum Colour {
     Always,
 }
 
-/// Renders `results` for a terminal.
+/// Renders `results`. Tables are as wide as their texts where `is_cut` is false, as in a file.
 #[must_use]
-pub(crate) fn render(results: &Results, colour: Colour) -> String {
-    let mut lines = Vec::new();
-    for (title, table) in tables(results) {
-        lines.push(colour.bold(title));
-        lines.extend(laid_out(&table, colour));
-        lines.push(String::new());
-    }
-    lines.extend(in_short(results, colour));
-    if !results.warnings.is_empty() {
-        lines.push(colour.bold("Warnings"));
-        for warning in &results.warnings {
-            let text = wrapped("- ", &warning.to_string());
-            lines.extend(text.iter().map(|line| colour.painted("33", line)));
+pub(crate) fn render(results: &Results, colour: Colour, is_cut: bool) -> String {
+    let document = sections::report(results, None);
+    let limit = if is_cut { MAX_COLUMNS } else { usize::MAX };
+    let mut lines = vec![colour.bold(&document.title), String::new()];
+    let (mut warnings, mut commands) = (Vec::new(), Vec::new());
+    for section in document.sections.iter().flat_map(with_parts) {
+        let is_shown = SHOWN.contains(&section.id.as_str());
+        for block in &section.blocks {
+            match block {
+                Block::Warning(_) => warnings.extend(shown(block, colour, limit)),
+                Block::Code(_) => commands.extend(shown(block, colour, limit)),
+                Block::Table(table) if is_shown => {
+                    lines.push(colour.bold(&table.caption));
+                    lines.extend(shown(block, colour, limit));
+                    lines.push(String::new());
+                }
+                Block::Tiles(_) | Block::Lists(_) if is_shown => {
+                    lines.extend(shown(block, colour, limit));
+                    lines.push(String::new());
+                }
+                _ => {}
+            }
         }
+    }
+    if !warnings.is_empty() {
+        lines.push(colour.bold("Warnings"));
+        lines.extend(warnings);
         lines.push(String::new());
     }
     lines.push(colour.bold("How to repeat"));
-    // Not wrapped: a command must survive copying.
-    lines.push(format!("  {}", sections::repeat(results)));
-    let mut text = lines.join("\n");
-    text.push('\n');
-    text
+    lines.extend(commands);
+    lines.join("\n") + "\n"
 }
 
-/// The claims in the words of the report, one line each.
-fn tables(results: &Results) -> Vec<(&'static str, Table)> {
-    let (changes, whole) = sections::claims(results);
-    let changes = narrowed(
-        &changes,
-        &[
-            ("Promised", "Promised"),
-            ("On before", "Added to before"),
-            ("On tuned", "Taken out of tuned"),
-            ("Verdict", "Verdict"),
-        ],
-    );
-    let goals = ["Promised", "Measured", "Verdict"].map(|name| (name, name));
-    let goals = narrowed(&whole, &goals);
-    [("Changes", changes), ("Whole configurations", goals)]
-        .into_iter()
-        .filter(|(_, table)| !table.rows.is_empty())
-        .collect()
+fn with_parts(section: &Section) -> Vec<&Section> {
+    let parts = section.parts.iter().flat_map(with_parts);
+    std::iter::once(section).chain(parts).collect()
 }
 
-/// The id of every row and some of its other columns, each under a shorter name and by its own.
-fn narrowed(table: &Table, columns: &[(&str, &str)]) -> Table {
-    let columns: Vec<(&str, usize)> = columns
-        .iter()
-        .filter_map(|(name, own)| {
-            let at = table.columns.iter().position(|one| one.name == *own)?;
-            Some((*name, at))
-        })
-        .collect();
-    let id = |row: &[Cell]| Cell::text(row[0].link.clone().unwrap_or_default());
-    Table {
-        caption: table.caption.clone(),
-        columns: std::iter::once(Column {
-            name: "Experiment".to_owned(),
-            align: Align::Left,
-        })
-        .chain(columns.iter().map(|(name, at)| Column {
-            name: (*name).to_owned(),
-            align: table.columns[*at].align,
-        }))
-        .collect(),
-        rows: table
-            .rows
-            .iter()
-            .map(|row| {
-                let others = columns.iter().map(|(_, at)| first_words(&row[*at]));
-                std::iter::once(id(row)).chain(others).collect()
-            })
-            .collect(),
-    }
-}
-
-/// A cell without its explanation, which the summary gives, and without a word for what a factor
-/// below 1 says.
-fn first_words(cell: &Cell) -> Cell {
-    let words = cell.text.split(": ").next().unwrap_or_default();
-    let words = words.trim_end_matches(" slower").trim_end_matches(" more");
-    Cell {
-        text: words.to_owned(),
-        ..cell.clone()
-    }
-}
-
-/// The paragraphs and items of the summary, without its warnings.
-fn in_short(results: &Results, colour: Colour) -> Vec<String> {
-    let document = sections::report(results, None);
-    let Some(summary) = document.sections.iter().find(|one| one.id == "summary") else {
-        return Vec::new();
-    };
-    let mut lines = vec![colour.bold(&summary.title)];
-    for block in &summary.blocks {
-        match block {
-            Block::Paragraph(_) | Block::List(_) => lines.extend(self::block(block, colour)),
-            _ => {}
-        }
-    }
-    lines.push(String::new());
-    lines
-}
-
-/// The lines of one block.
-pub(crate) fn block(block: &Block, colour: Colour) -> Vec<String> {
-    let list = |items: &[String]| items.iter().flat_map(|item| wrapped("- ", item)).collect();
+/// The lines of a block, tables at most `limit` columns wide.
+fn shown(block: &Block, colour: Colour, limit: usize) -> Vec<String> {
     match block {
         Block::Paragraph(text) => wrapped("", text),
-        Block::List(items) => list(items),
+        Block::List(items) => items.iter().flat_map(|item| wrapped("- ", item)).collect(),
         Block::Code(text) => text.lines().map(|line| format!("  {line}")).collect(),
         Block::File { text, path } => wrapped("", &format!("{text}: {path}")),
         Block::Warning(text) => {
             let lines = wrapped("- ", text).into_iter();
             lines.map(|line| colour.painted("33", &line)).collect()
         }
+        Block::Tiles(tiles) => {
+            let tiles = tiles.iter();
+            let lines =
+                tiles.flat_map(|tile| wrapped("- ", &format!("{} {}", tile.figure, tile.text)));
+            lines.collect()
+        }
+        Block::Lists(lists) => {
+            let lists = lists.iter().flat_map(|list| {
+                let items = list.items.iter();
+                let items =
+                    items.flat_map(|(name, text)| wrapped("- ", &format!("{}: {text}", name.text)));
+                std::iter::once(colour.bold(&list.title)).chain(items)
+            });
+            lists.collect()
+        }
         Block::Verdict { tone, word, text } => {
             vec![colour.toned(*tone, &format!("{word}. {text}"))]
         }
-        Block::Table(table) => laid_out(table, colour),
-        Block::Chart(chart) => laid_out(&chart.data, colour),
+        Block::Table(table) => laid_out(table, colour, limit),
+        Block::Chart(chart) => laid_out(&chart.data, colour, limit),
+        // A terminal shows no drawings.
+        Block::Frames(_) => Vec::new(),
     }
+}
+
+/// The lines of one block, within 100 columns.
+pub(crate) fn block(block: &Block, colour: Colour) -> Vec<String> {
+    shown(block, colour, MAX_COLUMNS)
 }
 
 impl Colour {
@@ -155,7 +115,7 @@ impl Colour {
         match tone {
             Tone::Better => self.painted("32", text),
             Tone::Worse => self.painted("31", text),
-            Tone::Plain | Tone::Same | Tone::Open => text.to_owned(),
+            _ => text.to_owned(),
         }
     }
 
@@ -168,54 +128,47 @@ impl Colour {
     }
 }
 
-/// Lines of aligned cells, two spaces apart. Where they exceed the limit, the widest text column is
-/// cut.
-fn laid_out(table: &Table, colour: Colour) -> Vec<String> {
-    let mut widths: Vec<usize> = table
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(column, heading)| {
-            let cells = table.rows.iter().map(|row| columns_of(&row[column].text));
-            cells.chain([columns_of(&heading.name)]).max().unwrap_or(0)
-        })
+/// Lines of aligned cells, two spaces apart, without the columns that are details. Where they exceed
+/// `limit`, columns of texts are cut, the first one last: it says what a row is.
+fn laid_out(table: &Table, colour: Colour, limit: usize) -> Vec<String> {
+    let columns: Vec<usize> = (0..table.columns.len())
+        .filter(|column| !table.columns[*column].is_detail)
         .collect();
-    let gaps = 2 * widths.len();
-    let excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(MAX_COLUMNS);
-    let widest = (0..widths.len())
-        .filter(|column| table.columns[*column].align == Align::Left)
-        .max_by_key(|column| widths[*column]);
-    if let Some(widest) = widest {
-        widths[widest] = widths[widest]
-            .saturating_sub(excess)
-            .max(MIN_CUT_COLUMNS.min(widths[widest]));
-    }
-
     let header: Vec<Cell> = table
         .columns
         .iter()
         .map(|column| Cell::text(&column.name))
         .collect();
-    std::iter::once(&header)
-        .chain(&table.rows)
-        .map(|cells| {
-            let line: String = cells
-                .iter()
-                .zip(&widths)
-                .zip(&table.columns)
-                .map(|((cell, width), column)| {
-                    let text = cut(&cell.text, *width);
-                    let blank = " ".repeat(width.saturating_sub(columns_of(&text)));
-                    let text = colour.toned(cell.tone, &text);
-                    match column.align {
-                        Align::Left => format!("  {text}{blank}"),
-                        Align::Right => format!("  {blank}{text}"),
-                    }
-                })
-                .collect();
-            line.trim_end().to_owned()
+    let rows: Vec<&Vec<Cell>> = std::iter::once(&header).chain(&table.rows).collect();
+    let mut widths: Vec<usize> = columns
+        .iter()
+        .map(|column| {
+            let cells = rows.iter().map(|row| columns_of(&row[*column].text));
+            cells.max().unwrap_or(0)
         })
-        .collect()
+        .collect();
+    let mut excess = (widths.iter().sum::<usize>() + 2 * widths.len()).saturating_sub(limit);
+    for (width, column) in widths.iter_mut().zip(&columns).rev() {
+        if table.columns[*column].align == Align::Left {
+            let cut = excess.min(width.saturating_sub(MIN_CUT_COLUMNS));
+            *width -= cut;
+            excess -= cut;
+        }
+    }
+    let line = |cells: &&Vec<Cell>| {
+        let cells = columns.iter().zip(&widths).map(|(column, width)| {
+            let cell = &cells[*column];
+            let text = cut(&cell.text, *width);
+            let blank = " ".repeat(width.saturating_sub(columns_of(&text)));
+            let text = colour.toned(cell.tone, &text);
+            match table.columns[*column].align {
+                Align::Left => format!("  {text}{blank}"),
+                Align::Right => format!("  {blank}{text}"),
+            }
+        });
+        cells.collect::<String>().trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 fn cut(text: &str, width: usize) -> String {
@@ -234,7 +187,7 @@ pub(crate) fn columns_of(text: &str) -> usize {
     text.chars().count()
 }
 
-/// `text` in lines of at most the limit, indented by two; `bullet` stands before the first.
+/// `text` in lines of at most the limit, indented by two; `bullet` is before the first.
 pub(crate) fn wrapped(bullet: &str, text: &str) -> Vec<String> {
     let indent = " ".repeat(2 + columns_of(bullet));
     let mut lines = Vec::new();
@@ -262,7 +215,7 @@ mod tests {
 
     #[test]
     fn report_of_a_constructed_run() {
-        insta::assert_snapshot!(render(&example::results(), Colour::Never));
+        insta::assert_snapshot!(render(&example::results(), Colour::Never, true));
     }
 
     #[test]
@@ -273,25 +226,28 @@ mod tests {
             definition.title = format!("{} with a title that goes on and on", definition.title);
             definition.id = format!("{}-that-goes-on-and-on-and-on", definition.id);
         }
-        let report = render(&results, Colour::Never);
-        let longest = report.lines().max_by_key(|line| columns_of(line)).unwrap();
-        assert!(columns_of(longest) <= MAX_COLUMNS, "{longest}");
+        let report = render(&results, Colour::Never, true);
+        let longest = |report: &str| report.lines().map(columns_of).max().unwrap();
+        assert!(longest(&report) <= MAX_COLUMNS, "{report}");
+        let uncut = render(&results, Colour::Never, false);
+        assert!(uncut.contains("COPY instead of INSERT with a title that goes on and on"));
+        assert!(!uncut.contains('…'), "{uncut}");
     }
 
     #[test]
     fn colours_are_only_there_when_asked_for() {
         let results = example::results();
-        assert!(!render(&results, Colour::Never).contains('\x1b'));
-        let report = render(&results, Colour::Always);
+        assert!(!render(&results, Colour::Never, true).contains('\x1b'));
+        let report = render(&results, Colour::Always, true);
         assert!(
-            report.contains("\x1b[1mWhole configurations\x1b[0m"),
+            report.contains("\x1b[1mClaims about whole configurations\x1b[0m"),
             "{report}"
         );
     }
 
     #[test]
     fn a_run_without_samples_still_has_a_report() {
-        let report = render(&example::results_without_samples(), Colour::Never);
+        let report = render(&example::results_without_samples(), Colour::Never, true);
         assert!(report.contains("not measured"), "{report}");
     }
 }

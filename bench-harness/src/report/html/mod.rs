@@ -1,6 +1,6 @@
 //! `report.html`: the report for people, one file that needs no network.
 //!
-//! Style, script, drawings and data stand in the page itself. Everything can be read without
+//! Style, script, drawings and data are in the page itself. Everything can be read without
 //! scripts; with them tables can be sorted, the theme chosen and the raw data saved.
 
 mod chart;
@@ -12,6 +12,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
+pub(super) use chart::standalone;
 pub(super) use data::compressed;
 
 use super::document::{Document, Tone};
@@ -47,7 +48,7 @@ pub(super) fn page(document: &Document, raw_data: &str) -> Result<String> {
     let page = template
         .render(context! {
             document => values::document(document),
-            style => inlined(&tight(include_str!("style.css"))),
+            style => inlined(&tight(concat!(include_str!("chart.css"), include_str!("style.css")))),
             script => inlined(include_str!("script.js")),
             // Base64 has nothing to escape, and a script would not undo it.
             raw => Value::from_safe_string(raw_data.to_owned()),
@@ -57,21 +58,10 @@ pub(super) fn page(document: &Document, raw_data: &str) -> Result<String> {
     Ok(page.replace("\n<", "<"))
 }
 
-/// The sign of a tone, so that it is told by more than a colour; empty for none.
-fn sign(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Plain => "",
-        Tone::Better => "▲",
-        Tone::Worse => "▼",
-        Tone::Same => "≈",
-        Tone::Open => "?",
-    }
-}
-
-/// The class that colours a text by its tone; empty for none. Short, as it stands in most cells.
+/// The class that colours a text by its tone; empty for none. Short, as most cells have one.
 fn class(tone: Tone) -> &'static str {
     match tone {
-        Tone::Plain => "",
+        Tone::Plain | Tone::Yes | Tone::No | Tone::Unknown => "",
         Tone::Better => "up",
         Tone::Worse => "down",
         Tone::Same => "same",

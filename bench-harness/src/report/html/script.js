@@ -1,10 +1,10 @@
 "use strict";
-// Values by which cells are sorted: as stated, as printed in a column of figures, or the text.
+// Values by which cells are sorted: as given, as printed in a column of figures, or the text.
 const units = { "ms": 1e-3, "µs": 1e-6, "kB": 1e3, "MB": 1e6, "GB": 1e9, "%": 0.01 };
 const printed = (text) => {
   // No difference that shows is a gain of 1, wherever the estimate lies.
-  if (/^(?:[▲▼≈?]\s)?~(?:$| \()/.test(text)) return 1;
-  const found = /^(?:[▲▼≈?]\s)?(?:~ )?(-?[\d.]+)\s*(ms|µs|kB|MB|GB|%)?/.exec(text.replaceAll(",", ""));
+  if (/^(?:[▲▼✓✗?]\s)?~(?:$| \()/.test(text)) return 1;
+  const found = /^(?:[▲▼✓✗?]\s)?(?:~ )?(-?[\d.]+)\s*(ms|µs|kB|MB|GB|%)?/.exec(text.replaceAll(",", ""));
   return found ? found[1] * (units[found[2]] ?? 1) : NaN;
 };
 const order = (cell, isFigure) => {
@@ -14,7 +14,7 @@ const order = (cell, isFigure) => {
 const collator = new Intl.Collator("en", { numeric: true });
 const isAbsent = (value) => Number.isNaN(value) || value === "–";
 const compare = (a, b, direction) => {
-  // What is absent stands last, whichever way the others are sorted.
+  // What is absent comes last, whichever way the others are sorted.
   if (isAbsent(a) || isAbsent(b)) return isAbsent(a) - isAbsent(b);
   if (typeof a === typeof b) return direction * (typeof a === "number" ? a - b : collator.compare(a, b));
   return typeof a === "number" ? -1 : 1;

@@ -3,8 +3,8 @@
 use minijinja::context;
 use minijinja::value::Value;
 
-use super::{chart, class, sign};
-use crate::report::document::{Align, Block, Cell, Document, Section, Table};
+use super::{chart, class};
+use crate::report::document::{Align, Block, Cell, Document, NamedList, Section, Table, Tile};
 
 pub(super) fn document(document: &Document) -> Value {
     context! {
@@ -28,7 +28,7 @@ fn section(section: &Section) -> Value {
 fn verdict(block: &Block) -> Option<Value> {
     match block {
         Block::Verdict { tone, word, .. } => {
-            Some(context! { tone => class(*tone), sign => sign(*tone), word })
+            Some(context! { tone => class(*tone), sign => tone.sign(), word })
         }
         _ => None,
     }
@@ -45,10 +45,20 @@ fn block(block: &Block) -> Value {
         Block::Code(text) => context! { kind => "code", text },
         Block::File { text, path } => context! { kind => "file", text, path },
         Block::Warning(text) => context! { kind => "warning", text },
+        Block::Tiles(tiles) => {
+            let tile = |tile: &Tile| context! { figure => &tile.figure, text => &tile.text };
+            context! { kind => "tiles", tiles => tiles.iter().map(tile).collect::<Vec<_>>() }
+        }
+        Block::Lists(lists) => {
+            context! { kind => "lists", lists => lists.iter().map(named_list).collect::<Vec<_>>() }
+        }
+        Block::Frames(frames) => {
+            context! { kind => "frames", files => &frames.files, legend => &frames.legend }
+        }
         Block::Verdict { tone, word, text } => context! {
             kind => "verdict",
             tone => class(*tone),
-            sign => sign(*tone),
+            sign => tone.sign(),
             word,
             text,
         },
@@ -63,6 +73,15 @@ fn block(block: &Block) -> Value {
     }
 }
 
+fn named_list(list: &NamedList) -> Value {
+    let items = list.items.iter();
+    context! {
+        title => &list.title,
+        sign => list.tone.sign(),
+        items => items.map(|(name, text)| context! { name => cell(name), text }).collect::<Vec<_>>(),
+    }
+}
+
 fn table(table: &Table) -> Value {
     let figures = table
         .columns
@@ -74,6 +93,7 @@ fn table(table: &Table) -> Value {
         caption => &table.caption,
         // One class for a column of figures is shorter than one for each of its cells.
         figures => figures.collect::<Vec<_>>().join(" "),
+        is_cards => table.is_cards,
         columns => table.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>(),
         rows => table
             .rows
@@ -88,7 +108,7 @@ fn cell(cell: &Cell) -> Value {
     context! {
         text => &cell.text,
         tone => class(cell.tone),
-        sign => sign(cell.tone),
+        sign => cell.tone.sign(),
         // Within the page, or to a file beside it.
         link => cell.link.as_ref().map(|id| format!("#{id}")).or_else(|| cell.file.clone()),
         is_long => cell.text.chars().count() > LONG_CHARACTERS,
@@ -112,7 +132,7 @@ const UNITS: [(&str, f64); 6] = [
 /// Most by which a printed figure, of two digits or three, differs from the whole one.
 const PRINTED_SHARE: f64 = 0.05;
 
-/// Whether the script can tell `order` from `text`, so that it need not be said.
+/// Whether the script can read `order` from `text`, so that it need not be written.
 fn sorts_as_printed(text: &str, order: f64) -> bool {
     // Of no difference that shows the script says 1.
     if text == "~" || text.starts_with("~ (") {

@@ -1,6 +1,6 @@
 //! What each arm did by itself: every sample, and the medians.
 
-use super::words::{figure, name, place_of};
+use super::format::{figure, name, scenario_place};
 use crate::experiment::Definition;
 use crate::format::{Bytes, Number, Seconds, one_line};
 use crate::judge::{ArmResults, ScenarioResults};
@@ -25,7 +25,7 @@ pub(super) fn samples(definition: &Definition, scenarios: &[&ScenarioResults]) -
     for (scenario, plan) in
         on_presets.filter(|(_, plan)| plan.cell.is_empty() && plan.confirms.is_none())
     {
-        let place = place_of(plan);
+        let place = scenario_place(plan);
         let arms = scenario.arms.iter();
         data.rows
             .extend(arms.map(|arm| row(&place, arm, definition.metric)));

@@ -1,17 +1,18 @@
 //! Every claim with what became of it.
 
-use super::words::{besides, claim_cell, gain_cell, name, promise};
-use super::{chosen, paragraph, places};
-use crate::format::one_line;
+use super::format::{besides, claim_tone, claim_word, gain_cell, name, promise};
+use super::{holds, paragraph};
+use crate::format::{Percent, one_line};
 use crate::judge::{ExperimentResults, Results};
 use crate::report::document::{Block, Cell, Section, Table};
 
 pub(super) fn section(results: &Results) -> Section {
     let mut section = Section::new("claims", "The claims");
     section.push(paragraph(
-        "A gain is a factor: 2× is twice as fast, or half of what the claim is about. Beside it stands its interval; ~ \
-         stands for one that may as well be none. The verdict is that on before, the state that the claims were \
-         made about; of a change that was not measured there, that on tuned.",
+        "A gain is a factor: 2× is twice as fast, or half the cost. Its interval is in brackets; ~ means that the interval \
+         includes 1. The verdict is that on before, the state that the claims were made about, or on tuned where before \
+         was not measured. Added to before: the change alone. Taken out of tuned: what tuned loses without the change, \
+         or would gain by it.",
     ));
     let (changes, goals) = tables(results);
     if changes.rows.is_empty() && goals.rows.is_empty() {
@@ -21,14 +22,13 @@ pub(super) fn section(results: &Results) -> Section {
         section.push(Block::Table(changes));
     }
     if !goals.rows.is_empty() {
-        section.push(paragraph("Claims about whole configurations:"));
         section.push(Block::Table(goals));
     }
     section
 }
 
 /// The claims about single changes, and those about whole configurations.
-pub(in crate::report) fn tables(results: &Results) -> (Table, Table) {
+fn tables(results: &Results) -> (Table, Table) {
     let mut changes = Table::new(
         "Claims about single changes",
         &[
@@ -37,11 +37,17 @@ pub(in crate::report) fn tables(results: &Results) -> (Table, Table) {
             ">Promised",
             ">Added to before",
             ">Taken out of tuned",
-            "Where it holds",
-            "Section",
+            "+>Smallest visible effect",
+            "+Where it holds",
+            "+Section",
         ],
-    );
-    changes.rows = chosen::changes(results)
+    )
+    .into_cards();
+    let (on_presets, others): (Vec<_>, Vec<_>) = results
+        .claims()
+        .into_iter()
+        .partition(|one| one.is_change());
+    changes.rows = on_presets
         .into_iter()
         .map(|experiment| change_row(results, experiment))
         .collect();
@@ -52,11 +58,13 @@ pub(in crate::report) fn tables(results: &Results) -> (Table, Table) {
             "Verdict",
             ">Promised",
             ">Measured",
-            "Compared",
-            "Where it holds",
+            "+Compared",
+            "+>Smallest visible effect",
+            "+Where it holds",
         ],
-    );
-    goals.rows = chosen::goals(results)
+    )
+    .into_cards();
+    goals.rows = others
         .into_iter()
         .map(|experiment| goal_row(results, experiment))
         .collect();
@@ -67,21 +75,26 @@ fn change_row(results: &Results, experiment: &ExperimentResults) -> Vec<Cell> {
     let confidence = results.confidence_level;
     vec![
         title(experiment),
-        claim_cell(experiment),
+        verdict(experiment),
         Cell::text(promise(&experiment.definition)),
         gain_cell(experiment.on(Some("before")), confidence),
         gain_cell(experiment.on(Some("tuned")), confidence),
+        visible(experiment),
         holds_cell(results, experiment),
-        Cell::text(section_number(&experiment.definition.section)),
+        Cell::text(section_number(experiment)),
     ]
 }
 
-/// `1A` of `1A. Use PostgreSQL COPY`; the whole of what has no number.
-fn section_number(section: &str) -> String {
+/// `1A, phase 1` of `1A. Use PostgreSQL COPY`; the whole of what has no number.
+fn section_number(experiment: &ExperimentResults) -> String {
+    let section = &experiment.definition.section;
     let number = section
         .split_once(". ")
-        .map_or(section, |(number, _)| number);
-    one_line(number)
+        .map_or(section.as_str(), |(number, _)| number);
+    match experiment.definition.phase {
+        Some(phase) => format!("{}, phase {phase}", one_line(number)),
+        None => one_line(number),
+    }
 }
 
 fn goal_row(results: &Results, experiment: &ExperimentResults) -> Vec<Cell> {
@@ -92,21 +105,35 @@ fn goal_row(results: &Results, experiment: &ExperimentResults) -> Vec<Cell> {
     });
     vec![
         title(experiment),
-        claim_cell(experiment),
+        verdict(experiment),
         Cell::text(promise(definition)),
         gain_cell(experiment.on(None), results.confidence_level),
         name(&compared),
+        visible(experiment),
         holds_cell(results, experiment),
     ]
 }
 
-pub(super) fn title(experiment: &ExperimentResults) -> Cell {
+fn title(experiment: &ExperimentResults) -> Cell {
     let definition = &experiment.definition;
     name(&definition.title).linked(&definition.id)
 }
 
+fn verdict(experiment: &ExperimentResults) -> Cell {
+    Cell::text(claim_word(experiment)).toned(claim_tone(experiment.verdict))
+}
+
+/// The smallest effect that the comparison of the verdict would show.
+fn visible(experiment: &ExperimentResults) -> Cell {
+    let judged = experiment.deciding().and_then(|finding| finding.leading());
+    let effect = judged.and_then(|judged| judged.smallest_detectable);
+    effect.map_or_else(Cell::absent, |share| {
+        Cell::figure(Percent(share).to_string(), share)
+    })
+}
+
 fn holds_cell(results: &Results, experiment: &ExperimentResults) -> Cell {
-    let place = places::of_claim(experiment);
+    let place = holds::claim(experiment);
     Cell::text(match besides(results, experiment) {
         Some(besides) => format!("{place}; {besides}"),
         None => place,

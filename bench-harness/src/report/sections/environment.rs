@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::words::moment;
+use super::format::moment;
 use super::{paragraph, round_trips};
 use crate::experiment::Scale;
 use crate::format::{Bytes, Number, Percent, one_line};
@@ -19,15 +19,13 @@ pub(super) fn section(results: &Results) -> Section {
         .find(|warning| matches!(warning, Warning::Steal { .. }));
     section.push(match stolen {
         Some(warning) => Block::Warning(one_line(&warning.to_string())),
-        None => paragraph(
-            "The host took no processor time to speak of away from any sample that was kept.",
-        ),
+        None => paragraph("No CPU steal to speak of in any sample that was kept."),
     });
     section.push(paragraph(calibration(results)));
     section.blocks.extend(headroom(results).map(paragraph));
     section
         .blocks
-        .extend(round_trips::told(results).map(paragraph));
+        .extend(round_trips::measured(results).map(paragraph));
     let mut table = Table::new("Machine, build and server", &["What", "Value"]);
     flatten("", &results.fingerprint, &mut table.rows);
     section.push(Block::Table(table));
@@ -55,7 +53,7 @@ fn headroom(results: &Results) -> Option<String> {
         .filter_map(|scenario| Some((scenario, scenario.mock_api.as_ref()?)))
         .min_by(|(_, a), (_, b)| a.times_fastest.total_cmp(&b.times_fastest))?;
     Some(format!(
-        "The mock API alone serves {} times what the arm drains that comes nearest to it: {} of {}.",
+        "The mock API alone serves {} times what the arm nearest to its limit drains: {} of {}.",
         Number(mock_api.times_fastest),
         one_line(&mock_api.fastest_arm),
         one_line(&scenario.plan.name)

@@ -1,26 +1,25 @@
 //! One part for each experiment: what was compared, and all that was found.
 
-use super::words::{
-    besides, capitalised, claim_cell, claim_tone, holds, listed, on, promise, why_open,
+use super::format::{
+    besides, capitalised, claim_tone, claim_word, listed, measured, on, promise, reason,
 };
-use super::{arms, chosen, findings, grid, paragraph, places, summary};
+use super::{arms, findings, grid, holds, paragraph, summary};
 use crate::experiment::{Arm, Definition};
 use crate::format::{Count, Whole, one_line};
 use crate::judge::{ExperimentResults, Results, ScenarioResults};
 use crate::report::document::{Block, Section, Tone};
-use crate::stats::ClaimVerdict;
 
 pub(super) fn section(results: &Results) -> Section {
     let mut section = Section::new("experiments", "Experiment by experiment");
-    let all = chosen::claims(results);
     section.push(paragraph(if results.experiments.is_empty() {
         "The run has no experiments.".to_owned()
     } else {
         setting(results)
     }));
-    section.parts = all
+    section.parts = results
+        .claims()
         .into_iter()
-        .chain(chosen::control(results))
+        .chain(results.identical())
         .map(|experiment| part(results, experiment))
         .collect();
     section
@@ -38,10 +37,9 @@ fn setting(results: &Results) -> String {
     let blocks = results.scenarios.iter().map(|one| one.plan.blocks).max();
     let blocks = blocks.unwrap_or_default();
     format!(
-        "Workload: {}; {} of each scenario. δ: differences below it do not matter. Detectable: the smallest effect that so \
-         many blocks of such noise find four times in five. Again: the same in a second session. CPU \
-         of an arm: seconds for a million rows. The arms of grids, memory, \
-         intervals of processor time and p are in results.json.",
+        "Workload: {}; {} of each scenario. δ: smaller differences do not matter. Smallest visible: the effect that so many \
+         blocks of such noise show four times in five. Again: the same in a second session. CPU of an arm: seconds for a \
+         million rows. The arms of grids, memory, intervals of processor time and p are in results.json.",
         listed(&workloads.into_iter().map(one_line).collect::<Vec<_>>()),
         Count::new(blocks, "block")
     )
@@ -63,9 +61,9 @@ fn part(results: &Results, experiment: &ExperimentResults) -> Section {
     if let Some(sql) = &definition.sql {
         part.push(paragraph(format!("Every sample runs: {}", one_line(sql))));
     }
-    let stands = findings::stands(experiment, results.confidence_level);
-    if !stands.rows.is_empty() {
-        part.push(Block::Table(stands));
+    let comparisons = findings::table(experiment, results.confidence_level);
+    if !comparisons.rows.is_empty() {
+        part.push(Block::Table(comparisons));
     }
     if let Some(chart) = arms::samples(definition, &scenarios) {
         part.push(Block::Chart(chart));
@@ -85,53 +83,48 @@ fn scenarios<'a>(results: &'a Results, experiment: &ExperimentResults) -> Vec<&'
 fn verdict(results: &Results, experiment: &ExperimentResults) -> Block {
     let definition = &experiment.definition;
     let confidence = results.confidence_level;
-    let mut sentences = vec![format!(
-        "Promised: {}. Measured: {}.",
-        promise(definition),
-        summary::by_preset(experiment, confidence)
-    )];
-    let deciding = experiment.deciding();
-    let is_open = experiment.verdict == ClaimVerdict::Inconclusive;
-    match deciding {
-        Some(finding) if is_open && finding.leading().is_some() => {
-            sentences.push(format!(
-                "Inconclusive{}: {}.",
-                on(finding.on.as_deref()),
-                why_open(definition, finding)
-            ));
-        }
-        _ => {}
+    let by_preset: Vec<String> = experiment
+        .outside_grid()
+        .map(|finding| {
+            format!(
+                "{}{}",
+                measured(finding, confidence),
+                on(finding.on.as_deref())
+            )
+        })
+        .collect();
+    let mut sentences = vec![format!("Promised: {}.", promise(definition))];
+    if !by_preset.is_empty() {
+        sentences.push(format!("Measured: {}.", by_preset.join("; ")));
     }
-    if experiment.findings.iter().any(holds) {
-        sentences.push(format!("The claim holds {}.", places::of_claim(experiment)));
+    if let (Some(why), Some(finding)) = (experiment.inconclusive, experiment.deciding()) {
+        let place = on(finding.on.as_deref());
+        sentences.push(format!("Inconclusive{place}: {}.", reason(why)));
+    }
+    if !experiment.holds.is_empty() {
+        let places = holds::places(&experiment.holds);
+        sentences.push(format!("The claim holds {places}."));
     }
     if let Some(besides) = besides(results, experiment) {
         sentences.push(format!("{}.", capitalised(&besides)));
     }
-    let is_measured = deciding.is_some_and(|finding| finding.leading().is_some());
     Block::Verdict {
         tone: claim_tone(experiment.verdict),
-        word: if is_measured {
-            experiment.verdict.to_string()
-        } else {
-            claim_cell(experiment).text
-        },
+        word: claim_word(experiment),
         text: sentences.join(" "),
     }
 }
 
 fn control_verdict(results: &Results, experiment: &ExperimentResults) -> Block {
-    let mut stands = chosen::stands(experiment).peekable();
     let (tone, word) = match () {
-        () if stands.peek().is_none() => (Tone::Open, "not measured"),
-        () if !results.control.differing.is_empty() => (Tone::Worse, "a difference"),
-        () if stands.all(holds) => (Tone::Same, "no difference"),
-        () => (Tone::Open, "no difference shown"),
+        () if experiment.outside_grid().next().is_none() => (Tone::Unknown, "not measured"),
+        () if !results.control.differing.is_empty() => (Tone::No, "a difference"),
+        () => (Tone::Yes, "no difference"),
     };
     Block::Verdict {
         tone,
         word: word.to_owned(),
-        text: summary::control(results),
+        text: format!("{}.", summary::control(results).1),
     }
 }
 
@@ -146,7 +139,7 @@ fn claim(definition: &Definition) -> String {
     )
 }
 
-/// What stood against what, with how many rows and blocks.
+/// What was compared with what, with how many rows and blocks.
 fn compared(definition: &Definition, scenarios: &[&ScenarioResults]) -> String {
     let candidates: Vec<String> = definition.candidates.iter().map(arm).collect();
     let mut text = format!(
@@ -154,13 +147,13 @@ fn compared(definition: &Definition, scenarios: &[&ScenarioResults]) -> String {
         listed(&candidates),
         arm(&definition.baseline)
     );
-    let stands: Vec<String> = scenarios
+    let loads: Vec<String> = scenarios
         .iter()
         .filter(|scenario| scenario.plan.cell.is_empty() && scenario.plan.confirms.is_none())
         .map(|scenario| format!("{}{}", rows(scenario), on(scenario.plan.on.as_deref())))
         .collect();
-    if !stands.is_empty() {
-        text += &format!("; {}", listed(&stands));
+    if !loads.is_empty() {
+        text += &format!("; {}", listed(&loads));
     }
     text.push('.');
     text

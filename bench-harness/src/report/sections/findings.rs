@@ -1,29 +1,14 @@
 //! Tables of comparisons with everything that a verdict rests on.
 
-use super::words::{again_cell, gain_cell, measure_cell, name, place, tone};
+use super::format::{again_cell, gain_cell, measure_cell, name, place, tone};
 use crate::format::{Percent, one_line};
 use crate::judge::{ExperimentResults, Finding, Weakened};
 use crate::metric::Metric;
 use crate::report::document::{Cell, Table, Tone};
 
-/// The comparisons on the presets.
-pub(super) fn stands(experiment: &ExperimentResults, confidence: f64) -> Table {
-    let findings = experiment.findings.iter();
-    let stands = findings.filter(|finding| finding.cell.is_empty());
-    table(
-        &one_line(&experiment.definition.title),
-        experiment.definition.metric,
-        stands,
-        confidence,
-    )
-}
-
-fn table<'a>(
-    caption: &str,
-    metric: Metric,
-    findings: impl Iterator<Item = &'a Finding>,
-    confidence: f64,
-) -> Table {
+/// The comparisons outside the grid.
+pub(super) fn table(experiment: &ExperimentResults, confidence: f64) -> Table {
+    let metric = experiment.definition.metric;
     let others: Vec<Metric> = Metric::ALWAYS
         .into_iter()
         .filter(|other| *other != metric)
@@ -38,9 +23,11 @@ fn table<'a>(
         .collect();
     let mut columns = vec!["Where", "Candidate", &gain, "Verdict", ">δ"];
     columns.extend(headings.iter().map(String::as_str));
-    columns.extend([">Detectable", "Again"]);
-    let mut table = Table::new(caption, &columns);
+    columns.extend([">Smallest visible", "Again"]);
+    let mut table = Table::new(one_line(&experiment.definition.title), &columns);
+    let findings = experiment.findings.iter();
     table.rows = findings
+        .filter(|finding| finding.cell.is_empty())
         .map(|finding| row(finding, &others, confidence))
         .collect();
     table
@@ -90,7 +77,7 @@ fn again(finding: &Finding, confidence: f64) -> Cell {
     let Some(judged) = &confirmation.judged else {
         return Cell::text("no figure").toned(Tone::Open);
     };
-    let figure = again_cell(finding, judged, confidence);
+    let figure = again_cell(judged, confidence);
     let word = if confirmation.agrees {
         "confirmed"
     } else {

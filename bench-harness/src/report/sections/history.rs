@@ -5,8 +5,8 @@ mod chart;
 use std::collections::BTreeMap;
 
 use self::chart::chart;
+use super::format::capitalised;
 use super::paragraph;
-use super::words::capitalised;
 use crate::format::{Change as Share, Count, Measured, Number, Whole, one_line};
 use crate::judge::history::series::{Change, Direction, History, Series};
 use crate::metric::Metric;
@@ -16,16 +16,16 @@ use crate::report::history_text::{caution, day, short, word, words};
 /// Charts of a page at most, those of what changed first: more make it too large to open.
 const MOST_CHARTS: usize = 150;
 
-/// The same of a report, in which they stand beside all else.
+/// The same of a report, which has all else too.
 const MOST_CHARTS_OF_REPORT: usize = 12;
 
-const ABOUT_CHARTS: &str = "A point is the median of a run's blocks, with its quartiles; runs stand at equal distances. \
+const ABOUT_CHARTS: &str = "A point is the median of a run's blocks, with its quartiles; runs are at equal distances. \
     Vertical lines are changes, horizontal lines the medians between them. Results of other machines, servers, \
-    builds or loads are other series.";
+    builds or loads are series of their own.";
 
-const ABOUT_CHANGES: &str = "Changes were found by E-divisive with a permutation test. What changed lies between the \
-    commit of the last run before and that of the first one after, if it is not the machine. A change was looked for \
-    where it is largest, so that its size is rather too large than too small.";
+const ABOUT_CHANGES: &str = "Changes were found by E-divisive with a permutation test. The cause of a change is between \
+    the commit of the last run before it and that of the first run after it, unless the machine changed. The search \
+    picks the place of the largest change, so sizes are rather too large than too small.";
 
 /// Series of one quantity of one arm, which share a chart.
 struct Shared<'a> {

@@ -1,6 +1,7 @@
 //! How the figures came about, and how to get them again.
 
-use super::{paragraph, repeat};
+use super::paragraph;
+use super::repeat::command;
 use crate::format::Percent;
 use crate::judge::Results;
 use crate::report::document::{Block, Cell, Section, Table};
@@ -18,7 +19,7 @@ pub(super) fn section(results: &Results) -> Section {
         "The seed gives the same order of samples; the rows are the same in every run. apitap-bench is in target/release \
          after `cargo build --release --workspace`.",
     ));
-    repeating.push(Block::Code(repeat(results)));
+    repeating.push(Block::Code(command(results)));
     section.parts.push(repeating);
     section
 }
@@ -26,11 +27,11 @@ pub(super) fn section(results: &Results) -> Section {
 fn lines(results: &Results) -> Vec<String> {
     let confidence = Percent(results.confidence_level);
     let again = if results.confirms {
-        "A claim's own comparison that improved or regressed is measured once more, beside identical arms, on a server \
-         that was started anew (one by URL cannot be). If that finds another verdict, it is inconclusive; if it says \
-         something else of the claim, the claim is."
+        "A claim's own comparison that improved or regressed is measured again, beside identical arms, on a server \
+         that was started anew (a server by URL is not). If the verdict is then another one, the comparison is \
+         inconclusive; if only the verdict on the claim is, the claim is inconclusive."
     } else {
-        "Differences of this run were not measured once more."
+        "Differences of this run were not measured again."
     };
     let corrected = results
         .families
@@ -38,13 +39,13 @@ fn lines(results: &Results) -> Vec<String> {
         .any(|family| matches!(family.correction, Correction::Holm { family } if family > 1));
     let together = if corrected {
         format!(
-            "What is read together is judged together: of each family below, the chance that any difference is found \
-             where there is none is at most {} (Holm), and its intervals all hold at once with {confidence}.",
+            "Comparisons that are read together are corrected together (Holm): in each family below, the chance of any false \
+             difference is at most {}, and all intervals hold at once with {confidence}.",
             Percent(1.0 - results.confidence_level)
         )
     } else {
-        "So few blocks allow no correction for the number of comparisons: each was judged as if it were the only one, \
-         and some differences that are none are called one."
+        "There are too few blocks to correct for the number of comparisons, so some differences that were found are \
+         noise."
             .to_owned()
     };
     vec![
@@ -56,7 +57,7 @@ fn lines(results: &Results) -> Vec<String> {
             .to_owned(),
         format!(
             "A gain is the Hodges–Lehmann estimate over the blocks' log-ratios, its interval the exact Wilcoxon \
-             signed-rank interval at {confidence} or more. A level below that, for want of blocks, is printed with it."
+             signed-rank interval at {confidence} or more. With too few blocks the level is lower, and printed with it."
         ),
         together,
         differences_that_matter(),
@@ -68,10 +69,10 @@ fn lines(results: &Results) -> Vec<String> {
             .to_owned(),
         again.to_owned(),
         format!(
-            "Detectable is the smallest true effect that so many blocks of such noise find {} of the time.",
+            "The smallest visible effect is the true effect that so many blocks of such noise show {} of the time.",
             Percent(POWER)
         ),
-        "Two arms that are the same run through all of it too, in every session. If they differ, every difference of the run is \
+        "The A/A control: two identical arms are measured in every session. If they differ, every difference of the run is \
          inconclusive. Round trips are added by a relay before the server, and shown as measured through it."
             .to_owned(),
     ]
@@ -79,8 +80,9 @@ fn lines(results: &Results) -> Vec<String> {
 
 fn differences_that_matter() -> String {
     format!(
-        "δ is the threshold below which a difference does not matter: costs within a factor of 1 + δ are as good as equal. It follows from what \
-         identical arms differ by on this machine, is never below {}, and is {} where that was not measured.",
+        "δ is the threshold below which a difference does not matter: costs within a factor of 1 + δ count as equal. It \
+         follows from how much identical arms differ on this machine, is never below {}, and is {} where that was not \
+         measured.",
         Percent(FLOOR.share()),
         Percent(UNCALIBRATED.share())
     )

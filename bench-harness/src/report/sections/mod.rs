@@ -1,31 +1,29 @@
 //! What a report says, in which order: one file for each of its sections.
 //!
-//! Sentences and cells that several sections need are in [`words`], the question where a claim
-//! holds in [`places`].
+//! What they say is in [`Results`]; here it gets its form. Cells and texts that several sections
+//! have are in [`format`].
 
 mod arms;
-mod chosen;
 mod claims;
 mod environment;
 mod excluded;
 mod experiments;
 mod findings;
-mod first;
+mod format;
+mod gains;
 mod grid;
 mod history;
+mod holds;
 mod method;
-mod places;
 mod profile;
 mod repeat;
 mod round_trips;
 mod summary;
 mod waterfall;
-mod words;
 
-pub(super) use claims::tables as claims;
+pub(super) use gains::short_chart as gains;
 pub(super) use history::document as history;
 pub(super) use profile::{document as profiles, in_short as profiles_in_short};
-pub(super) use repeat::command as repeat;
 
 use super::document::{Block, Document};
 use crate::judge::history::series::History;
@@ -37,7 +35,6 @@ pub(super) fn report(results: &Results, history: Option<&History>) -> Document {
         summary::section(results),
         claims::section(results),
         waterfall::section(results),
-        first::section(results),
         experiments::section(results),
     ];
     sections.extend(history.map(history::section));
@@ -47,7 +44,7 @@ pub(super) fn report(results: &Results, history: Option<&History>) -> Document {
         excluded::section(results),
     ]);
     Document {
-        title: "What each optimization brings, measured".to_owned(),
+        title: summary::headline(results),
         subtitle: environment::in_one_line(results),
         sections,
     }

@@ -15,11 +15,12 @@ use self::figures::{courses, figures};
 use self::sentence::sentence;
 use self::server::{heap, server};
 use self::stages::{quality, stages};
-use super::words::listed;
+use super::format::listed;
 use super::{environment, paragraph};
 use crate::format::{Count, Percent, Whole, one_line};
+use crate::profile::flamegraph::LEGEND;
 use crate::profile::results::{LEAST_COVERAGE, ProfileResults};
-use crate::report::document::{Block, Cell, Document, Section, Table, Tone};
+use crate::report::document::{Block, Cell, Document, Frames, Section, Table, Tone};
 
 /// A document of profiles alone.
 pub(in crate::report) fn document(profiles: &[ProfileResults]) -> Document {
@@ -46,12 +47,11 @@ pub(in crate::report) fn document(profiles: &[ProfileResults]) -> Document {
     }
 }
 
-const ABOUT: &str = "Sampled loads tell processor time by stack, watched loads wall time by part; neither \
-    enters a comparison. Processor time is in µs for 1,000 rows. A part of the budget gets its share of \
-    every moment in which it was at work: of two at work, half each; what is at work in no part is \
-    unexplained. At most: how many times as fast a load could be if the part cost nothing, given what \
-    every other part needs. A difference that may as well be none is grey; each has an interval of its \
-    own at 95%, so of a hundred that are noise five would seem to differ.";
+const ABOUT: &str = "Sampled loads give processor time by stack, watched loads wall time by part; neither \
+    enters a comparison. Processor time is in µs for 1,000 rows. Every moment is shared between the parts of the \
+    budget that were at work in it: of two, half each. Where none was, it is unexplained. At most: how many times as \
+    fast a load could be if the part cost nothing, given what every other part needs. ~ marks a difference whose \
+    interval includes 0. Each interval has 95% by itself, so of a hundred that are noise five seem to differ.";
 
 fn section(profile: &ProfileResults) -> Section {
     let id = &profile.folder;
@@ -72,7 +72,14 @@ fn section(profile: &ProfileResults) -> Section {
         Whole(profile.subject.rows[0])
     )));
     let parts = [
-        ("pictures", PICTURES, vec![Block::Table(pictures(profile))]),
+        (
+            "pictures",
+            PICTURES,
+            vec![
+                Block::Frames(frames(profile)),
+                Block::Table(pictures(profile)),
+            ],
+        ),
         (
             "time",
             BUDGET,
@@ -134,7 +141,7 @@ fn doubts(profile: &ProfileResults) -> Vec<String> {
     for arm in profile.uncovered() {
         let coverage = arm.sampling.map_or(0.0, |one| one.coverage);
         doubts.push(format!(
-            "{}: {} of the samples that its processor time calls for were taken, less than {}, so functions and crates are not ranked.",
+            "{}: only {} of the expected samples were taken, less than {}, so functions and crates are not ranked.",
             one_line(&arm.name),
             Percent(coverage),
             Percent(LEAST_COVERAGE)
@@ -149,7 +156,7 @@ fn doubts(profile: &ProfileResults) -> Vec<String> {
             .collect();
         if !names.is_empty() {
             doubts.push(format!(
-                "{}: clocks and samples do not agree on {}.",
+                "{}: clocks and samples disagree on {}.",
                 one_line(&arm.name),
                 listed(&names)
             ));
@@ -160,12 +167,29 @@ fn doubts(profile: &ProfileResults) -> Vec<String> {
             .is_some_and(|budget| budget.looks == 0.0)
         {
             doubts.push(format!(
-                "{}: the server could not be looked at; its time is counted as send wait.",
+                "{}: the server could not be watched; its time is counted as send wait.",
                 one_line(&arm.name)
             ));
         }
     }
     doubts
+}
+
+/// The stacks of both arms, their callers above.
+fn frames(profile: &ProfileResults) -> Frames {
+    let file = |arm: usize, file: &str| {
+        let name = one_line(&profile.subject.arms[arm]);
+        (name, format!("{}/{file}", profile.folder))
+    };
+    Frames {
+        files: vec![
+            file(0, "baseline-icicle.svg"),
+            file(1, "candidate-icicle.svg"),
+        ],
+        legend: LEGEND
+            .map(|(colour, text)| (colour.to_owned(), text.to_owned()))
+            .to_vec(),
+    }
 }
 
 /// The files beside the page.

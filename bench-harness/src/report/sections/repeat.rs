@@ -3,7 +3,7 @@
 use crate::judge::Results;
 
 /// The command as it was typed, with the seed.
-pub(in crate::report) fn command(results: &Results) -> String {
+pub(super) fn command(results: &Results) -> String {
     let mut words: Vec<String> = results
         .command
         .iter()

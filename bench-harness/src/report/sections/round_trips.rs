@@ -7,13 +7,13 @@ use crate::run_record::RoundTrip;
 use crate::stats::sample::median;
 
 /// The round trips of all grids as they were measured, a median for each value.
-pub(super) fn told(results: &Results) -> Option<String> {
+pub(super) fn measured(results: &Results) -> Option<String> {
     let scenarios = || results.scenarios.iter();
     let postgres: Vec<Measured> = scenarios()
-        .filter_map(|one| measured(one, POSTGRES_ROUND_TRIP, one.postgres_round_trip))
+        .filter_map(|one| of_scenario(one, POSTGRES_ROUND_TRIP, one.postgres_round_trip))
         .collect();
     let api: Vec<Measured> = scenarios()
-        .filter_map(|one| measured(one, API_ROUND_TRIP, one.api_round_trip))
+        .filter_map(|one| of_scenario(one, API_ROUND_TRIP, one.api_round_trip))
         .collect();
     let sentences: Vec<String> = [("PostgreSQL", postgres), ("the API", api)]
         .into_iter()
@@ -25,7 +25,7 @@ pub(super) fn told(results: &Results) -> Option<String> {
 /// What was added, and what came of it.
 type Measured = (f64, RoundTrip);
 
-fn measured(
+fn of_scenario(
     scenario: &ScenarioResults,
     parameter: &str,
     trip: Option<RoundTrip>,

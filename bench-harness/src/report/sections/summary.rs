@@ -1,16 +1,48 @@
-//! The report in five minutes: what gains, what does not, and whether to believe it.
+//! The first screen: which changes gain, how much, and how sure that is.
 
-use super::words::{capitalised, gain_cell, holds, listed, measured, on, promise};
-use super::{chosen, is_grave, paragraph, places, waterfall};
-use crate::format::{Count, Percent, Times, one_line};
-use crate::judge::{ExperimentResults, Finding, PartOf, Results};
+use super::format::{capitalised, claim_word, in_sentence, listed, name, on, promise, reason};
+use super::{gains, holds, is_grave};
+use crate::format::{Count, Number, Percent, Range, Times, one_line};
+use crate::judge::{ExperimentResults, Finding, PartOf, Recommendation, Results};
 use crate::profile::record::PROFILES_FOLDER;
-use crate::report::document::{Block, Section};
+use crate::report::document::{Block, NamedList, Section, Tile, Tone};
 use crate::report::profile::PAGE_FILE;
-use crate::stats::{ClaimVerdict, Expected, Verdict};
+use crate::stats::{ClaimVerdict, Verdict};
 
-/// Gains that get a sentence each; the others share one.
-const GAINS_IN_FULL: usize = 3;
+/// The run in one sentence.
+pub(super) fn headline(results: &Results) -> String {
+    if !results.control.differing.is_empty() {
+        return "Identical arms differ: nothing in this run can be trusted".to_owned();
+    }
+    let titles = |ids: &[String]| -> Vec<String> {
+        let experiments = ids.iter().filter_map(|id| results.experiment(id));
+        experiments
+            .map(|one| in_sentence(&one.definition.title))
+            .collect()
+    };
+    let pay = titles(&results.headline.pay);
+    let do_not = titles(&results.headline.do_not);
+    let pays = if is_plural(&pay) { "pay" } else { "pays" };
+    let does = if is_plural(&do_not) { "do" } else { "does" };
+    capitalised(&match (pay.is_empty(), do_not.is_empty()) {
+        (true, true) => "what each optimization brings, measured".to_owned(),
+        (false, true) => format!("{} {pays}", listed(&pay)),
+        (true, false) => format!("{} {does} not pay", listed(&do_not)),
+        (false, false) => format!("{} {pays}; {} {does} not", listed(&pay), listed(&do_not)),
+    })
+}
+
+/// Whether the verb of these titles is in the plural: of several, or of one such as "larger batches
+/// for COPY".
+fn is_plural(titles: &[String]) -> bool {
+    let [title] = titles else { return true };
+    let subject = [" for ", " in ", " instead "]
+        .iter()
+        .fold(title.as_str(), |subject, word| {
+            subject.split(word).next().unwrap_or(subject)
+        });
+    subject.ends_with('s')
+}
 
 pub(super) fn section(results: &Results) -> Section {
     let mut section = Section::new("summary", "In short");
@@ -18,243 +50,102 @@ pub(super) fn section(results: &Results) -> Section {
     section.blocks = grave
         .map(|warning| Block::Warning(one_line(&warning.to_string())))
         .collect();
-    section.push(paragraph(lead(results)));
-    let items = items(results);
-    if !items.is_empty() {
-        section.push(Block::List(items));
+    section.push(Block::Tiles(tiles(results)));
+    if !results.steps.is_empty() {
+        section.push(Block::Chart(gains::chart(results)));
+    }
+    let lists = lists(results);
+    if !lists.is_empty() {
+        section.push(Block::Lists(lists));
     }
     if !results.profiles.is_empty() {
         section.push(Block::File {
             text: format!(
-                "Why: {} of these",
+                "Where the time goes: {}",
                 Count::new(results.profiles.len(), "profile")
             ),
             path: format!("{PROFILES_FOLDER}/{PAGE_FILE}"),
         });
     }
-    if !results.steps.is_empty() {
-        section.push(Block::Chart(waterfall::gains(results)));
-        section.push(paragraph(
-            "Added to before: the change alone, with nothing else tuned. Taken out of tuned: what tuned loses \
-             without it, or, where tuned does without the change, what it would gain by it.",
-        ));
-    }
     section
 }
 
-/// The whole, the claims by number, and whether noise looks like a difference.
-fn lead(results: &Results) -> String {
-    let mut sentences: Vec<String> = Vec::new();
-    match chosen::whole(results) {
-        Some((experiment, finding)) => sentences.push(format!(
-            "Tuned against before: {}. Promised: {}, which is {}.",
-            measured(finding, results.confidence_level),
+fn tiles(results: &Results) -> Vec<Tile> {
+    let mut tiles = whole(results);
+    let claims = results.claims();
+    let count = |verdict: ClaimVerdict| claims.iter().filter(|one| one.verdict == verdict).count();
+    let holding = count(ClaimVerdict::Supported) + count(ClaimVerdict::Exceeded);
+    if !claims.is_empty() {
+        tiles.push(Tile {
+            figure: format!("{holding} of {}", claims.len()),
+            text: format!(
+                "claims hold; {} refuted, {} inconclusive",
+                count(ClaimVerdict::Refuted),
+                count(ClaimVerdict::Inconclusive)
+            ),
+        });
+    }
+    let (figure, text) = control(results);
+    tiles.push(Tile { figure, text });
+    tiles
+}
+
+/// `tuned` against `before`: the gain, and the speed.
+fn whole(results: &Results) -> Vec<Tile> {
+    let Some((experiment, finding)) = results.whole() else {
+        return vec![Tile {
+            figure: "–".to_owned(),
+            text: "Before against tuned was not measured".to_owned(),
+        }];
+    };
+    let interval = finding.leading().map(|judged| {
+        let gain = judged.comparison.inverted();
+        format!(" ({})", Range::new(&gain, results.confidence_level))
+    });
+    let mut tiles = vec![Tile {
+        figure: Times(finding.gain().unwrap_or(1.0)).to_string(),
+        text: format!(
+            "tuned against before{}; promised: {}, {}",
+            interval.unwrap_or_default(),
             promise(&experiment.definition),
-            experiment.verdict
-        )),
-        None => sentences.push("Before against tuned was not measured in this run.".to_owned()),
-    }
-    let claims = chosen::claims(results);
-    let of = |verdict| {
-        let count = claims
-            .iter()
-            .filter(|claim| claim.verdict == verdict)
-            .count();
-        (count > 0).then(|| format!("{count} {verdict}"))
-    };
-    let counts: Vec<String> = [
-        ClaimVerdict::Exceeded,
-        ClaimVerdict::Supported,
-        ClaimVerdict::Refuted,
-        ClaimVerdict::Inconclusive,
-    ]
-    .into_iter()
-    .filter_map(of)
-    .collect();
-    if !counts.is_empty() {
-        sentences.push(format!(
-            "Of {}: {}.",
-            Count::new(claims.len(), "claim"),
-            listed(&counts)
-        ));
-    }
-    sentences.push(control(results));
-    sentences.join(" ")
-}
-
-fn is_in_both(results: &Results, experiment: &ExperimentResults) -> bool {
-    chosen::step(results, experiment).is_some_and(|step| step.part_of == PartOf::Both)
-}
-
-fn items(results: &Results) -> Vec<String> {
-    let confidence = results.confidence_level;
-    let gains = gains(results);
-    let mut items: Vec<String> = gains
-        .iter()
-        .take(GAINS_IN_FULL)
-        .map(|(experiment, _)| {
-            format!(
-                "{}: {}. Promised: {}.{}",
-                one_line(&experiment.definition.title),
-                by_preset(experiment, confidence),
-                promise(&experiment.definition),
-                if is_in_both(results, experiment) {
-                    " Both presets have it already."
-                } else {
-                    ""
-                }
-            )
-        })
-        .collect();
-    let smaller: Vec<String> = gains
-        .iter()
-        .skip(GAINS_IN_FULL)
-        .map(|(experiment, best)| in_one_figure(experiment, best))
-        .collect();
-    let of = |wanted: &dyn Fn(&ExperimentResults) -> Option<String>| -> Vec<String> {
-        let changes = chosen::changes(results);
-        changes.into_iter().filter_map(wanted).collect()
-    };
-    items.extend(all("Smaller gains", &smaller));
-    items.extend(all("A loss", &of(&loss)));
-    items.extend(all("Refuted", &of(&|one| refuted(one, confidence))));
-    items.extend(all("No gain", &of(&|one| no_gain(one, confidence))));
-    items.extend(all("Inconclusive", &of(&open)));
-    items
-}
-
-fn all(what: &str, items: &[String]) -> Option<String> {
-    (!items.is_empty()).then(|| format!("{what}: {}.", items.join("; ")))
-}
-
-/// Changes with a gain that matters on a preset, and the finding of the largest; the largest first.
-fn gains(results: &Results) -> Vec<(&ExperimentResults, &Finding)> {
-    let gain = |finding: &Finding| finding.gain().unwrap_or(1.0);
-    let mut gains: Vec<(&ExperimentResults, &Finding)> = chosen::changes(results)
-        .into_iter()
-        .filter_map(|experiment| {
-            let best = chosen::stands(experiment)
-                .filter(|finding| finding.verdict == Verdict::Improved)
-                .max_by(|a, b| gain(a).total_cmp(&gain(b)))?;
-            Some((experiment, best))
-        })
-        .collect();
-    gains.sort_by(|(_, a), (_, b)| gain(b).total_cmp(&gain(a)));
-    gains
-}
-
-/// `3.17× faster (3.05–3.30) on before, 3.22× faster (3.11–3.31) on tuned`
-pub(super) fn by_preset(experiment: &ExperimentResults, confidence: f64) -> String {
-    let stands: Vec<String> = chosen::stands(experiment)
-        .map(|finding| {
-            let place = on(finding.on.as_deref());
-            format!("{}{place}", measured(finding, confidence))
-        })
-        .collect();
-    if stands.is_empty() {
-        "not measured".to_owned()
-    } else {
-        stands.join("; ")
-    }
-}
-
-fn in_one_figure(experiment: &ExperimentResults, finding: &Finding) -> String {
-    format!(
-        "{} {}{}",
-        one_line(&experiment.definition.title),
-        Times(finding.gain().unwrap_or(1.0)),
-        on(finding.on.as_deref())
-    )
-}
-
-fn loss(experiment: &ExperimentResults) -> Option<String> {
-    let gain = |finding: &Finding| finding.gain().unwrap_or(1.0);
-    let worst = chosen::stands(experiment)
-        .filter(|finding| finding.verdict == Verdict::Regressed)
-        .min_by(|a, b| gain(a).total_cmp(&gain(b)))?;
-    Some(in_one_figure(experiment, worst))
-}
-
-/// A change that gains less, or more, than the figure that was promised.
-fn refuted(experiment: &ExperimentResults, confidence: f64) -> Option<String> {
-    let definition = &experiment.definition;
-    let is_refuted = experiment.verdict == ClaimVerdict::Refuted;
-    (is_refuted && definition.expected != Expected::Better).then(|| {
-        format!(
-            "{}, promised {}, measured {}",
-            one_line(&definition.title),
-            promise(definition),
-            in_the_end(experiment, confidence)
-        )
-    })
-}
-
-/// A change without the gain that was promised without a figure.
-fn no_gain(experiment: &ExperimentResults, confidence: f64) -> Option<String> {
-    let definition = &experiment.definition;
-    let is_refuted = experiment.verdict == ClaimVerdict::Refuted;
-    let is_told =
-        !is_refuted || definition.expected != Expected::Better || loss(experiment).is_some();
-    (!is_told).then(|| {
-        format!(
-            "{} {}",
-            one_line(&definition.title),
-            in_the_end(experiment, confidence)
-        )
-    })
-}
-
-/// What decides about the claim, and where it holds nonetheless.
-fn in_the_end(experiment: &ExperimentResults, confidence: f64) -> String {
-    let deciding = experiment.deciding();
-    let place = on(deciding.and_then(|finding| finding.on.as_deref()));
-    let gain = gain_cell(deciding, confidence).text;
-    if experiment.findings.iter().any(holds) {
-        format!(
-            "{gain}{place}, though it holds {}",
-            places::of_claim(experiment)
-        )
-    } else {
-        format!("{gain}{place}")
-    }
-}
-
-fn open(experiment: &ExperimentResults) -> Option<String> {
-    let finding = experiment.deciding()?;
-    (experiment.verdict == ClaimVerdict::Inconclusive && finding.leading().is_some())
-        .then(|| one_line(&experiment.definition.title))
-}
-
-/// What the identical arms say about everything else.
-pub(super) fn control(results: &Results) -> String {
-    let findings: Vec<&Finding> = chosen::control(results)
-        .into_iter()
-        .flat_map(chosen::stands)
-        .collect();
-    if findings.is_empty() {
-        return "Identical arms were not measured, so nothing shows how large a difference noise makes.".to_owned();
-    }
-    let confidence = results.confidence_level;
-    let figures: Vec<String> = findings
-        .iter()
-        .map(|finding| {
-            let cell = gain_cell(Some(finding), confidence);
-            format!("{}{}", cell.text, on(finding.on.as_deref()))
-        })
-        .collect();
-    let told = match () {
-        () if !results.control.differing.is_empty() => {
-            "identical arms differ, so nothing that this run found can be trusted".to_owned()
-        }
-        () if findings.iter().all(|finding| holds(finding)) => {
-            "identical arms do not differ".to_owned()
-        }
-        () => format!(
-            "identical arms show no difference; one of up to {} cannot be ruled out",
-            Percent(largest_possible(&findings))
+            claim_word(experiment)
         ),
-    };
-    format!("{}: {}.", capitalised(&told), figures.join(", "))
+    }];
+    let scenario = results.scenario(&finding.scenario);
+    let speed = |arm: &str| scenario?.arm(arm)?.rows_per_second;
+    let baseline = &experiment.definition.baseline.name;
+    if let (Some(tuned), Some(before)) = (speed(&finding.candidate), speed(baseline)) {
+        tiles.push(Tile {
+            figure: format!("{} rows/s", Number(tuned)),
+            text: format!("with tuned; {} with before", Number(before)),
+        });
+    }
+    tiles
+}
+
+/// What identical arms say about everything else: the resolution, and a sentence.
+pub(super) fn control(results: &Results) -> (String, String) {
+    let findings: Vec<&Finding> = results
+        .identical()
+        .into_iter()
+        .flat_map(ExperimentResults::outside_grid)
+        .collect();
+    let resolution = format!("±{}", Percent(largest_possible(&findings)));
+    match () {
+        () if findings.is_empty() => (
+            "–".to_owned(),
+            "A/A control: not measured, so nothing shows how large a difference noise makes"
+                .to_owned(),
+        ),
+        () if !results.control.differing.is_empty() => (
+            "✗".to_owned(),
+            "A/A control: identical arms differ, so nothing in this run can be trusted".to_owned(),
+        ),
+        () => {
+            let text = format!("A/A control: no difference seen (resolution {resolution})");
+            (resolution, text)
+        }
+    }
 }
 
 /// The farthest end of any interval, as a difference in either direction.
@@ -266,4 +157,83 @@ fn largest_possible(findings: &[&Finding]) -> f64 {
             interval.high.max(1.0 / interval.low) - 1.0
         })
         .fold(0.0, f64::max)
+}
+
+fn lists(results: &Results) -> Vec<NamedList> {
+    let list =
+        |title: &str, tone, wanted: &[Recommendation], order: fn(&ExperimentResults) -> f64| {
+            let is_wanted = |one: &&ExperimentResults| {
+                one.recommendation.is_some_and(|own| wanted.contains(&own))
+            };
+            let mut chosen: Vec<&ExperimentResults> =
+                results.claims().into_iter().filter(is_wanted).collect();
+            chosen.sort_by(|a, b| order(a).total_cmp(&order(b)));
+            let items = chosen.into_iter().map(|one| {
+                let definition = &one.definition;
+                let title = name(&definition.title).linked(&definition.id);
+                (title, evidence(results, one))
+            });
+            NamedList {
+                title: title.to_owned(),
+                tone,
+                items: items.collect(),
+            }
+        };
+    let gaining = [Recommendation::Do, Recommendation::DoElsewhere];
+    [
+        list("Do", Tone::Yes, &gaining, |one| -one.gain().unwrap_or(1.0)),
+        list("Don’t", Tone::No, &[Recommendation::Dont], |one| {
+            one.loss().unwrap_or(1.0)
+        }),
+        list(
+            "Cannot tell",
+            Tone::Unknown,
+            &[Recommendation::Inconclusive],
+            |_| 0.0,
+        ),
+    ]
+    .into_iter()
+    .filter(|list| !list.items.is_empty())
+    .collect()
+}
+
+/// What a recommendation is based on.
+fn evidence(results: &Results, experiment: &ExperimentResults) -> String {
+    let gains = by_preset(experiment);
+    match (experiment.recommendation, experiment.inconclusive) {
+        (Some(Recommendation::Inconclusive), Some(why)) => reason(why),
+        (Some(Recommendation::Do), _) if is_in_both(results, experiment) => {
+            format!("{gains}; both presets have it")
+        }
+        (Some(Recommendation::DoElsewhere | Recommendation::Dont), _) => {
+            match &experiment.gains.grid {
+                Some(part) => format!("{gains}; a gain {}", holds::grid(part)),
+                None => gains,
+            }
+        }
+        _ => gains,
+    }
+}
+
+/// `1.15× on before, ~ on tuned`
+fn by_preset(experiment: &ExperimentResults) -> String {
+    let gains: Vec<String> = experiment
+        .outside_grid()
+        .map(|finding| {
+            let gain = match finding.verdict {
+                Verdict::Improved | Verdict::Regressed => {
+                    Times(finding.gain().unwrap_or(1.0)).to_string()
+                }
+                Verdict::Equivalent | Verdict::Inconclusive => "~".to_owned(),
+            };
+            format!("{gain}{}", on(finding.on.as_deref()))
+        })
+        .collect();
+    let is_mixed = experiment.gain().is_some() && experiment.loss().is_some();
+    gains.join(if is_mixed { ", but " } else { ", " })
+}
+
+fn is_in_both(results: &Results, experiment: &ExperimentResults) -> bool {
+    let mut steps = results.steps.iter();
+    steps.any(|step| step.experiment == experiment.definition.id && step.part_of == PartOf::Both)
 }

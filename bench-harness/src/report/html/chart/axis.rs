@@ -4,7 +4,7 @@ use std::iter;
 
 use super::is_drawable;
 use super::svg::{Drawing, Path, X, text_at};
-use crate::format::plain;
+use crate::format::{Percent, plain};
 
 /// The part of an axis left free beyond its outermost value.
 const MARGIN_SHARE: f64 = 0.04;
@@ -188,6 +188,17 @@ impl SecondsScale {
     }
 }
 
+/// Labels of shares of a load: `0%`, `50%` of it.
+pub(super) fn label_load(drawing: &mut Drawing, rules: &mut Path, top: f64, bottom: f64) {
+    let mut labels = String::new();
+    for quarter in 0..=4 {
+        let share = f64::from(quarter) / 4.0;
+        rules.vertical(share, top, bottom);
+        labels += &text_at(X(share), bottom + 15.0, "", &Percent(share).to_string());
+    }
+    drawing.texts("m ticks", &labels);
+}
+
 /// A linear axis of values above zero, which need not begin at 0.
 pub(super) struct ValueScale {
     low: f64,
@@ -230,7 +241,7 @@ impl ValueScale {
             "B" if self.high >= 1e9 => (1e-9, " GB"),
             "B" if self.high >= 1e6 => (1e-6, " MB"),
             "B" if self.high >= 1e3 => (1e-3, " kB"),
-            // What stands in the chart's title needs no place beside every tick.
+            // What is in the chart's title needs no place beside every tick.
             _ => (1.0, ""),
         };
         let ticks = multiples(step, self.low, self.high);
@@ -314,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn_stands_at_an_edge() {
+    fn what_cannot_be_drawn_is_at_an_edge() {
         let scale = GainScale::new([2.0]);
         assert_eq!(scale.at(f64::NAN), 0.0);
         assert_eq!(scale.at(0.0), 0.0);

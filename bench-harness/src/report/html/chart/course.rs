@@ -1,6 +1,6 @@
-//! Something over time, a line for each arm.
+//! Something over a load, a line for each arm.
 
-use super::axis::SecondsScale;
+use super::axis::label_load;
 use super::svg::{Drawing, Path, X};
 use crate::report::document::CourseLine;
 
@@ -14,17 +14,13 @@ const AXIS_HEIGHT: f64 = 24.0;
 const CLASSES: [&str; 2] = ["even", "up"];
 const LEGEND_STEP: f64 = 0.5;
 
-pub(super) fn draw(top: &str, lines: &[CourseLine]) -> Drawing {
-    let points = || lines.iter().flat_map(|line| &line.points);
-    let across = SecondsScale::new(points().map(|(at, _)| *at));
-    let most = points().map(|(_, value)| *value).fold(0.0, f64::max);
+pub(super) fn draw((most, top): (f64, &str), lines: &[CourseLine]) -> Drawing {
     let bottom = TOP + HEIGHT;
     let mut drawing = Drawing::new(LEFT, RIGHT, bottom + AXIS_HEIGHT);
     let mut rules = Path::default();
     rules.horizontal(0.0, 1.0, TOP);
     rules.horizontal(0.0, 1.0, bottom);
-    across.rule_across(&mut rules, TOP, bottom);
-    across.label_across(&mut drawing, bottom + 15.0);
+    label_load(&mut drawing, &mut rules, TOP, bottom);
     drawing.text(-LEFT, TOP + 4.0, "muted", top);
     drawing.text(-LEFT, bottom + 4.0, "muted", "0");
     let mut paths = vec![("tick", rules)];
@@ -33,7 +29,7 @@ pub(super) fn draw(top: &str, lines: &[CourseLine]) -> Drawing {
         let mut path = Path::default();
         for (at, value) in &line.points {
             let share = if most > 0.0 { value / most } else { 0.0 };
-            path.to(across.at(*at), bottom - share.clamp(0.0, 1.0) * HEIGHT);
+            path.to(at.clamp(0.0, 1.0), bottom - share.clamp(0.0, 1.0) * HEIGHT);
         }
         paths.push((class, path));
         let x = nth as f64 * LEGEND_STEP;

@@ -6,7 +6,7 @@ use super::label::{HALF_HEIGHT, Labels, TALL};
 use super::svg::{Beside, Drawing, Path, text_at};
 use crate::format::Times;
 use crate::report::document::{GainBar, GainRow, Tone};
-use crate::report::html::{class, sign};
+use crate::report::html::class;
 
 const LEGEND_HEIGHT: f64 = 26.0;
 const AXIS_HEIGHT: f64 = 24.0;
@@ -16,6 +16,13 @@ const OFFSET: f64 = 7.0;
 
 /// Room for the values, one above the other.
 const RIGHT: f64 = 62.0;
+
+/// How much of a promised range is on the axis, as a factor of its low end. Its high end would make
+/// what was measured too small to see.
+const PROMISED_SHOWN: f64 = 1.5;
+
+/// Height of a promised range.
+const BAND_HEIGHT: f64 = 28.0;
 
 /// Marks of one colour: discs for changes added, rings for changes taken out.
 #[derive(Default)]
@@ -30,11 +37,25 @@ pub(super) fn draw(rows: &[GainRow]) -> Drawing {
         .iter()
         .flat_map(|row| [row.added, row.taken_out])
         .flatten();
-    let scale = GainScale::new(bars.flat_map(|bar| [bar.gain, bar.low, bar.high]));
+    let measured = bars.flat_map(|bar| [bar.gain, bar.low, bar.high]);
+    let promised = rows
+        .iter()
+        .filter_map(|row| Some(row.promised?.low * PROMISED_SHOWN));
+    let scale = GainScale::new(measured.chain(promised));
     let labels = Labels::new(rows.iter().map(|row| row.name.as_str()));
     let top = LEGEND_HEIGHT + AXIS_HEIGHT;
     let bottom = top + TALL * rows.len() as f64;
     let mut drawing = Drawing::new(labels.margin(), RIGHT, bottom + 4.0);
+    for (nth, row) in rows.iter().enumerate() {
+        if let Some(range) = row.promised {
+            let middle = top + TALL * (nth as f64 + 0.5);
+            let across = (
+                scale.at(range.low),
+                scale.at(range.high.unwrap_or(f64::MAX)),
+            );
+            drawing.rect("band", across, middle - BAND_HEIGHT / 2.0, BAND_HEIGHT, "");
+        }
+    }
     scale.draw_across(&mut drawing, top, bottom);
     let [mut up, mut down, mut even] = [Marks::default(), Marks::default(), Marks::default()];
     let (mut names, mut values, mut rules) = (String::new(), String::new(), Path::default());
@@ -54,11 +75,11 @@ pub(super) fn draw(rows: &[GainRow]) -> Drawing {
             let marks = match bar.tone {
                 Tone::Better => &mut up,
                 Tone::Worse => &mut down,
-                Tone::Plain | Tone::Same | Tone::Open => &mut even,
+                _ => &mut even,
             };
             marks.add(&scale, bar, y, is_added);
-            let value = format!("{} {}", sign(bar.tone), Times(bar.gain));
-            values += &text_at(8, y + HALF_HEIGHT, class(bar.tone), value.trim_start());
+            let value = bar.tone.signed(&Times(bar.gain).to_string());
+            values += &text_at(8, y + HALF_HEIGHT, class(bar.tone), &value);
         }
     }
     drawing.paths(&[("tick", rules)]);
@@ -107,4 +128,10 @@ fn legend(drawing: &mut Drawing) {
         ));
         drawing.text(at + 11.0, middle + HALF_HEIGHT, "", text);
     }
+    let at = left + 262.0;
+    drawing.raw(format_args!(
+        r#"<rect x={at} y={} width=14 height=14 class="band"/>"#,
+        middle - 7.0
+    ));
+    drawing.text(at + 20.0, middle + HALF_HEIGHT, "", "promised");
 }

@@ -5,7 +5,6 @@ use super::label::{HALF_HEIGHT, LOW, Labels};
 use super::svg::{Beside, Drawing, X, text_at};
 use crate::format::Times;
 use crate::report::document::{HeatCell, Tone};
-use crate::report::html::sign;
 
 const NAME_HEIGHT: f64 = 20.0;
 const CELL_HEIGHT: f64 = 38.0;
@@ -63,18 +62,13 @@ fn draw_cell(drawing: &mut Drawing, across: (f64, f64), top: f64, cell: Option<H
         Some(cell) => (
             colour(cell),
             format!(" fill-opacity={:.2}", opacity(cell.gain)),
-            format!("{} {}", sign(cell.tone), Times(cell.gain)),
+            cell.tone.signed(&Times(cell.gain).to_string()),
         ),
         None => ("cell none", String::new(), "–".to_owned()),
     };
     drawing.rect(class, across, top, CELL_HEIGHT, &opacity);
     let middle = X((across.0 + across.1) / 2.0);
-    drawing.text(
-        middle,
-        top + CELL_HEIGHT / 2.0 + HALF_HEIGHT,
-        "m",
-        text.trim_start(),
-    );
+    drawing.text(middle, top + CELL_HEIGHT / 2.0 + HALF_HEIGHT, "m", &text);
 }
 
 /// By the verdict; where there is none, by the side of 1 on which the gain lies.
@@ -84,7 +78,7 @@ fn colour(cell: HeatCell) -> &'static str {
         Tone::Worse => "cell down",
         Tone::Plain if cell.gain < 1.0 => "cell down",
         Tone::Plain => "cell up",
-        Tone::Same | Tone::Open => "cell even",
+        _ => "cell even",
     }
 }
 

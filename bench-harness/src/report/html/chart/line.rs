@@ -6,7 +6,7 @@ use super::label::HALF_HEIGHT;
 use super::svg::{Beside, Drawing, Path, X, text_at};
 use crate::format::{Times, plain};
 use crate::report::document::{ClaimedRange, LinePoint};
-use crate::report::html::{class, sign};
+use crate::report::html::class;
 
 /// Room above the plot for the note on the crossover.
 const TOP: f64 = 24.0;
@@ -17,6 +17,9 @@ const AXIS_HEIGHT: f64 = 42.0;
 /// Room for the labels of the gains.
 const LEFT: f64 = 46.0;
 const RIGHT: f64 = 12.0;
+
+/// From the baseline of a label to the top of its letters.
+const LABEL_HEIGHT: f64 = 12.0;
 
 struct Scales<'a> {
     points: &'a [LinePoint],
@@ -71,7 +74,7 @@ impl Scales<'_> {
         points.filter(|(_, point)| is_drawable(point.gain))
     }
 
-    /// Points stand at equal distances, half of one from the edges.
+    /// Points are at equal distances, half of one from the edges.
     fn x(&self, nth: usize) -> f64 {
         (nth as f64 + 0.5) / self.points.len().max(1) as f64
     }
@@ -141,6 +144,15 @@ fn short(at: f64) -> f64 {
     format!("{at:.digits$}").parse().unwrap_or(at)
 }
 
+/// The baseline of a label at `y`, or above the line at `one` where that would cross it.
+fn clear_of(one: f64, y: f64) -> f64 {
+    if (y - LABEL_HEIGHT..y + 4.0).contains(&one) {
+        one - 5.0
+    } else {
+        y
+    }
+}
+
 fn draw_points(drawing: &mut Drawing, scales: &Scales<'_>) {
     for colour in ["even", "up", "down"] {
         let (mut whiskers, mut discs) = (Path::default(), Path::default());
@@ -151,9 +163,9 @@ fn draw_points(drawing: &mut Drawing, scales: &Scales<'_>) {
             let (low, high) = (scales.y(point.low), scales.y(point.high));
             whiskers.vertical(x, high, low);
             discs.dots(y, [(x, 0)]);
-            let value = format!("{} {}", sign(point.tone), Times(point.gain));
-            let above = high.min(y - 4.0) - 6.0;
-            values += &text_at(X(x), above, class(point.tone), value.trim_start());
+            let value = point.tone.signed(&Times(point.gain).to_string());
+            let above = clear_of(scales.y(1.0), high.min(y - 4.0) - 6.0);
+            values += &text_at(X(x), above, class(point.tone), &value);
         }
         drawing.paths(&[
             (&format!("whisker {colour}"), whiskers),

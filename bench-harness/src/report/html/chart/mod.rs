@@ -1,8 +1,8 @@
 //! Charts as SVG.
 //!
 //! Widths are shares of the plot and heights pixels: a chart is as wide as its place, and its text
-//! stays as large as it is on a wide screen and on a phone. Labels stand in margins of fixed width
-//! on both sides. Colours are classes of the page's style, which has them for light and dark.
+//! stays as large as it is on a wide screen and on a phone. Labels are in margins of fixed width
+//! on both sides. Colours are classes of `chart.css`, which has them for light and dark.
 
 mod axis;
 mod budget;
@@ -19,11 +19,25 @@ mod waterfall;
 #[cfg(test)]
 mod tests;
 
+use self::svg::Drawing;
 use crate::report::document::{Chart, Plot, Tone};
+
+/// Width of a drawing that is a file of its own.
+const ALONE_WIDTH: f64 = 800.0;
 
 /// The drawing of `chart`, without its data.
 pub(super) fn draw(chart: &Chart) -> String {
-    let drawing = match &chart.plot {
+    drawing(chart).finish(&chart.title)
+}
+
+/// The same as a file of its own, in the colours of a light page or a dark one.
+pub(in crate::report) fn standalone(chart: &Chart, is_dark: bool) -> String {
+    let style = svg::in_one_theme(include_str!("../chart.css"), is_dark);
+    drawing(chart).finish_alone(&chart.title, ALONE_WIDTH, &style)
+}
+
+fn drawing(chart: &Chart) -> Drawing {
+    match &chart.plot {
         Plot::Waterfall { steps } => waterfall::draw(&chart.id, steps),
         Plot::Gains { rows } => gains::draw(rows),
         Plot::Strips { groups } => strips::draw(groups),
@@ -41,15 +55,14 @@ pub(super) fn draw(chart: &Chart) -> String {
             crossover,
         } => line::draw(across, points, *claimed, *crossover),
         Plot::Budget { parts, bars } => budget::draw(parts, bars),
-        Plot::Course { top, lines } => course::draw(top, lines),
+        Plot::Course { most, top, lines } => course::draw((*most, top), lines),
         Plot::History {
             unit,
             runs,
             lines,
             changes,
         } => history::draw(unit, runs, lines, changes),
-    };
-    drawing.finish(&chart.title)
+    }
 }
 
 /// The class that colours a mark.
@@ -57,11 +70,11 @@ fn class(tone: Tone) -> &'static str {
     match tone {
         Tone::Better => "up",
         Tone::Worse => "down",
-        Tone::Plain | Tone::Same | Tone::Open => "even",
+        _ => "even",
     }
 }
 
-/// A gain that can stand on a logarithmic axis.
+/// A gain that a logarithmic axis can show.
 fn is_drawable(gain: f64) -> bool {
     gain.is_finite() && gain > 0.0
 }

@@ -15,7 +15,7 @@ const RIGHT: f64 = 16.0;
 /// Half the height of the mark of a median.
 const MEDIAN_REACH: f64 = 9.0;
 
-/// Points that follow each other stand on different heights, to be told apart.
+/// Points that follow each other are at different heights, to be seen one by one.
 const HEIGHTS: [i32; 3] = [0, -4, 4];
 
 /// What is drawn of all groups at once.

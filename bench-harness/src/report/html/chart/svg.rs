@@ -1,6 +1,6 @@
 //! Elements, and the frame around them.
 //!
-//! Attributes stand without quotation marks where HTML allows it: a report has thousands of them.
+//! Attributes have no quotation marks where HTML allows it: a report has thousands of them.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -38,7 +38,7 @@ impl Display for Px {
     }
 }
 
-/// Where the texts of a row of texts stand.
+/// Where the texts of a row of texts are.
 #[derive(Clone, Copy)]
 pub(super) enum Beside {
     /// Left of the plot, ending at it.
@@ -137,6 +137,63 @@ impl Drawing {
             self.elements
         )
     }
+
+    /// The whole drawing as a file of so many pixels of width.
+    pub(super) fn finish_alone(self, title: &str, width: f64, style: &str) -> String {
+        let height = Px(self.height);
+        let inner = Px(width - self.left - self.right - 2.0 * MARGIN);
+        let whole = Px(self.height + 2.0 * MARGIN);
+        let at = Px(self.left + MARGIN);
+        let elements = quoted(&self.elements);
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{whole}\" viewBox=\"0 0 {width} {whole}\" role=\"img\">\
+             <title>{}</title><style>{style}.plot {{ font-family: system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif; max-width: none; }}</style>\
+             <svg class=\"plot\" x=\"{at}\" y=\"{MARGIN}\" width=\"{inner}\" height=\"{height}\" style=\"width:{inner}px\">{elements}</svg></svg>\n",
+            HtmlEscape(title)
+        )
+    }
+}
+
+/// Around a drawing that is a file of its own.
+const MARGIN: f64 = 8.0;
+
+/// Style whose `light-dark(a, b)` are one of the two.
+pub(super) fn in_one_theme(style: &str, is_dark: bool) -> String {
+    let mut parts = style.split("light-dark(");
+    let mut resolved = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (colours, rest) = part.split_once(')').unwrap_or((part, ""));
+        let (light, dark) = colours.split_once(", ").unwrap_or((colours, colours));
+        resolved += if is_dark { dark } else { light };
+        resolved += rest;
+    }
+    resolved
+}
+
+/// Elements with quotation marks around every attribute, as XML has them.
+fn quoted(elements: &str) -> String {
+    let mut text = String::with_capacity(elements.len() * 5 / 4);
+    let (mut is_tag, mut is_value, mut is_quoted) = (false, false, false);
+    let mut characters = elements.chars().peekable();
+    while let Some(character) = characters.next() {
+        if is_value && (character == ' ' || character == '>') {
+            text.push('"');
+            is_value = false;
+        }
+        match character {
+            '<' => is_tag = true,
+            '>' if !is_quoted => is_tag = false,
+            '"' if is_tag => is_quoted = !is_quoted,
+            _ => {}
+        }
+        text.push(character);
+        if is_tag && !is_quoted && !is_value && character == '=' && characters.peek() != Some(&'"')
+        {
+            text.push('"');
+            is_value = true;
+        }
+    }
+    text
 }
 
 /// The attribute of one class or several, not at the end of an element that ends itself.

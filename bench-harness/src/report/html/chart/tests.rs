@@ -52,6 +52,10 @@ fn gains(gain: f64) -> Plot {
         name: name.to_owned(),
         added,
         taken_out,
+        promised: (name == "COPY").then_some(ClaimedRange {
+            low: 10.0,
+            high: Some(100.0),
+        }),
         link: None,
     };
     Plot::Gains {

@@ -5,14 +5,14 @@ use minijinja::HtmlEscape;
 use super::axis::GainScale;
 use super::is_drawable;
 use super::label::{HALF_HEIGHT, Labels};
-use super::svg::{Beside, Drawing, Path, X};
+use super::svg::{Beside, Drawing, Path, text_at};
 use crate::format::Times;
 use crate::report::document::{StepKind, WaterfallStep};
 
 const AXIS_HEIGHT: f64 = 24.0;
 const BAR_HEIGHT: f64 = 16.0;
 
-/// Room for the value behind the longest bar.
+/// Room for the values.
 const RIGHT: f64 = 58.0;
 
 /// A step with the gains at which it begins and ends.
@@ -34,7 +34,7 @@ pub(super) fn draw(id: &str, steps: &[WaterfallStep]) -> Drawing {
         r#"<pattern id="{hatch}" width=6 height=6 patternUnits=userSpaceOnUse patternTransform="rotate(45)"><path class=hatch d="M0 3h6"/></pattern>"#
     ));
     scale.draw_across(&mut drawing, AXIS_HEIGHT, bottom);
-    let (mut names, mut connections) = (String::new(), Path::default());
+    let (mut names, mut values, mut connections) = (String::new(), String::new(), Path::default());
     for (row, bar) in bars.iter().enumerate() {
         let middle = AXIS_HEIGHT + row_height * (row as f64 + 0.5);
         let (from, to) = (scale.at(bar.from), scale.at(bar.to));
@@ -60,10 +60,11 @@ pub(super) fn draw(id: &str, steps: &[WaterfallStep]) -> Drawing {
         } else {
             "–".to_owned()
         };
-        drawing.text(X(from.max(to)), middle + HALF_HEIGHT, "v", &value);
+        values += &text_at(8, middle + HALF_HEIGHT, "", &value);
     }
     drawing.paths(&[("step", connections)]);
     drawing.beside(Beside::Left, &names);
+    drawing.beside(Beside::Right, &values);
     drawing
 }
 

@@ -5,7 +5,7 @@ use crate::experiment::{API_ROUND_TRIP, POSTGRES_ROUND_TRIP, Parameter};
 use crate::format::plain;
 use crate::judge::Finding;
 use crate::report::document::{Cell, Chart, ClaimedRange, HeatCell, LinePoint, Plot, Table};
-use crate::report::sections::words::{claim_tone, floor, gain_cell, on, tone, valued};
+use crate::report::sections::format::{claim_tone, gain_cell, on, tone, valued};
 use crate::stats::{Expected, Threshold};
 
 impl Grid<'_> {
@@ -74,8 +74,6 @@ impl Grid<'_> {
         let threshold = self.threshold();
         let expected = self.experiment.definition.expected;
         let points = self.points(parameter);
-        let floor = floor(expected, threshold);
-        let crossover = floor.and_then(|floor| crossover(&points, floor));
         let mut data = Table::new(self.title(), &["At", ">Gain", "Verdict", "Claim"]);
         data.rows = self
             .values(0, parameter)
@@ -98,13 +96,13 @@ impl Grid<'_> {
                 across: axis(parameter),
                 points,
                 claimed: Some(claimed(expected, threshold)),
-                crossover,
+                crossover: self.experiment.crossing.as_ref().map(|one| one.at),
             },
             data,
         }
     }
 
-    pub(super) fn points(&self, parameter: &Parameter) -> Vec<LinePoint> {
+    fn points(&self, parameter: &Parameter) -> Vec<LinePoint> {
         self.values(0, parameter)
             .into_iter()
             .filter_map(|value| {
@@ -124,18 +122,6 @@ impl Grid<'_> {
     fn id(&self) -> String {
         format!("{}-grid", self.experiment.definition.id)
     }
-}
-
-/// Where the gain first crosses `floor`, taken to grow or fall exponentially between two points.
-pub(super) fn crossover(points: &[LinePoint], floor: f64) -> Option<f64> {
-    let above = |point: &LinePoint| point.gain >= floor;
-    let between = points
-        .windows(2)
-        .find(|two| above(&two[0]) != above(&two[1]))?;
-    let distance = |point: &LinePoint| point.gain.ln() - floor.ln();
-    let (first, second) = (&between[0], &between[1]);
-    let share = distance(first) / (distance(first) - distance(second));
-    Some(first.at + share * (second.at - first.at))
 }
 
 fn claimed(expected: Expected, threshold: Threshold) -> ClaimedRange {
@@ -158,32 +144,5 @@ fn axis(parameter: &Parameter) -> String {
         POSTGRES_ROUND_TRIP => "ms added between engine and PostgreSQL".to_owned(),
         API_ROUND_TRIP => "ms added between engine and API".to_owned(),
         knob => knob.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::document::Tone;
-
-    fn point(at: f64, gain: f64) -> LinePoint {
-        LinePoint {
-            at,
-            gain,
-            low: gain,
-            high: gain,
-            tone: Tone::Plain,
-        }
-    }
-
-    #[test]
-    fn the_crossing_lies_where_the_logarithm_does() {
-        let points = [point(0.0, 1.0), point(2.0, 1.0), point(10.0, 4.0)];
-        let at = crossover(&points, 2.0).unwrap();
-        assert!((at - 6.0).abs() < 1e-9, "{at}");
-        let falling = [point(0.0, 4.0), point(10.0, 1.0)];
-        assert!((crossover(&falling, 2.0).unwrap() - 5.0).abs() < 1e-9);
-        assert_eq!(crossover(&points, 5.0), None);
-        assert_eq!(crossover(&points[..1], 1.0), None);
     }
 }

@@ -2,8 +2,8 @@
 
 mod charts;
 
+use super::format::valued;
 use super::paragraph;
-use super::words::{floor, valued};
 use crate::experiment::{Parameter, Vary};
 use crate::format::{Number, Times};
 use crate::judge::{ExperimentResults, Finding, Results};
@@ -46,17 +46,13 @@ impl Grid<'_> {
         measure.map_or(UNCALIBRATED, |measure| measure.threshold)
     }
 
-    /// Where the gain passes what the claim promises, if there is one parameter.
+    /// Where the gain crosses the least that the claim allows.
     fn crossing(&self) -> Option<String> {
-        let [parameter] = self.vary.parameters.as_slice() else {
-            return None;
-        };
-        let floor = floor(self.experiment.definition.expected, self.threshold())?;
-        let at = charts::crossover(&self.points(parameter), floor)?;
+        let crossing = self.experiment.crossing.as_ref()?;
         Some(format!(
-            "The gain passes {}, the least that the claim allows, at about {}.",
-            Times(floor),
-            valued(&parameter.name, &Number(at).to_string())
+            "The gain crosses {}, the least that the claim allows, at about {}.",
+            Times(crossing.gain),
+            valued(&crossing.parameter, &Number(crossing.at).to_string())
         ))
     }
 

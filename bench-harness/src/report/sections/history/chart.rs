@@ -9,7 +9,7 @@ use crate::report::document::{
     Cell, Chart, HistoryChange, HistoryLevel, HistoryLine, HistoryPoint, Plot, Table,
 };
 use crate::report::history_text::{day, short, words};
-use crate::report::sections::words::{capitalised, moment};
+use crate::report::sections::format::{capitalised, moment};
 use crate::samples::Timestamp;
 use crate::stats::{MIN_SEGMENT, sample::median};
 

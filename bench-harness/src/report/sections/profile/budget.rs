@@ -2,13 +2,11 @@
 
 use super::BUDGET;
 use crate::format::{Percent, Seconds, Times, one_line};
+use crate::profile::advice::NextStep;
 use crate::profile::budget::{Budget, Part};
 use crate::profile::results::{ArmProfile, ProfileResults};
 use crate::report::document::{BudgetBar, Cell, Chart, Plot, Table};
-use crate::report::sections::words::{capitalised, figure};
-
-/// Parts that are named of what removing could gain.
-const NAMED: usize = 3;
+use crate::report::sections::format::{capitalised, figure};
 
 pub(super) fn budget(profile: &ProfileResults) -> Option<Chart> {
     let budgets: Vec<(&ArmProfile, &Budget)> = profile
@@ -76,16 +74,27 @@ fn capital(part: impl std::borrow::Borrow<Part>) -> String {
 
 /// What to try next on the candidate, the most promising first.
 pub(super) fn next(profile: &ProfileResults) -> Option<Vec<String>> {
-    let budget = profile.arms[1].budget.as_ref()?;
-    let ranked = budget.ranked();
-    let items = ranked.iter().take(NAMED).enumerate().map(|(nth, one)| {
+    let items = profile.advice.iter().enumerate().map(|(nth, advice)| {
+        let steps: Vec<String> = advice.steps.iter().map(step).collect();
         format!(
             "{} {} ({} at most): {}.",
             if nth == 0 { "To try next:" } else { "Then:" },
-            one.part,
-            Times(one.gain_at_most),
-            one.part.next_step()
+            advice.part,
+            Times(advice.gain_at_most),
+            if steps.is_empty() {
+                "this arm has every change that the suite knows".to_owned()
+            } else {
+                steps.join(", ")
+            }
         )
     });
-    Some(items.collect())
+    (!profile.advice.is_empty()).then(|| items.collect())
+}
+
+fn step(step: &NextStep) -> String {
+    match (&step.experiment, step.gain) {
+        (Some(id), Some(gain)) => format!("{} ({} in {id})", step.text, Times(gain)),
+        (Some(id), None) => format!("{} (experiment {id})", step.text),
+        (None, _) => step.text.clone(),
+    }
 }

@@ -4,7 +4,7 @@ use crate::format::{Number, one_line};
 use crate::profile::delta::Delta;
 use crate::profile::results::ProfileResults;
 use crate::report::document::{Block, Cell, Table, Tone};
-use crate::report::sections::words::figure;
+use crate::report::sections::format::figure;
 
 /// Crates and functions that cost more or less.
 pub(super) fn grew(profile: &ProfileResults) -> Vec<Block> {
@@ -42,6 +42,8 @@ fn deltas(caption: &str, what: &str, deltas: &[Delta]) -> Table {
             less if less.difference < 0.0 => Tone::Better,
             _ => Tone::Worse,
         };
+        let sign = if delta.is_noise() { "~ " } else { "" };
+        let difference = format!("{sign}{}", signed(delta.difference));
         let interval = delta.interval.map(|one| {
             let text = format!("{} to {}", signed(one.low), signed(one.high));
             Cell::figure(text, one.low)
@@ -50,7 +52,7 @@ fn deltas(caption: &str, what: &str, deltas: &[Delta]) -> Table {
             Cell::text(one_line(&delta.name)),
             figure(Some(delta.baseline), Number),
             figure(Some(delta.candidate), Number),
-            Cell::figure(signed(delta.difference), delta.difference).toned(tone),
+            Cell::figure(difference, delta.difference).toned(tone),
             interval.unwrap_or_else(Cell::absent),
         ]);
     }

@@ -4,7 +4,7 @@ use super::FIGURES;
 use crate::format::{Bytes, Number, Percent, Seconds, one_line};
 use crate::profile::results::{ProfileResults, TimelinePoint as Point};
 use crate::report::document::{Cell, Chart, CourseLine, Plot, Table};
-use crate::report::sections::words::figure;
+use crate::report::sections::format::figure;
 
 /// The five figures that the optimization report asks for.
 pub(super) fn figures(profile: &ProfileResults) -> Table {
@@ -50,7 +50,7 @@ type FigureOverTime = (
     fn(f64) -> String,
 );
 
-/// The same over the time of the load of median length.
+/// The same over the load of median length.
 pub(super) fn courses(profile: &ProfileResults) -> Vec<Chart> {
     let charts: [FigureOverTime; 5] = [
         (
@@ -67,7 +67,7 @@ pub(super) fn courses(profile: &ProfileResults) -> Vec<Chart> {
         ),
         (
             "write",
-            "Write latency, likewise",
+            "Write latency, p95 of a tenth of a second",
             |p| p.write_p95_seconds,
             |v| Seconds(v).to_string(),
         ),
@@ -89,13 +89,15 @@ pub(super) fn courses(profile: &ProfileResults) -> Vec<Chart> {
         let lines: Vec<CourseLine> = profile
             .arms
             .iter()
-            .map(|arm| CourseLine {
-                name: one_line(&arm.name),
-                points: arm
-                    .timeline
-                    .iter()
-                    .filter_map(|point| Some((point.seconds, value(point)?)))
-                    .collect(),
+            .map(|arm| {
+                let last = arm.timeline.last().map_or(1.0, |point| point.seconds);
+                let points = arm.timeline.iter();
+                CourseLine {
+                    name: one_line(&arm.name),
+                    points: points
+                        .filter_map(|point| Some((point.seconds / last, value(point)?)))
+                        .collect(),
+                }
             })
             .filter(|line| !line.points.is_empty())
             .collect();
@@ -108,12 +110,12 @@ pub(super) fn courses(profile: &ProfileResults) -> Vec<Chart> {
         if most <= 0.0 {
             continue;
         }
-        let mut data = Table::new(title, &["Arm", ">Second", ">Value"]);
+        let mut data = Table::new(title, &["Arm", ">Share of the load", ">Value"]);
         for line in &lines {
             data.rows.extend(line.points.iter().map(|(at, value)| {
                 vec![
                     Cell::text(&line.name),
-                    figure(Some(*at), Seconds),
+                    figure(Some(*at), Percent),
                     Cell::figure(print(*value), *value),
                 ]
             }));
@@ -122,11 +124,20 @@ pub(super) fn courses(profile: &ProfileResults) -> Vec<Chart> {
             id: format!("{}-{id}", profile.folder),
             title: title.to_owned(),
             plot: Plot::Course {
-                top: print(most),
+                most: round_above(most),
+                top: print(round_above(most)),
                 lines,
             },
             data,
         });
     }
     drawn
+}
+
+/// The smallest round number that is at least `value`.
+fn round_above(value: f64) -> f64 {
+    let decade = 10_f64.powf(value.log10().floor());
+    let steps = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0].map(|step| step * decade);
+    let fitting = steps.into_iter().find(|step| *step >= value);
+    fitting.unwrap_or(value)
 }

@@ -3,7 +3,7 @@
 use crate::format::{Percent, Seconds, Times, one_line};
 use crate::profile::budget::{Budget, Part};
 use crate::profile::results::ProfileResults;
-use crate::report::sections::words::listed;
+use crate::report::sections::format::listed;
 
 /// Parts below this share of the difference are not named in a sentence.
 const WORTH_NAMING: f64 = 0.1;
@@ -33,30 +33,20 @@ pub(super) fn sentence(profile: &ProfileResults) -> String {
         .map(|(part, change)| format!("{} ({part})", Seconds(change.abs() / 1e6)))
         .collect();
     let (more, less) = (one_line(&baseline.name), one_line(&candidate.name));
-    let compared = format!(
-        "{more} spends {} on 1,000 rows and {less} {}",
-        Seconds(before.wall / 1e6),
-        Seconds(after.wall / 1e6)
-    );
-    let went = match (difference >= 0.0, named.is_empty()) {
-        (_, true) => "no part accounts for the difference by itself".to_owned(),
-        (true, false) => format!("what is saved is {}", listed(&named)),
-        (false, false) => format!("what is added is {}", listed(&named)),
+    let saved = match (difference >= 0.0, named.is_empty()) {
+        (_, true) => "No part accounts for the difference by itself".to_owned(),
+        (true, false) => format!("Saved: {}", listed(&named)),
+        (false, false) => format!("Added: {}", listed(&named)),
     };
+    let bottleneck = after.budget.bottleneck;
+    let gain = after.budget.part(bottleneck);
     format!(
-        "{compared}: {went}; {less} is bound by {}.",
-        bound(after.budget)
-    )
-}
-
-/// The bottleneck with its share, and what its removal could gain.
-fn bound(budget: &Budget) -> String {
-    let part = budget.bottleneck;
-    let gain = budget.part(part).map_or(1.0, |one| one.gain_at_most);
-    format!(
-        "{part}, {} of its time, without which it would be {} as fast at most",
-        Percent(budget.share(part)),
-        Times(gain)
+        "{more} takes {} for 1,000 rows, {less} {}. {saved}. The bottleneck of {less} is {bottleneck}: {} of its time, at \
+         most {} as fast without it.",
+        Seconds(before.wall / 1e6),
+        Seconds(after.wall / 1e6),
+        Percent(after.budget.share(bottleneck)),
+        Times(gain.map_or(1.0, |one| one.gain_at_most))
     )
 }
 

@@ -4,7 +4,10 @@ use super::{MEMORY, SERVER, count};
 use crate::format::{Bytes, Number, Seconds, one_line};
 use crate::profile::results::ProfileResults;
 use crate::report::document::{Cell, Table};
-use crate::report::sections::words::figure;
+use crate::report::sections::format::figure;
+
+/// Rows of an arm: the largest.
+const ROWS: usize = 10;
 
 /// Functions that are listed of each stage that allocates.
 const SITES: usize = 3;
@@ -41,7 +44,7 @@ pub(super) fn server(profile: &ProfileResults) -> Option<Table> {
                 Cell::absent(),
             ]);
         }
-        for statement in &server.statements {
+        for statement in server.statements.iter().take(ROWS) {
             table.rows.push(vec![
                 name(),
                 Cell::text(one_line(&statement.text)),
@@ -80,7 +83,7 @@ pub(super) fn heap(profile: &ProfileResults) -> Option<Table> {
             profile.total_blocks,
             profile.total_bytes,
         ));
-        for stage in &profile.stages {
+        for stage in profile.stages.iter().take(ROWS) {
             let of_stage = stage.stage.as_deref().unwrap_or("none");
             table
                 .rows

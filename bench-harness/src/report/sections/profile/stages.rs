@@ -1,10 +1,10 @@
-//! Processor time by stage, told twice, and how much the samples saw.
+//! Processor time by stage, by clocks and by samples, and how much the samples saw.
 
 use super::{STAGES, count};
 use crate::format::{Number, Percent, Times, one_line};
 use crate::profile::results::{ArmProfile, ProfileResults};
 use crate::report::document::{Cell, Table, Tone};
-use crate::report::sections::words::figure;
+use crate::report::sections::format::figure;
 
 /// Processor time by stage, by clocks and by samples.
 pub(super) fn stages(profile: &ProfileResults) -> Table {
@@ -18,7 +18,7 @@ pub(super) fn stages(profile: &ProfileResults) -> Table {
     ];
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let mut table = Table::new(STAGES, &columns);
-    let of = |arm: &ArmProfile, stage: &str| {
+    let stage_of = |arm: &ArmProfile, stage: &str| {
         let attribution = arm.attribution.as_ref()?;
         let mut all = attribution.stages.iter().chain([&attribution.other]);
         all.find(|one| one.stage == stage).cloned()
@@ -27,9 +27,9 @@ pub(super) fn stages(profile: &ProfileResults) -> Table {
     for name in names.chain(["other"]) {
         let mut cells = vec![Cell::text(name)];
         for arm in &profile.arms {
-            let stage = of(arm, name);
+            let stage = stage_of(arm, name);
             let tone = match &stage {
-                Some(stage) if !stage.agrees() => Tone::Worse,
+                Some(stage) if !stage.agrees() => Tone::Unknown,
                 _ => Tone::Plain,
             };
             cells.push(figure(stage.as_ref().map(|one| one.clocked), Number));

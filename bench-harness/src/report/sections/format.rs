@@ -1,14 +1,14 @@
-//! Words and cells that the sections share.
+//! Cells and short texts that several sections have.
 
 use std::fmt::Display;
 
 use crate::experiment::{API_ROUND_TRIP, Definition, POSTGRES_ROUND_TRIP, ScenarioPlan, Setting};
 use crate::format::{Percent, Promise, Range, Times, one_line, plain};
-use crate::judge::{ExperimentResults, Finding, PartOf, Results, Step, Weakened};
+use crate::judge::{ExperimentResults, Finding, PartOf, Reason, Results, Step, Weakened};
 use crate::metric::Metric;
 use crate::report::document::{Cell, Tone};
 use crate::samples::Timestamp;
-use crate::stats::{ClaimVerdict, Comparison, Expected, Judged, Threshold, Verdict};
+use crate::stats::{ClaimVerdict, Comparison, Judged, Verdict};
 
 pub(super) fn tone(verdict: Verdict) -> Tone {
     match verdict {
@@ -21,18 +21,10 @@ pub(super) fn tone(verdict: Verdict) -> Tone {
 
 pub(super) fn claim_tone(verdict: ClaimVerdict) -> Tone {
     match verdict {
-        ClaimVerdict::Supported | ClaimVerdict::Exceeded => Tone::Better,
-        ClaimVerdict::Refuted => Tone::Worse,
-        ClaimVerdict::Inconclusive => Tone::Open,
+        ClaimVerdict::Supported | ClaimVerdict::Exceeded => Tone::Yes,
+        ClaimVerdict::Refuted => Tone::No,
+        ClaimVerdict::Inconclusive => Tone::Unknown,
     }
-}
-
-/// Whether the claim is true here, or more than true.
-pub(super) fn holds(finding: &Finding) -> bool {
-    matches!(
-        finding.claim,
-        ClaimVerdict::Supported | ClaimVerdict::Exceeded
-    )
 }
 
 /// `10.0×–100×`, and of what if not of time.
@@ -41,15 +33,6 @@ pub(super) fn promise(definition: &Definition) -> String {
     match definition.metric {
         Metric::WallSeconds => promise.to_string(),
         metric => format!("{promise} ({metric})"),
-    }
-}
-
-/// The smallest gain that the claim allows; none if it promises none.
-pub(super) fn floor(expected: Expected, threshold: Threshold) -> Option<f64> {
-    match expected {
-        Expected::Factor { low, .. } => Some(low),
-        Expected::Better => Some(threshold.factor()),
-        Expected::Negligible => None,
     }
 }
 
@@ -92,8 +75,7 @@ pub(super) fn gain_cell(finding: Option<&Finding>, confidence: f64) -> Cell {
     let Some((finding, judged)) = finding.and_then(|one| Some((one, one.leading()?))) else {
         return Cell::absent();
     };
-    let metric = finding.measures.first().map(|measure| measure.metric);
-    compared_cell(judged, metric, finding.verdict, confidence)
+    compared_cell(judged, finding.verdict, confidence)
 }
 
 /// The gain in any quantity of a finding, without its interval: `3.17×`, `~`.
@@ -113,27 +95,14 @@ pub(super) fn measure_cell(finding: &Finding, metric: Metric) -> Cell {
     })
 }
 
-/// Likewise of the second measurement of a finding.
-pub(super) fn again_cell(finding: &Finding, second: &Judged, confidence: f64) -> Cell {
-    let metric = finding.measures.first().map(|measure| measure.metric);
-    compared_cell(second, metric, second.verdict, confidence)
+/// The same of a second measurement.
+pub(super) fn again_cell(second: &Judged, confidence: f64) -> Cell {
+    compared_cell(second, second.verdict, confidence)
 }
 
-fn compared_cell(
-    judged: &Judged,
-    metric: Option<Metric>,
-    verdict: Verdict,
-    confidence: f64,
-) -> Cell {
+fn compared_cell(judged: &Judged, verdict: Verdict, confidence: f64) -> Cell {
     let gain = judged.comparison.inverted();
-    let mut text = in_short(&gain, verdict, confidence);
-    if verdict == Verdict::Regressed {
-        text += match metric {
-            Some(Metric::WallSeconds | Metric::FirstRowSeconds) => " slower",
-            _ => " more",
-        };
-    }
-    Cell::figure(text, gain.ratio).toned(tone(verdict))
+    Cell::figure(in_short(&gain, verdict, confidence), gain.ratio).toned(tone(verdict))
 }
 
 /// Whether "no difference" is among what the blocks allow. Holm's procedure may find a difference whose
@@ -151,61 +120,40 @@ fn in_short(gain: &Comparison, verdict: Verdict, confidence: f64) -> String {
     }
 }
 
-/// The verdict on a claim, and where it is open, why.
-pub(super) fn claim_cell(experiment: &ExperimentResults) -> Cell {
-    let word = experiment.verdict.to_string();
-    let deciding = experiment
-        .deciding()
-        .filter(|finding| finding.leading().is_some());
-    let text = match (experiment.verdict, deciding) {
-        (_, None) => "not measured".to_owned(),
-        (ClaimVerdict::Inconclusive, Some(finding)) => {
-            format!("{word}: {}", why_open(&experiment.definition, finding))
-        }
-        _ => word,
-    };
-    Cell::text(text).toned(claim_tone(experiment.verdict))
-}
-
-/// Why a finding leaves its claim open.
-pub(super) fn why_open(definition: &Definition, finding: &Finding) -> String {
-    let (Some(judged), Some(measure)) = (finding.leading(), finding.measures.first()) else {
-        return "not measured".to_owned();
-    };
-    match finding.weakened {
-        Some(Weakened::IdenticalArmsDiffer) => return "identical arms differ too".to_owned(),
-        Some(Weakened::Unconfirmed | Weakened::ClaimUnconfirmed) => {
-            return "not confirmed when measured again".to_owned();
-        }
-        None => {}
-    }
-    if !judged.comparison.is_confident() {
-        return "too few blocks".to_owned();
-    }
-    match (finding.verdict, judged.smallest_detectable) {
-        (Verdict::Inconclusive, Some(effect)) => {
-            format!("a difference below {} would not show", Percent(effect))
-        }
-        (Verdict::Inconclusive, None) => "too few blocks".to_owned(),
-        _ => match floor(definition.expected, measure.threshold) {
-            Some(floor) => format!("its interval reaches across {}", Times(floor)),
-            None => format!(
-                "its interval reaches beyond {}",
-                Percent(measure.threshold.share())
-            ),
-        },
+/// The verdict on a claim, in one word.
+pub(super) fn claim_word(experiment: &ExperimentResults) -> String {
+    match experiment.inconclusive {
+        Some(Reason::NotMeasured) => "not measured".to_owned(),
+        _ => experiment.verdict.to_string(),
     }
 }
 
-/// What processor time tells of an inconclusive claim where time does not: `only processor time tells: client 1.30×
+/// Why a claim is inconclusive.
+pub(super) fn reason(reason: Reason) -> String {
+    match reason {
+        Reason::NotMeasured => "not measured".to_owned(),
+        Reason::IdenticalArmsDiffer => "identical arms differ too".to_owned(),
+        Reason::Unconfirmed => "not confirmed when measured again".to_owned(),
+        Reason::TooFewBlocks => "too few blocks".to_owned(),
+        Reason::Resolution(share) => format!("effects below {} are not visible", Percent(share)),
+        Reason::AroundPromise(floor) => {
+            format!("could be above or below the promised {}", Times(floor))
+        }
+        Reason::AroundThreshold(share) => {
+            format!("could be above or below {}", Percent(share))
+        }
+    }
+}
+
+/// What differs in processor time where the claim is inconclusive: `only processor time differs: client 1.30×
 /// (1.21–1.40) on before`.
 pub(super) fn besides(results: &Results, experiment: &ExperimentResults) -> Option<String> {
     if experiment.verdict != ClaimVerdict::Inconclusive || !results.control.differing.is_empty() {
         return None;
     }
     let confidence = results.confidence_level;
-    let stands = experiment.findings.iter();
-    let told: Vec<String> = stands
+    let findings = experiment.findings.iter();
+    let differing: Vec<String> = findings
         .filter(|finding| finding.is_headline && finding.cell.is_empty())
         .flat_map(|finding| {
             finding
@@ -216,7 +164,7 @@ pub(super) fn besides(results: &Results, experiment: &ExperimentResults) -> Opti
                         Metric::ServerCpuSeconds => "server",
                         _ => return None,
                     };
-                    // That a processor time is as before stands in the tables.
+                    // That a processor time is as before is in the tables.
                     if judged.verdict == Verdict::Equivalent {
                         return None;
                     }
@@ -225,7 +173,8 @@ pub(super) fn besides(results: &Results, experiment: &ExperimentResults) -> Opti
                 })
         })
         .collect();
-    (!told.is_empty()).then(|| format!("only processor time tells: {}", told.join(", ")))
+    (!differing.is_empty())
+        .then(|| format!("only processor time differs: {}", differing.join(", ")))
 }
 
 /// The presets that a change is part of.
@@ -242,7 +191,7 @@ pub(super) fn on(preset: Option<&str>) -> String {
     preset.map_or_else(String::new, |preset| format!(" on {preset}"))
 }
 
-/// Where a scenario lies: `before`, `2 ms to PostgreSQL, write.batch_rows = 100`.
+/// Where a scenario is: `before`, `2 ms to PostgreSQL, write.batch_rows = 100`.
 pub(super) fn place(preset: Option<&str>, cell: &[Setting]) -> String {
     if cell.is_empty() {
         return preset.unwrap_or("as they are").to_owned();
@@ -251,8 +200,8 @@ pub(super) fn place(preset: Option<&str>, cell: &[Setting]) -> String {
     settings.collect::<Vec<_>>().join(", ")
 }
 
-/// Likewise, with a confirmation marked as one.
-pub(super) fn place_of(plan: &ScenarioPlan) -> String {
+/// The same, with a confirmation marked as one.
+pub(super) fn scenario_place(plan: &ScenarioPlan) -> String {
     let again = if plan.confirms.is_some() {
         ", again"
     } else {
@@ -301,6 +250,18 @@ pub(super) fn listed(items: &[String]) -> String {
         [] => String::new(),
         [only] => only.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// A title as it is within a sentence: `columnar decoding`, but `COPY instead of INSERT`.
+pub(super) fn in_sentence(title: &str) -> String {
+    let title = one_line(title);
+    let mut characters = title.chars();
+    match (characters.next(), characters.clone().next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain(characters).collect()
+        }
+        _ => title,
     }
 }
 
