@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::results::{Explanation, Growth};
 use crate::profile::delta::{self, Delta};
-use crate::profile::record::PROFILES_FOLDER;
+use crate::profile::record::{PAGE_FILE, PROFILES_FOLDER};
 use crate::profile::results::{ArmProfile, ProfileResults};
-use crate::report::profile::{DIFFERENCE_FILE, PAGE_FILE};
+use crate::report::profile::DIFFERENCE_FILE;
 
 /// Functions that are named.
 const FUNCTIONS: usize = 5;

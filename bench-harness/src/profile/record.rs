@@ -21,6 +21,9 @@ use crate::samples::Timestamp;
 /// Folder of profiles in that of a run; each scenario has one in it.
 pub(crate) const PROFILES_FOLDER: &str = "profiles";
 
+/// The page in that folder.
+pub(crate) const PAGE_FILE: &str = "index.html";
+
 /// What was profiled, in the folder of a scenario.
 const SUBJECT_FILE: &str = "profile.json";
 

@@ -10,7 +10,7 @@ use crate::experiment::{Experiment, ExperimentFiles};
 use crate::judge::history::entry::Entry;
 use crate::judge::history::series::History;
 use crate::judge::{Results, Step};
-use crate::profile::record::{PROFILES_FOLDER, ProfileRecord, Subject, folder_name};
+use crate::profile::record::{PAGE_FILE, PROFILES_FOLDER, ProfileRecord, Subject, folder_name};
 use crate::profile::results::ProfileResults;
 use crate::run_folder::RunFolder;
 use crate::samples::{Outcome, Sample, Samples};
@@ -91,7 +91,7 @@ pub(crate) fn write_profiles(folder: &RunFolder) -> Result<Option<Profiles>> {
             write(&own.join(name), &bytes)?;
         }
     }
-    let page = profiles.join(profile::PAGE_FILE);
+    let page = profiles.join(PAGE_FILE);
     write(&page, profile::page(&results)?.as_bytes())?;
     let markdown = profile::markdown(&results);
     write(&profiles.join(profile::MARKDOWN_FILE), markdown.as_bytes())?;

@@ -11,9 +11,6 @@ use crate::profile::pprof;
 use crate::profile::record::{Observed, ProfileRecord};
 use crate::profile::results::{ProfileResults, merged};
 
-/// Name of the page in the folder of profiles.
-pub(crate) const PAGE_FILE: &str = "index.html";
-
 /// The same as Markdown.
 pub(crate) const MARKDOWN_FILE: &str = "index.md";
 

@@ -4,9 +4,8 @@ use super::format::{capitalised, claim_word, in_sentence, listed, name, on, prom
 use super::{gains, holds, is_grave};
 use crate::format::{Count, Number, Percent, Range, Times, one_line};
 use crate::judge::{ExperimentResults, Finding, PartOf, Recommendation, Results};
-use crate::profile::record::PROFILES_FOLDER;
+use crate::profile::record::{PAGE_FILE, PROFILES_FOLDER};
 use crate::report::document::{Block, NamedList, Section, Tile, Tone};
-use crate::report::profile::PAGE_FILE;
 use crate::stats::{ClaimVerdict, Verdict};
 
 /// The run in one sentence.
