@@ -14,7 +14,7 @@ pub(crate) const SCHEMA_VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GateResults {
-    /// [`SCHEMA_VERSION`] of the program that wrote it.
+    /// `SCHEMA_VERSION` of the program that wrote it.
     pub schema_version: u32,
     /// When measuring began.
     pub started_at: Timestamp,

@@ -26,7 +26,7 @@ const NEAREST: usize = 30;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct History {
-    /// [`SCHEMA_VERSION`] of the program that wrote it.
+    /// `SCHEMA_VERSION` of the program that wrote it.
     pub schema_version: u32,
     /// The share of unchanging series in which a change is found by chance.
     pub significance: f64,
