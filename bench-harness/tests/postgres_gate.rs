@@ -55,7 +55,7 @@ fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-fn told(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -63,7 +63,7 @@ fn told(output: &Output) -> String {
 fn a_slow_head_on_postgres_fails_and_is_explained() {
     let place = Place::new();
     let output = place.gate(&["--base=HEAD", "--slow-head=decode=80%"]);
-    assert_eq!(code(&output), 3, "{}", told(&output));
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
         printed.contains("tuned") && printed.contains("decode"),
@@ -100,22 +100,22 @@ fn a_slow_head_on_postgres_fails_and_is_explained() {
 fn the_same_program_on_postgres_passes_and_an_expired_waiver_does_not() {
     let place = Place::new();
     let waivers = place.path("waivers.toml");
-    let waiver = "[[waiver]]\nscenario = \"before\"\ncommit = \"HEAD\"\nreason = \"was to be mended\"\n\
+    let waiver = "[[waiver]]\nscenario = \"before\"\ncommit = \"HEAD\"\nreason = \"was to be fixed\"\n\
                   expires = \"2020-01-31\"\n";
     std::fs::write(&waivers, waiver).unwrap();
     let mut arguments = vec!["--base=HEAD", "--no-counters"];
     arguments.extend(WIDE);
     let output = place.gate(&arguments);
-    assert_eq!(code(&output), 0, "{}", told(&output));
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
 
     let waivers = format!("--waivers={}", waivers.display());
     arguments.push(&waivers);
     let output = place.gate(&arguments);
-    assert_eq!(code(&output), 2, "{}", told(&output));
-    let expected = "the waiver of before: was to be mended (until 2020-01-31) is past its last day";
-    assert!(told(&output).contains(expected), "{}", told(&output));
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    let expected = "the waiver of before: was to be fixed (until 2020-01-31) is past its last day";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     let summary = std::fs::read_to_string(place.gated().join("summary.md")).unwrap();
-    assert!(summary.contains("was to be mended"), "{summary}");
+    assert!(summary.contains("was to be fixed"), "{summary}");
 }
 
 #[test]
@@ -124,12 +124,12 @@ fn stored_results_of_postgres_count_here_alone_and_for_the_same_scenarios() {
     let file = place.path("stored/baseline.json");
     let stored = format!("--save-baseline={}", file.display());
     let output = place.gate(&[&stored, "--no-counters"]);
-    assert_eq!(code(&output), 0, "{}", told(&output));
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
     let baseline = format!("--baseline={}", file.display());
     let mut arguments = vec![baseline.as_str(), "--no-counters"];
     arguments.extend(WIDE);
     let output = place.gate(&arguments);
-    assert_eq!(code(&output), 0, "{}", told(&output));
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
 
     let text = std::fs::read_to_string(&file).unwrap();
     let mut elsewhere: Value = serde_json::from_str(&text).unwrap();
@@ -137,47 +137,50 @@ fn stored_results_of_postgres_count_here_alone_and_for_the_same_scenarios() {
     machine["cpu_model"] = "Another 9000".into();
     std::fs::write(&file, elsewhere.to_string()).unwrap();
     let output = place.gate(&arguments);
-    assert_eq!(code(&output), 5, "{}", told(&output));
+    assert_eq!(code(&output), 5, "{}", stderr(&output));
     assert!(
-        told(&output).contains("cpu model: Another 9000, "),
+        stderr(&output).contains("cpu model: Another 9000, "),
         "{}",
-        told(&output)
+        stderr(&output)
     );
 
     let mut renamed: Value = serde_json::from_str(&text).unwrap();
     renamed["record"]["scenarios"][0]["plan"]["name"] = "tuned-once".into();
     std::fs::write(&file, renamed.to_string()).unwrap();
     let output = place.gate(&arguments);
-    assert_eq!(code(&output), 5, "{}", told(&output));
+    assert_eq!(code(&output), 5, "{}", stderr(&output));
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(printed.contains("not in the baseline"), "{printed}");
     arguments.push("--baseline-lenient");
     let output = place.gate(&arguments);
-    assert_eq!(code(&output), 0, "{}", told(&output));
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
 
     let mut smaller: Value = serde_json::from_str(&text).unwrap();
     smaller["record"]["scenarios"][0]["plan"]["arms"][0]["rows"] = 1_000.into();
     std::fs::write(&file, smaller.to_string()).unwrap();
     let output = place.gate(&arguments);
-    assert_eq!(code(&output), 5, "{}", told(&output));
+    assert_eq!(code(&output), 5, "{}", stderr(&output));
     assert!(
-        told(&output).contains("what tuned runs: 1000 rows of orders"),
+        stderr(&output).contains("what tuned runs: 1000 rows of orders"),
         "{}",
-        told(&output)
+        stderr(&output)
     );
 }
 
 #[test]
-fn wrong_usage_is_told_before_anything_runs() {
+fn wrong_usage_is_refused_before_anything_runs() {
     let place = Place::new();
     for (arguments, expected) in [
         (vec![], "--base <REV>"),
-        (vec!["--base=nothing-of-this-name"], "is no revision"),
-        (vec!["--base=HEAD", "--limit=rows=1%"], "there is no metric"),
+        (vec!["--base=nothing-of-this-name"], "is not a revision"),
+        (
+            vec!["--base=HEAD", "--limit=rows=1%"],
+            "a gate has no metric",
+        ),
         (vec!["--base=HEAD", "--baseline=x"], "cannot be used with"),
     ] {
         let output = place.gate(&arguments);
-        assert_eq!(code(&output), 2, "{arguments:?}: {}", told(&output));
-        assert!(told(&output).contains(expected), "{}", told(&output));
+        assert_eq!(code(&output), 2, "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     }
 }

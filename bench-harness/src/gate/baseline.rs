@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn another_harness_is_told() {
+    fn another_harness_is_found() {
         let mut stored = baseline();
         assert!(stored.harness_differs().is_empty());
         stored.harness.profile = "another".to_owned();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_run_or_loaded_otherwise_is_told() {
+    fn a_different_plan_or_other_data_is_found() {
         let stored = baseline();
         let mut here = example::run_record();
         let plans = |record: &RunRecord| -> Vec<ScenarioPlan> {

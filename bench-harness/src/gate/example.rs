@@ -182,20 +182,20 @@ fn inconclusive() -> GatedScenario {
         Verdict::Inconclusive,
     );
     unconfirmed.again = Some(Verdict::Equivalent);
-    let mut untold = timed(
+    let mut no_base = timed(
         Metric::ServerCpuSecondsPerMillionRows,
         1.0,
         1.0,
         Verdict::Inconclusive,
     );
-    untold.change = None;
-    untold.base = None;
+    no_base.change = None;
+    no_base.base = None;
     scenario(
         "merge",
         ScenarioOutcome::Inconclusive,
         vec![
             unconfirmed,
-            untold,
+            no_base,
             timed(
                 Metric::RowsPerSecond,
                 100_000.0,

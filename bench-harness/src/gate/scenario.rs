@@ -33,7 +33,7 @@ const BLOCKS: usize = 12;
 /// them.
 const QUICK_BLOCKS: usize = 8;
 
-/// A quick gate loads so many times fewer rows.
+/// A quick gate loads this many times fewer rows.
 const QUICK_PART: u64 = 2;
 
 /// The file.
@@ -44,7 +44,7 @@ pub(crate) struct Scenarios {
     all: Vec<GateScenario>,
 }
 
-/// A load that is measured of both revisions.
+/// A load that is measured with both revisions.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GateScenario {
@@ -68,11 +68,11 @@ pub(crate) struct GateScenario {
 /// How large scenarios are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Size {
-    /// Whether minutes count for more than certainty.
+    /// Whether a quick answer matters more than certainty.
     pub quick: bool,
-    /// Blocks, other than those that go with it.
+    /// Blocks, if not the default number.
     pub blocks: Option<NonZero<usize>>,
-    /// Rows of every load, other than those of the file.
+    /// Rows of every load, if not those of the file.
     pub rows: Option<NonZero<u64>>,
 }
 
@@ -111,8 +111,8 @@ impl Scenarios {
         Ok(scenarios)
     }
 
-    /// Those whose names hold a `part`, or are one of the parts where they must be `exact`; all if
-    /// no part is given.
+    /// Those whose names contain one of `parts`, or equal one where they must be `exact`; all if no part
+    /// is given.
     #[must_use]
     pub(crate) fn chosen(&self, parts: &[String], exact: bool) -> Vec<&GateScenario> {
         let is_wanted = |one: &&GateScenario| is_chosen(&one.name, parts, exact);
@@ -120,7 +120,7 @@ impl Scenarios {
     }
 }
 
-/// Whether a `name` holds one of the `parts`, or is one of them where it must be `exact`; any is if no
+/// Whether a `name` contains one of the `parts`, or equals one where it must be `exact`; always if no
 /// part is given.
 #[must_use]
 pub(crate) fn is_chosen(name: &str, parts: &[String], exact: bool) -> bool {

@@ -1,4 +1,4 @@
-//! The noise of a machine: how much arms that are the same differ on it, by what they load.
+//! The noise of a machine: how much identical arms differ on it, for each load.
 //!
 //! `apitap-bench dev calibrate` measures it, and a run on the same machine takes its practical
 //! thresholds from it.
@@ -23,8 +23,7 @@ pub(crate) const FILE: &str = "reports/calibration.json";
 
 const SCHEMA_VERSION: u32 = 2;
 
-/// Blocks of identical arms that noise is measured by unless a caller names another number, whatever
-/// that of the runs that follow.
+/// Default number of blocks of identical arms, independent of the blocks of later runs.
 pub(crate) const BLOCKS: usize = 16;
 
 /// What was measured.
@@ -34,7 +33,7 @@ pub(crate) struct Calibration {
     schema_version: u32,
     /// When the last of it was measured.
     pub measured_at: Timestamp,
-    /// Where: thresholds count for no other place.
+    /// Where: its thresholds are not used on another machine.
     pub fingerprint: Fingerprint,
     /// By what identical arms loaded.
     pub baselines: Vec<BaselineNoise>,
@@ -95,7 +94,7 @@ impl Calibration {
     /// What the identical arms of a run show.
     ///
     /// # Errors
-    /// When the run's fingerprint is of another program.
+    /// When another version of this program wrote the run's fingerprint.
     pub(crate) fn new(record: &RunRecord, samples: &Samples) -> Result<Self> {
         let mut measured = identical_log_ratios(record, samples);
         let scenarios = record.scenarios.iter();

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn every_quantity_of_every_scenario_is_a_case() {
+    fn every_metric_of_every_scenario_is_a_case() {
         let results = example::results();
         let report = Report::deserialize_from_str(&written()).unwrap();
         for (scenario, suite) in results.scenarios.iter().zip(&report.test_suites) {

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_100_columns_with_every_quantity_at_its_widest() {
+    fn no_line_is_wider_than_100_columns_with_every_metric_at_its_widest() {
         let mut results = example::results();
         let scenario = &mut results.scenarios[4];
         scenario.name = "a scenario with a name ".repeat(20);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn every_quantity_of_a_scenario_that_did_not_pass_is_shown() {
+    fn every_metric_of_a_scenario_that_did_not_pass_is_shown() {
         let results = example::results();
         let report = render(&results, Colour::Never);
         for check in &results.scenarios[2].checks {

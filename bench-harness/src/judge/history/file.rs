@@ -14,7 +14,7 @@ use crate::{atomic_write, schema_version};
 /// Where the history is kept unless a caller names another file.
 pub(crate) const FILE: &str = "reports/history.ndjson";
 
-/// By which share a value that was written and read may differ: reading may miss its last bits.
+/// Relative difference that writing and reading a value may cause: reading may miss its last bits.
 const READ_AGAIN: f64 = 1e-9;
 
 /// What a history holds.
@@ -88,7 +88,7 @@ fn entry(line: &[u8]) -> Result<Entry> {
 /// must start a line.
 ///
 /// # Errors
-/// If the file cannot be opened, locked, read or written, holds what is no entry, or holds one of the
+/// If the file cannot be opened, locked, read or written, holds something that is not an entry, or holds one of the
 /// entries with another value; nothing is appended then, unless writing itself fails.
 pub(crate) fn add(path: &Path, entries: &[Entry]) -> Result<Added> {
     atomic_write::make_folder(path)?;

@@ -14,24 +14,24 @@ use crate::format::plain;
 )]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
-    /// The same for machines whose results may be compared, and another one for all others.
+    /// Equal for machines whose results may be compared, and different for all others.
     pub digest: String,
     /// Machine, server and build, for people.
     pub name: String,
 }
 
 impl Machine {
-    /// The place of `fingerprint`.
+    /// The machine of `fingerprint`.
     ///
     /// Its digest is over all that [`Fingerprint::incomparable_with`] looks at. A field that is new in
-    /// the fingerprint makes it another one: of results from before nobody knows that they compare.
+    /// the fingerprint gives another digest, because earlier results may not compare.
     ///
     /// # Errors
     /// When the fingerprint cannot be serialised.
     pub fn new(fingerprint: &Fingerprint) -> Result<Self> {
         let mut compared = fingerprint.clone();
         compared.machine.memory_bytes = installed(fingerprint.machine.memory_bytes);
-        // What a series is about, and not where it was measured.
+        // A series is about commits, so they are not part of the machine.
         compared.build.git_commit.clear();
         compared.build.git_dirty = None;
         compared.build.harness_version.clear();

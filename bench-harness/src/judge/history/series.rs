@@ -17,9 +17,9 @@ pub(crate) const SCHEMA_VERSION: u32 = 1;
 /// Confidence of the interval of a change.
 const CONFIDENCE_LEVEL: f64 = 0.95;
 
-/// Most entries on either side of a change that its size is taken from, the nearest ones: the time to
-/// compare two sides grows with the fourth power of their length, and what was long before says
-/// little about a change.
+/// Most entries on either side of a change that its size is estimated from, the nearest ones: the time
+/// to compare two sides grows with the fourth power of their length, and old entries say little about
+/// a change.
 const NEAREST: usize = 30;
 
 /// A history in series.
@@ -103,7 +103,7 @@ pub struct Change {
     /// Median of the points from here to the next change.
     pub after: f64,
     /// After against before: 0.05 is 5% more. The change was looked for where it is largest, so this is
-    /// rather too large than too small; the interval does not know of it.
+    /// rather too large than too small; the interval does not account for that.
     pub relative: Relative,
     /// p of "no change here".
     pub p_value: f64,
@@ -133,7 +133,7 @@ pub enum Direction {
     Worse,
     /// It became better.
     Better,
-    /// The values are others, by their spread as it seems; their level may be the same.
+    /// The values changed, perhaps only in their spread; their level may be the same.
     Unclear,
 }
 
@@ -262,7 +262,7 @@ impl Series {
         (direction.is_none(), direction)
     }
 
-    /// By how much its worst change is one, as a logarithm; 0 without changes.
+    /// The size of its worst change, as a logarithm; 0 without changes.
     fn worst(&self) -> f64 {
         let direction = self.direction();
         let of_it = self

@@ -117,7 +117,7 @@ fn runs_are_in_the_order_in_which_they_began() {
 }
 
 #[test]
-fn a_run_ends_the_series_of_its_own_quantities_and_loads() {
+fn a_run_ends_the_series_of_its_own_metrics_and_loads() {
     let stored = example::entries(12, 6, 1.2);
     let (of_run, later): (Vec<Entry>, Vec<Entry>) = stored
         .iter()
