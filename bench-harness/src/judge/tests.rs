@@ -131,6 +131,58 @@ fn steps_are_sorted_by_gain_and_know_whether_tuned_takes_them() {
 }
 
 #[test]
+fn what_to_do_follows_from_the_findings() {
+    let results = example::results();
+    let headline = &results.headline;
+    assert_eq!(headline.pay, [COPY, "sample-size", "page-size"]);
+    assert_eq!(headline.do_not, ["partitions"]);
+    let one = |id: &str| results.experiment(id).unwrap();
+    for (id, expected) in [
+        (COPY, Some(Recommendation::Do)),
+        ("concurrency", Some(Recommendation::DoElsewhere)),
+        ("partitions", Some(Recommendation::Dont)),
+        ("pipelining", Some(Recommendation::Inconclusive)),
+        ("before-vs-tuned", None),
+        (IDENTICAL, None),
+    ] {
+        assert_eq!(one(id).recommendation, expected, "{id}");
+    }
+    let why = one("pipelining").inconclusive;
+    assert!(
+        matches!(why, Some(Reason::Resolution(share)) if share > 0.4),
+        "{why:?}"
+    );
+    assert_eq!(one(COPY).inconclusive, None);
+}
+
+#[test]
+fn a_grid_says_where_its_claim_holds() {
+    let results = example::results();
+    let one = |id: &str| results.experiment(id).unwrap();
+    let part = one("concurrency").gains.grid.as_ref().unwrap();
+    assert_eq!((part.cells, part.measured), (3, 4));
+    assert_eq!(part.ranges[0].values, Values::From(0.5));
+    let whole = one(COPY).gains.grid.as_ref().unwrap();
+    assert_eq!((whole.cells, whole.ranges.len()), (whole.measured, 0));
+    let crossing = one("concurrency").crossing.as_ref().unwrap();
+    assert!((crossing.gain - 1.05).abs() < 1e-9);
+    assert!((0.0..0.5).contains(&crossing.at), "{crossing:?}");
+    assert_eq!(one(COPY).crossing, None);
+}
+
+#[test]
+fn the_waterfall_ends_at_the_whole() {
+    let results = example::results();
+    let waterfall = results.waterfall.as_ref().unwrap();
+    let whole = waterfall.whole.as_ref().unwrap();
+    assert_eq!(whole.experiment, "before-vs-tuned");
+    assert_eq!(whole.interaction, Interaction::More);
+    let last = waterfall.changes.last().unwrap();
+    assert!((last.so_far - waterfall.product).abs() < 1e-9);
+    assert!((waterfall.product * whole.rest - whole.gain).abs() < 1e-9);
+}
+
+#[test]
 fn families_are_what_is_read_together() {
     let results = example::results();
     let sizes: Vec<(&str, usize)> = results

@@ -13,8 +13,8 @@ const ROW_HEIGHT: f64 = 40.0;
 const AXIS_HEIGHT: f64 = 28.0;
 const LEGEND_LINE: f64 = 18.0;
 
-/// Entries of the legend on one line; three fit a phone.
-const LEGEND_COLUMNS: usize = 3;
+/// Entries of the legend on one line; so many fit a phone.
+const LEGEND_COLUMNS: usize = 2;
 
 /// Room for half of the last number of the axis.
 const RIGHT: f64 = 16.0;

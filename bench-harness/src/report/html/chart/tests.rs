@@ -1,3 +1,5 @@
+use quick_xml::events::Event;
+
 use super::*;
 use crate::report::document::{
     ClaimedRange, GainBar, GainRow, HeatCell, HistoryChange, HistoryLevel, HistoryLine,
@@ -288,4 +290,31 @@ fn names_cannot_leave_their_place() {
         drawn.contains("<title>An &lt;example&gt;</title>"),
         "{drawn}"
     );
+}
+
+#[test]
+fn a_chart_of_its_own_is_xml_in_one_theme() {
+    let chart = Chart {
+        id: "example".to_owned(),
+        title: "An <example>".to_owned(),
+        plot: gains(2.0),
+        data: Table::default(),
+    };
+    let drawings = [false, true].map(|is_dark| standalone(&chart, is_dark));
+    for drawing in &drawings {
+        let mut reader = quick_xml::Reader::from_str(drawing);
+        loop {
+            match reader.read_event().unwrap() {
+                Event::Start(element) | Event::Empty(element) => {
+                    element
+                        .attributes()
+                        .for_each(|attribute| drop(attribute.unwrap()));
+                }
+                Event::Eof => break,
+                _ => {}
+            }
+        }
+        assert!(!drawing.contains("light-dark"), "{drawing}");
+    }
+    assert_ne!(drawings[0], drawings[1]);
 }
