@@ -128,8 +128,9 @@ impl Colour {
     }
 }
 
-/// Lines of aligned cells, two spaces apart, without the columns that are details. Where they exceed
-/// `limit`, columns of texts are cut, the first one last: it says what a row is.
+/// Lines of aligned cells, two spaces apart, without the columns that are details. What leads to an
+/// experiment has its id, by which it can be run. Where lines exceed `limit`, columns of texts are
+/// cut, the first one last: it says what a row is.
 fn laid_out(table: &Table, colour: Colour, limit: usize) -> Vec<String> {
     let columns: Vec<usize> = (0..table.columns.len())
         .filter(|column| !table.columns[*column].is_detail)
@@ -140,16 +141,17 @@ fn laid_out(table: &Table, colour: Colour, limit: usize) -> Vec<String> {
         .map(|column| Cell::text(&column.name))
         .collect();
     let rows: Vec<&Vec<Cell>> = std::iter::once(&header).chain(&table.rows).collect();
+    let is_figure = |column: usize| table.rows.iter().any(|row| row[column].order.is_some());
     let mut widths: Vec<usize> = columns
         .iter()
         .map(|column| {
-            let cells = rows.iter().map(|row| columns_of(&row[*column].text));
+            let cells = rows.iter().map(|row| columns_of(text_of(&row[*column])));
             cells.max().unwrap_or(0)
         })
         .collect();
     let mut excess = (widths.iter().sum::<usize>() + 2 * widths.len()).saturating_sub(limit);
     for (width, column) in widths.iter_mut().zip(&columns).rev() {
-        if table.columns[*column].align == Align::Left {
+        if !is_figure(*column) {
             let cut = excess.min(width.saturating_sub(MIN_CUT_COLUMNS));
             *width -= cut;
             excess -= cut;
@@ -158,7 +160,7 @@ fn laid_out(table: &Table, colour: Colour, limit: usize) -> Vec<String> {
     let line = |cells: &&Vec<Cell>| {
         let cells = columns.iter().zip(&widths).map(|(column, width)| {
             let cell = &cells[*column];
-            let text = cut(&cell.text, *width);
+            let text = cut(text_of(cell), *width);
             let blank = " ".repeat(width.saturating_sub(columns_of(&text)));
             let text = colour.toned(cell.tone, &text);
             match table.columns[*column].align {
@@ -169,6 +171,10 @@ fn laid_out(table: &Table, colour: Colour, limit: usize) -> Vec<String> {
         cells.collect::<String>().trim_end().to_owned()
     };
     rows.iter().map(line).collect()
+}
+
+fn text_of(cell: &Cell) -> &str {
+    cell.link.as_ref().unwrap_or(&cell.text)
 }
 
 fn cut(text: &str, width: usize) -> String {

@@ -29,9 +29,10 @@ const MOST_TICKS_OF_VALUES: f64 = 5.0;
 const LEAST_SHARE: f64 = 0.1;
 
 /// Steps between ticks of a decade, from coarse to fine.
-const LOGARITHMIC_STEPS: [&[f64]; 4] = [
+const LOGARITHMIC_STEPS: [&[f64]; 5] = [
     &[1.0],
     &[1.0, 3.0],
+    &[1.0, 2.0, 4.0],
     &[1.0, 2.0, 5.0],
     &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
 ];
