@@ -208,8 +208,7 @@ pub fn serve(options: &MockApiOptions) -> BoxFuture<'_, Result<RunningMockApi>> 
 ///
 /// # Errors
 /// Those of [`serve`], and when standard output is closed.
-pub fn run(options: &MockApiOptions) -> BoxFuture<'_, Result<()>> {
-    async move {
+pub async fn run(options: &MockApiOptions) -> Result<()> {
     let api = serve(options).await?;
     let line = serde_json::to_string(api.ready()).context("cannot write the ready line")?;
     let mut stdout = std::io::stdout().lock();
@@ -232,8 +231,6 @@ pub fn run(options: &MockApiOptions) -> BoxFuture<'_, Result<()>> {
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for a signal"),
         _ = stdin_ended => Ok(()),
     }
-}
-.boxed()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod owner;
 use std::{collections::BTreeMap, env, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use futures::future::{BoxFuture, FutureExt as _};
+use futures::future::{BoxFuture, FutureExt as _, LocalBoxFuture};
 use tokio_postgres::{Client, NoTls};
 
 pub use binaries::{ServerBinaries, installed_binaries};
@@ -94,7 +94,7 @@ impl PostgresServer {
     /// # Errors
     /// When no server is available; for `auto` the error names the three ways to
     /// fix it. What was started so far is removed.
-    pub fn start(options: &PostgresOptions) -> BoxFuture<'_, Result<Self>> {
+    pub fn start(options: &PostgresOptions) -> LocalBoxFuture<'_, Result<Self>> {
         async move {
             match &options.choice {
                 PostgresChoice::Url(url) => Self::reach(url).await,
@@ -103,7 +103,7 @@ impl PostgresServer {
                 PostgresChoice::Auto => Self::start_any(options).await,
             }
         }
-        .boxed()
+        .boxed_local()
     }
 
     /// URL with user, password and database, for `tokio-postgres` and `psql`. Holds a password.

@@ -8,7 +8,7 @@ use crate::test_database::test_database;
 
 const GOLDEN: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
-    "/../fixtures/workloads/golden.sha256"
+    "/../../fixtures/workloads/golden.sha256"
 );
 
 fn page(workload: &Workload, first_row: u64, rows: u64) -> Vec<u8> {
