@@ -61,7 +61,7 @@ fn help_names_the_commands_in_the_order_of_their_use() {
 #[test]
 fn it_prints_completions_and_its_man_page() {
     for (shell, part) in [
-        ("bash", "_apitap-bench()"),
+        ("bash", "complete -F"),
         ("fish", "complete -c apitap-bench"),
         ("zsh", "#compdef apitap-bench"),
     ] {

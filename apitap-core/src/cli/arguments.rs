@@ -24,7 +24,9 @@ Examples:
 
 const EXIT_STATUS: &str = "\
 Exit status: 0 when every module succeeded, 1 when one failed, 2 when nothing could be run.
-A module that fails leaves its table as it was.";
+A module that fails leaves its table as it was.
+
+A module named `completions` or `man` runs after an option, as in `apitap -m DIR man`.";
 
 /// Examples, knobs and exit status.
 fn after_help() -> String {
@@ -35,8 +37,6 @@ fn after_help() -> String {
 }
 
 /// Moves rows from HTTP JSON APIs through SQL into PostgreSQL.
-///
-/// A module named `completions` or `man` runs after an option, as in `apitap -m DIR man`.
 #[derive(Debug, Parser)]
 #[command(
     name = "apitap",

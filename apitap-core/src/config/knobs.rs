@@ -287,7 +287,13 @@ pub(crate) fn help() -> String {
     let tuned = Config::default();
     let line = |knob: &Knob| {
         let setting = format!("{}={}", knob.name, knob.value(&tuned));
-        format!("  {setting:<38} {} ({})\n", knob.about, knob.values)
+        let about = format!("  {setting:<38} {}", knob.about);
+        let values = knob.values.to_string();
+        if about.len() + values.len() < 80 {
+            format!("{about} ({values})\n")
+        } else {
+            format!("{about}\n{:41}({values})\n", "")
+        }
     };
     KNOBS.iter().map(line).collect()
 }

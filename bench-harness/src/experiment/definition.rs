@@ -333,7 +333,7 @@ mod tests {
         assert!(refusal("\"orders\"", "\"order\"").contains("workload: there is no workload"));
         assert!(refusal("counter=atomic", "counters=atomic").contains("arm \"atomic\""));
         assert!(refusal("name = \"atomic\"", "name = \"mutex\"").contains("two arms"));
-        assert!(refusal("on = {", "rows = 1\non = {").contains("rows: state"));
+        assert!(refusal("on = {", "rows = 1\non = {").contains("rows: set"));
         let on = "on = { before = 50000, tuned = 200000 }";
         assert!(refusal(on, "rows = 5").contains("preset: name one"));
         assert!(refusal("before =", "after =").contains("unknown preset"));

@@ -99,5 +99,5 @@ fn a_file_that_is_not_named_after_its_experiment_is_refused() {
     let error = Experiment::all(&ExperimentFiles::Folder(folder.path().into()))
         .unwrap_err()
         .to_string();
-    assert!(error.contains("has no a-a.toml"), "{error}");
+    assert!(error.contains("there is no a-a.toml"), "{error}");
 }
