@@ -161,7 +161,7 @@ async fn loads_into_postgres_that_are_missing_are_a_failure() {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("2 loads missing"), "{stderr}");
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(stdout.contains("insert spends"), "{stdout}");
+    assert!(stdout.contains("insert takes"), "{stdout}");
 }
 
 /// The part that was slowed down on purpose is named, whichever it is.

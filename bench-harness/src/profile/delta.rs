@@ -29,7 +29,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Stacks that stand for so many seconds of processor time on so many rows.
+    /// Stacks of so many seconds of processor time on so many rows.
     #[must_use]
     pub(crate) fn new(stacks: Stacks, cpu_seconds: f64, rows: u64) -> Self {
         let samples = stacks.total().max(1) as f64;

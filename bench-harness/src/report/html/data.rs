@@ -49,7 +49,7 @@ pub(super) fn render(results: &Results) -> Result<String> {
     compressed(&json(results)?)
 }
 
-/// JSON as it stands in a page.
+/// JSON as a page holds it.
 pub(in crate::report) fn compressed(json: &str) -> Result<String> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(json.as_bytes())?;

@@ -2,7 +2,7 @@
 // Values by which cells are sorted: as given, as printed in a column of figures, or the text.
 const units = { "ms": 1e-3, "µs": 1e-6, "kB": 1e3, "MB": 1e6, "GB": 1e9, "%": 0.01 };
 const printed = (text) => {
-  // No difference that shows is a gain of 1, wherever the estimate lies.
+  // No difference that shows is a gain of 1, whatever the estimate is.
   if (/^(?:[▲▼✓✗?]\s)?~(?:$| \()/.test(text)) return 1;
   const found = /^(?:[▲▼✓✗?]\s)?(?:~ )?(-?[\d.]+)\s*(ms|µs|kB|MB|GB|%)?/.exec(text.replaceAll(",", ""));
   return found ? found[1] * (units[found[2]] ?? 1) : NaN;

@@ -60,7 +60,7 @@ impl GainScale {
         }
     }
 
-    /// Where `gain` lies, from 0 to 1; what lies beyond is drawn at the edge.
+    /// Where `gain` is, from 0 to 1; what is beyond is drawn at the edge.
     pub(super) fn at(&self, gain: f64) -> f64 {
         if gain.is_nan() || gain <= 0.0 {
             return 0.0;
@@ -145,7 +145,7 @@ impl SecondsScale {
         }
     }
 
-    /// Where `seconds` lies, from 0 to 1.
+    /// Where `seconds` is, from 0 to 1.
     pub(super) fn at(&self, seconds: f64) -> f64 {
         if seconds.is_finite() {
             (seconds / self.high).clamp(0.0, 1.0)
@@ -223,7 +223,7 @@ impl ValueScale {
         }
     }
 
-    /// Where `value` lies, from 0 to 1; what lies beyond is drawn at the edge.
+    /// Where `value` is, from 0 to 1; what is beyond is drawn at the edge.
     pub(super) fn at(&self, value: f64) -> f64 {
         let share = (value - self.low) / (self.high - self.low);
         if share.is_nan() {

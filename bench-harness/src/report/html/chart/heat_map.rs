@@ -71,7 +71,7 @@ fn draw_cell(drawing: &mut Drawing, across: (f64, f64), top: f64, cell: Option<H
     drawing.text(middle, top + CELL_HEIGHT / 2.0 + HALF_HEIGHT, "m", &text);
 }
 
-/// By the verdict; where there is none, by the side of 1 on which the gain lies.
+/// By the verdict; where there is none, by the side of 1 on which the gain is.
 fn colour(cell: HeatCell) -> &'static str {
     match cell.tone {
         Tone::Better => "cell up",

@@ -77,7 +77,7 @@ pub(super) fn draw(
 }
 
 impl Scales {
-    /// Runs stand at equal distances, half of one from the edges.
+    /// Runs are at equal distances, half of one from the edges.
     fn x(&self, run: usize) -> f64 {
         (run as f64 + 0.5) / self.runs as f64
     }

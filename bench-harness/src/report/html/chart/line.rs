@@ -83,7 +83,7 @@ impl Scales<'_> {
         TOP + HEIGHT * (1.0 - self.gains.at(gain))
     }
 
-    /// Between its neighbours where `at` lies between them.
+    /// Between its neighbours where `at` is between them.
     fn x_of(&self, at: f64) -> Option<f64> {
         self.points.windows(2).enumerate().find_map(|(nth, two)| {
             let (from, to) = (two[0].at, two[1].at);

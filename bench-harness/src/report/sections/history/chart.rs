@@ -44,7 +44,7 @@ pub(super) fn chart(shared: &Shared<'_>) -> Chart {
     }
 }
 
-/// Where a run stands among all that a chart has.
+/// Where a run is among all that a chart has.
 fn place_of(runs: &[Timestamp], run: Timestamp) -> usize {
     runs.partition_point(|other| *other < run)
 }
