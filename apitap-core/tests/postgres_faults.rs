@@ -97,7 +97,7 @@ async fn postgres_stays_as_it_was_on_a_value_that_does_not_fit() {
 async fn postgres_stays_as_it_was_on_nul() {
     fails_on_page_7(
         "[{\"id\":14,\"t\":\"secret\\u0000\"}]",
-        ErrorKind::Value,
+        ErrorKind::NulCharacter,
         &[
             "source orders, page 7, row 1, column t",
             "NUL character",
