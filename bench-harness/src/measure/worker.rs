@@ -72,7 +72,7 @@ pub struct WorkerJob {
 pub enum Watch {
     /// Nothing: it prints the engine's report.
     Nothing,
-    /// Its own stacks. It prints a [`WatchedReport`], as it does below.
+    /// Its own stacks. It prints a `WatchedReport`, as it does below.
     Stacks,
     /// The server, asked over a connection of its own, and the load over time.
     Server {
