@@ -17,7 +17,7 @@
 //! | [`decode`] | from JSON to Arrow, by the fast path and the "before" path |
 //! | [`transform`] | SQL over sources, by DataFusion |
 //! | [`encode`] | from Arrow to PostgreSQL's wire formats; the only table of types |
-//! | [`mod@write`] | rows into tables, all or nothing |
+//! | [`write`](mod@write) | rows into tables, all or nothing |
 //! | [`channel`] | bounded queues |
 //! | [`error`], [`secret`] | errors with what to do about them; texts that are never printed |
 //! | [`stage`], [`metrics`], [`concurrency_time`] | frame, span and clock of each stage; counters and times; which activities overlapped |
