@@ -77,7 +77,7 @@ pub enum Widths {
 }
 
 /// Draws one profile as SVG. The engine's own frames are blue, those of its stages darker; the
-/// standard library is orange, other crates are teal, and C is yellow; see [`LEGEND`].
+/// standard library is orange, other crates are teal, and C is yellow; see `LEGEND`.
 ///
 /// # Errors
 /// When there is nothing to draw.
