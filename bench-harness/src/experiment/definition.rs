@@ -21,7 +21,7 @@ pub(crate) const POSTGRES_ROUND_TRIP: &str = "postgres_round_trip_ms";
 /// Varies the round trip between worker and API.
 pub(crate) const API_ROUND_TRIP: &str = "api_round_trip_ms";
 
-/// Stands in a knob's value for a folder that the samples of an arm share.
+/// In a knob's value, the name of a folder that the samples of an arm share.
 pub(crate) const SCRATCH: &str = "{scratch}";
 
 /// What one claim says, and what is run to settle it.

@@ -255,7 +255,7 @@ impl WorkerJob {
         if let Some(scraped) = scraped {
             scraped.abort();
         }
-        report.map_err(|error| told(&error))
+        report.map_err(|error| engine_error(&error))
     }
 
     async fn sampled(&self) -> Result<WatchedReport> {
@@ -310,8 +310,8 @@ impl WorkerJob {
             sql: self.sql.clone(),
             sink: Sink {
                 target: TargetSpec::from_url("bench", &self.database_url)
-                    .map_err(|error| told(&error))?,
-                table: TableName::parse(&self.table).map_err(|error| told(&error))?,
+                    .map_err(|error| engine_error(&error))?,
+                table: TableName::parse(&self.table).map_err(|error| engine_error(&error))?,
                 mode: self.mode,
                 key: self.key.clone(),
             },
@@ -329,11 +329,11 @@ pub(crate) fn config(preset: &str, settings: &[String]) -> Result<Config> {
         .fold(Config::preset(preset), |config, setting| {
             config?.with(setting)
         })
-        .map_err(|error| told(&error))
+        .map_err(|error| engine_error(&error))
 }
 
 /// The engine's error with its causes, and what to do on a second line.
-pub(crate) fn told(error: &apitap_core::Error) -> anyhow::Error {
+pub(crate) fn engine_error(error: &apitap_core::Error) -> anyhow::Error {
     match error.next_step() {
         Some(hint) => anyhow!("{}\nhint: {hint}", error.chain()),
         None => anyhow!("{}", error.chain()),

@@ -16,7 +16,7 @@ use super::per_thousand;
 use super::stacks::Stacks;
 use crate::stats::{Interval, location};
 
-/// Stands for what no crate, and no function of one, is charged with.
+/// Names what is charged to no crate and no function.
 pub(crate) const NO_CRATE: &str = "[system]";
 
 /// One load's stacks, and what one sample of it means.

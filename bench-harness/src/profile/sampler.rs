@@ -24,7 +24,7 @@ pub const FREQUENCY_HZ: u32 = 99;
 /// Frames that pprof keeps of a stack (its `MAX_DEPTH`).
 const MAX_FRAMES: usize = 128;
 
-/// Stands for an address that no symbol covers.
+/// Names an address that no symbol covers.
 const UNKNOWN: &str = "[unknown]";
 
 /// What a sampler saw, and how much of what there was to see.

@@ -237,7 +237,7 @@ fn processor_time_is_told_where_time_is_too_noisy() {
             (Metric::ServerCpuSeconds, Verdict::Equivalent)
         ]
     );
-    // Where time tells, nothing is told besides.
+    // Where wall time decides, other metrics are not named.
     assert_eq!(
         finding(&results, COPY, "before")
             .conclusive_besides()

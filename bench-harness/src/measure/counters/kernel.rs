@@ -21,7 +21,7 @@ use apitap_core::source::{Page, PageFormat};
 use apitap_core::stage;
 use bytes::{Bytes, BytesMut};
 
-use crate::measure::worker::told;
+use crate::measure::worker::engine_error;
 use testkit::workload::Workload;
 
 /// Rows that a kernel goes through again and again: enough for every kind of value that a workload
@@ -73,7 +73,7 @@ fn decode(workload: &Workload, config: &Config, rows: u64, metrics: &Metrics) ->
         if done >= rows {
             break;
         }
-        stage::decode(metrics, || decoder.page(page)).map_err(|error| told(&error))?;
+        stage::decode(metrics, || decoder.page(page)).map_err(|error| engine_error(&error))?;
         done += page.row_count as u64;
     }
     Ok(done)
@@ -87,12 +87,13 @@ fn encode(workload: &Workload, config: &Config, rows: u64, metrics: &Metrics) ->
     let types = schema.fields().iter().map(|field| PgType::of_field(field));
     let types: Option<Vec<_>> = types.collect();
     let types = types.context("the workload has a column that PostgreSQL has no type for")?;
-    let encoder = RowEncoder::plan(schema.clone(), types, method).map_err(|error| told(&error))?;
+    let encoder =
+        RowEncoder::plan(schema.clone(), types, method).map_err(|error| engine_error(&error))?;
     let (source, unknown) = (workload.name(), config.decode.unknown_fields);
     let mut decoder = TapeDecoder::new(source, schema, flush_rows, unknown, NulSighting::default());
     let mut flushes = Vec::new();
     for page in &pages {
-        flushes.extend(decoder.decode(page).map_err(|error| told(&error))?);
+        flushes.extend(decoder.decode(page).map_err(|error| engine_error(&error))?);
     }
     let mut buffer = BytesMut::new();
     let mut done = 0;
@@ -107,7 +108,7 @@ fn encode(workload: &Workload, config: &Config, rows: u64, metrics: &Metrics) ->
                 WriteCommand::Statement(form) => encoder.bind(&rows, form, &mut buffer),
             }
         })
-        .map_err(|error| told(&error))?;
+        .map_err(|error| engine_error(&error))?;
         black_box(&mut buffer).clear();
         done += flush.num_rows() as u64;
     }
@@ -133,7 +134,7 @@ fn pages(workload: &Workload, page_rows: u64) -> Vec<Page> {
 
 /// The columns of the rows, found as the engine finds them.
 fn columns(workload: &Workload, pages: &[Page], config: &Config) -> Result<Columns> {
-    infer(workload.name(), pages, &[], &config.infer).map_err(|error| told(&error))
+    infer(workload.name(), pages, &[], &config.infer).map_err(|error| engine_error(&error))
 }
 
 /// The decoder of a path.
@@ -161,7 +162,7 @@ impl Decoder {
                 let decoder = RowsDecoder::new(source, schema, unknown, nuls);
                 Self::Rows {
                     source: source.to_owned(),
-                    decoder: Box::new(decoder.map_err(|error| told(&error))?),
+                    decoder: Box::new(decoder.map_err(|error| engine_error(&error))?),
                     batch_rows,
                 }
             }
