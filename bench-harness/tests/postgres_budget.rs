@@ -62,7 +62,7 @@ fn read(folder: &Path, name: &str) -> String {
 #[tokio::test]
 async fn a_profile_on_postgres_says_where_the_time_went() {
     let server = server().await;
-    let more = ["--rows=20000", "--rounds=6", "--heap"];
+    let more = ["--rows=100000", "--rounds=6", "--heap"];
     let profiled = profile(server.url(), "copy-vs-insert", &more, &[]);
     let results = &profiled.results[0];
     assert!(
@@ -126,7 +126,7 @@ async fn a_profile_on_postgres_says_where_the_time_went() {
 #[tokio::test]
 async fn perf_samples_a_load_into_postgres() {
     let server = server().await;
-    let more = ["--rows=10000", "--rounds=1", "--sampler=perf"];
+    let more = ["--rows=100000", "--rounds=1", "--sampler=perf"];
     let profiled = profile(server.url(), "copy-vs-insert", &more, &[]);
     for arm in &profiled.results[0].arms {
         let sampling = arm.sampling.unwrap();

@@ -88,7 +88,7 @@ async fn a_file_that_cannot_be_written_ends_the_heap_run_before_it_begins() {
 async fn the_script_draws_a_pipeline_of_fixtures() {
     let database = test_database().await.unwrap();
     let url = Url::parse(database.url()).unwrap();
-    let (orders, events) = (api("orders", 20_000).await, api("events", 4_000).await);
+    let (orders, events) = (api("orders", 200_000).await, api("events", 4_000).await);
     let port_of = |api: &MockApiProcess| Url::parse(api.url()).unwrap().port().unwrap().to_string();
 
     let folder = tempfile::tempdir().unwrap();
