@@ -260,14 +260,22 @@ async fn dispatch(command: Command) -> Result<u8> {
 fn report(run_dir: PathBuf, history: Option<PathBuf>) -> Result<()> {
     let folder = RunFolder::existing(run_dir);
     let earlier = history.as_deref().map(history::read).transpose()?;
-    let profiles = write_profiles(&folder)?;
-    if folder.has_samples() || profiles.is_none() {
-        ending::show(&write_report(&folder, earlier.as_deref())?);
-    } else if let Some(file) = history {
-        eprintln!(
+    let mut report = None;
+    if folder.has_samples() {
+        report = Some(write_report(&folder, earlier.as_deref())?);
+    }
+    let steps = report.as_ref().map(|report| &report.results.steps[..]);
+    let profiles = write_profiles(&folder, steps)?;
+    match (&report, &profiles, history) {
+        (None, None, _) => report = Some(write_report(&folder, earlier.as_deref())?),
+        (None, Some(_), Some(file)) => eprintln!(
             "warning: this folder holds only profiles, so {} is not used",
             file.display()
-        );
+        ),
+        _ => {}
+    }
+    if let Some(report) = &report {
+        ending::show(report);
     }
     if let Some(profiles) = &profiles {
         ending::show_profiles(profiles);

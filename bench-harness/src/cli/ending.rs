@@ -51,7 +51,8 @@ pub(super) fn ended(
     if let Some(report) = &report {
         show(report);
     }
-    if let Some(profiles) = write_profiles(&finished.folder)? {
+    let steps = report.as_ref().map(|report| &report.results.steps[..]);
+    if let Some(profiles) = write_profiles(&finished.folder, steps)? {
         show_profiles(&profiles);
     }
     let code = report.as_ref().map_or(0, verdict);

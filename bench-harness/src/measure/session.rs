@@ -314,10 +314,8 @@ impl Session {
         if ending == Ending::Interrupted || !self.record.confirms {
             return Ok(ending);
         }
-        let again = {
-            let results = Results::new(&self.record, &self.folder.samples()?);
-            remaining::confirmations(&self.record, &results)
-        };
+        let results = Results::new(&self.record, &self.folder.samples()?);
+        let again = remaining::confirmations(&self.record, &results);
         if again.is_empty() {
             return Ok(ending);
         }

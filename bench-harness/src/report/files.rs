@@ -66,18 +66,22 @@ pub(crate) fn write_chart(folder: &RunFolder, file: &Path, is_dark: bool) -> Res
 }
 
 /// Computes the profiles that the folder holds, and writes their page, their figures and their
-/// pictures; none where there is no profile.
+/// pictures; none where there is no profile. Advice quotes the gains of the `measured` steps, or else those
+/// of the newest published run.
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub(crate) fn write_profiles(folder: &RunFolder) -> Result<Option<Profiles>> {
+pub(crate) fn write_profiles(
+    folder: &RunFolder,
+    measured: Option<&[Step]>,
+) -> Result<Option<Profiles>> {
     let records = ProfileRecord::all(folder.path())?;
     if records.is_empty() {
         return Ok(None);
     }
     let profiles = folder.path().join(PROFILES_FOLDER);
     let run = folder.record().ok();
-    let steps = measured_steps(folder);
+    let steps = measured.map_or_else(published_steps, <[Step]>::to_vec);
     let experiments = Experiment::all(&ExperimentFiles::find(None)).unwrap_or_default();
     let result = |record: &ProfileRecord| {
         let results = ProfileResults::new(record, CONFIDENCE_LEVEL);
@@ -100,13 +104,8 @@ pub(crate) fn write_profiles(folder: &RunFolder) -> Result<Option<Profiles>> {
     Ok(Some(Profiles { page, results }))
 }
 
-/// What changes gained in the run of the folder, or else in the newest published run.
-fn measured_steps(folder: &RunFolder) -> Vec<Step> {
-    if folder.has_samples()
-        && let (Ok(run), Ok(samples)) = (folder.record(), folder.samples())
-    {
-        return Results::new(&run, &samples).steps;
-    }
+/// What changes gained in the newest published run.
+fn published_steps() -> Vec<Step> {
     let steps = |folder: PathBuf| {
         let text = fs::read_to_string(folder.join(json::FILE)).ok()?;
         let results: serde_json::Value = serde_json::from_str(&text).ok()?;
