@@ -16,6 +16,7 @@ use crate::config::{Config, DecodePath, UnknownFields};
 use crate::decode::rows::{self, Row, RowsDecoder};
 use crate::decode::{NulSighting, TapeDecoder};
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::infer::Columns;
 use crate::metrics::{Metrics, RowCounter};
 use crate::source::SourceSpec;
 use crate::source::{self, Page, RowBudget};
@@ -47,6 +48,7 @@ pub(crate) struct Begun {
     budget: RowBudget,
     /// The first pages, as many as the sample needs.
     pub(crate) sample: Vec<Page>,
+    is_sampled: bool,
 }
 
 impl Begun {
@@ -70,7 +72,13 @@ impl Begun {
             metrics,
             budget,
             sample: Vec::new(),
+            is_sampled: false,
         }
+    }
+
+    /// Whether the source has ended without a row, as far as the sample says.
+    pub(crate) fn has_no_rows(&self) -> bool {
+        self.is_sampled && self.sample.iter().all(|page| page.row_count == 0)
     }
 
     /// Fetches pages until they hold `rows`, and no more.
@@ -87,7 +95,23 @@ impl Begun {
             missing -= page.row_count.min(missing);
             self.sample.push(page);
         }
+        self.is_sampled = true;
         Ok(())
+    }
+
+    /// Checks that the sample's rows, if there are any, have columns.
+    pub(crate) fn check_columns(&self, columns: &Columns) -> Result<()> {
+        let rows: usize = self.sample.iter().map(|page| page.row_count).sum();
+        if rows == 0 || !columns.is_empty() {
+            return Ok(());
+        }
+        let what = format!(
+            "source {}: the first {rows} rows have no columns: they are empty objects",
+            self.spec.name
+        );
+        Err(Error::new(ErrorKind::Value, Stage::Infer, what).hint(
+            "declare the columns under the source's `columns`, raise infer.sample_rows, or check data_path",
+        ))
     }
 
     /// The feed of the source's table.
@@ -152,7 +176,8 @@ impl SourceFeed {
                 self.config.decode.batch_rows.get(),
                 unknown,
                 self.nuls.clone(),
-            ),
+            )
+            .on_bad_text(self.spec.on_bad_text),
             ready: VecDeque::new(),
             pages,
             counter: self.counter.clone(),
@@ -186,7 +211,8 @@ impl SourceFeed {
             request.schema.clone(),
             unknown,
             self.nuls.clone(),
-        )?;
+        )?
+        .on_bad_text(self.spec.on_bad_text);
         let (source, counter) = (self.spec.name.clone(), self.counter.clone());
         let metrics = self.metrics.clone();
         let parse = async move {
@@ -274,6 +300,9 @@ impl TapeLane {
     }
 }
 
+/// Where a batch ends that spans pages: the offsets of its texts reach 2 GiB.
+const BATCH_BYTES: usize = 64 << 20;
+
 struct RowsLane {
     decoder: RowsDecoder,
     rows: Receiver<Result<Row>>,
@@ -292,7 +321,7 @@ impl RowsLane {
             metrics,
             parser,
         } = self;
-        while decoder.len() < *batch_rows {
+        while decoder.len() < *batch_rows && decoder.bytes() < BATCH_BYTES {
             let Some(first) = rows.receive().await else {
                 // A parser that panicked closes the channel like one that is done.
                 while let Some(ended) = parser.join_next().await {
@@ -302,6 +331,7 @@ impl RowsLane {
             };
             decoder.push(&first?)?;
             while decoder.len() < *batch_rows
+                && decoder.bytes() < BATCH_BYTES
                 && let Some(row) = rows.receive_now()
             {
                 decoder.push(&row?)?;
@@ -320,4 +350,35 @@ impl RowsLane {
 
 fn panicked(error: tokio::task::JoinError) -> Error {
     Error::new(ErrorKind::Internal, Stage::Decode, "the parser panicked").caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::schema::ColumnType;
+    use crate::source::PageFormat;
+
+    #[tokio::test]
+    async fn rows_without_columns_are_called_that() {
+        let url = "http://127.0.0.1/".parse().unwrap();
+        let spec = Arc::new(SourceSpec::new("orders", url));
+        let mut begun = Begun::new(spec, &Config::default(), Arc::default());
+        assert!(begun.check_columns(&Vec::new()).is_ok(), "no rows at all");
+        begun.sample.push(Page {
+            index: 1,
+            body: Bytes::from_static(b"[{},{}]"),
+            rows: 0..7,
+            row_count: 2,
+            format: PageFormat::Json,
+        });
+        let error = begun.check_columns(&Vec::new()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "infer: source orders: the first 2 rows have no columns: they are empty objects"
+        );
+        let declared = vec![("a".to_owned(), ColumnType::Text)];
+        assert!(begun.check_columns(&declared).is_ok());
+    }
 }

@@ -15,11 +15,11 @@ mod cache;
 pub use cache::{SchemaCache, fingerprint};
 
 use crate::config::InferConfig;
-use crate::decode::{ByName, Fault, exact_f64};
+use crate::decode::{ByName, Fault, PageRows, exact_f64};
 use crate::error::Result;
-use crate::json::{self, RawNumber, RawValue, Scanner};
+use crate::json::{RawNumber, RawValue, Scanner};
 use crate::schema::ColumnType;
-use crate::source::{Page, PageFormat};
+use crate::source::Page;
 use crate::time;
 
 /// Columns in order, with their types.
@@ -77,22 +77,11 @@ struct Sample {
 impl Sample {
     /// Looks at up to `limit` rows; `row` counts them and names the one at fault.
     fn page(&mut self, page: &Page, limit: usize, row: &mut usize) -> Result<(), Fault> {
-        let text = json::utf8(&page.body[..page.rows.end])?;
-        let mut scanner = Scanner::new(text, page.rows.start);
-        let array = page.format == PageFormat::Json && scanner.peek() == Ok(b'[');
-        if array {
-            scanner.expect(b'[', "expected `[`")?;
-        }
+        let mut rows = PageRows::new(page)?;
         while *row < page.row_count.min(limit) {
             *row += 1;
-            self.row(&mut scanner)?;
-            match page.format {
-                PageFormat::Ndjson => json::line_end(&mut scanner)?,
-                PageFormat::Json if array => {
-                    scanner.more(b']')?;
-                }
-                PageFormat::Json => {}
-            }
+            self.row(rows.scanner())?;
+            rows.leave()?;
         }
         Ok(())
     }
@@ -107,7 +96,7 @@ impl Sample {
             return Ok(());
         }
         loop {
-            let name = scanner.key()?.decoded().into_owned();
+            let name = scanner.key()?.name().into_owned();
             let value = scanner.value()?;
             let index = *self.by_name.entry(name).or_insert_with_key(|name| {
                 self.names.push(name.clone());
@@ -228,6 +217,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::json;
+    use crate::source::PageFormat;
 
     fn types(rows: &str) -> Vec<String> {
         let page = page(rows);

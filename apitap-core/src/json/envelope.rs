@@ -60,6 +60,22 @@ pub fn scan_lines(body: &[u8]) -> Result<usize> {
     Ok(rows)
 }
 
+/// Where a string of more than `limit` bytes begins, in a body known to be valid.
+pub fn longer_string(body: &[u8], limit: usize) -> Option<usize> {
+    let text = utf8(body).ok()?;
+    let mut at = 0;
+    // Outside of strings there are no quotes.
+    while let Some(quote) = memchr::memchr(b'"', &body[at..]) {
+        let mut scanner = Scanner::new(text, at + quote);
+        let string = scanner.string().ok()?;
+        if string.raw.len() > limit {
+            return Some(at + quote);
+        }
+        at = scanner.offset();
+    }
+    None
+}
+
 fn tokens(pointer: &str) -> Vec<String> {
     pointer
         .split('/')
@@ -95,7 +111,14 @@ impl Search {
             scanner.skip()?;
         }
         let span = start..scanner.offset();
+        let twice = |offset| JsonError {
+            offset,
+            what: "a key on the way to the rows or to pagination comes twice",
+        };
         if is_rows {
+            if self.rows.is_some() {
+                return Err(twice(start));
+            }
             match first {
                 b'[' => {}
                 b'{' => self.row_count = 1,
@@ -114,8 +137,8 @@ impl Search {
             });
         }
         for (pointer, value) in self.wanted.iter().zip(&mut self.values) {
-            if pointer == path {
-                *value = Some(span.clone());
+            if pointer == path && value.replace(span.clone()).is_some() {
+                return Err(twice(start));
             }
         }
         Ok(())
@@ -205,6 +228,26 @@ mod tests {
             Envelope::scan(b"{\"d\":1}", "/e", &[]).unwrap_err().what,
             "nothing at data_path"
         );
+    }
+
+    #[test]
+    fn a_place_that_comes_twice_is_an_error() {
+        for body in [
+            r#"{"d":[{"a":1}],"d":[{"a":2}]}"#,
+            r#"{"d":[],"next":"a","next":null}"#,
+            r#"{"d":[],"m":{"t":1},"m":{"t":2}}"#,
+        ] {
+            let error = Envelope::scan(body.as_bytes(), "/d", &["/next", "/m/t"]).unwrap_err();
+            assert!(error.what.contains("twice"), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn long_strings_are_found() {
+        let body = r#"{"key":"ab\"c","longer":["abcdefgh"]}"#.as_bytes();
+        assert_eq!(longer_string(body, 8), None);
+        assert_eq!(longer_string(body, 7), Some(25));
+        assert_eq!(longer_string(body, 5), Some(15));
     }
 
     #[test]

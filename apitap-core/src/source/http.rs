@@ -1,16 +1,19 @@
 //! One page over HTTP: its attempts, and the body as a whole.
 
 use std::error::Error as StdError;
-use std::sync::Once;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{self, HeaderMap};
-use reqwest::{Client, StatusCode, redirect};
+use reqwest::{Client, StatusCode};
+use rustls::ClientConfig;
 use url::Url;
 
-use super::pagination::Planned;
+use super::body::{self, Unreadable};
+use super::client::{Origins, client, tls};
+use super::pagination::{Planned, Request};
+use super::pause::Pause;
 use super::spec::{SourceSpec, shown_url};
 use super::{request, retry};
 use crate::config::SourceConfig;
@@ -19,9 +22,6 @@ use crate::metrics::Metrics;
 
 /// As much of an announced length as is reserved before any of it has arrived.
 const RESERVE_LIMIT_BYTES: u64 = 16 << 20;
-
-/// Redirects that one request may follow.
-const REDIRECT_LIMIT: usize = 10;
 
 /// A complete answer.
 pub(super) struct Answer {
@@ -32,23 +32,19 @@ pub(super) struct Answer {
     pub(super) url: Url,
 }
 
-impl Answer {
-    fn without_body(status: StatusCode, url: &Url) -> Self {
-        Self {
-            status,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            url: url.clone(),
+/// Whether a server says by this status that a page lies beyond the last.
+///
+/// 416 says so by itself, of any page but the first. Others may as well mean a wrong address, and count
+/// only where everything announced has come.
+fn is_beyond(status: StatusCode, planned: &Planned) -> bool {
+    match status {
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            planned.confirms
+                || (planned.index > 1 && matches!(planned.request, Request::Numbered(_)))
         }
+        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => planned.confirms,
+        _ => false,
     }
-}
-
-/// Whether servers answer so to a request for a page beyond the last.
-fn is_beyond(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST | StatusCode::RANGE_NOT_SATISFIABLE
-    )
 }
 
 /// The requests of one source.
@@ -57,13 +53,17 @@ pub(super) struct Fetcher {
     config: SourceConfig,
     headers: HeaderMap,
     origins: Origins,
+    tls: ClientConfig,
+    pause: Pause,
+    max_body_bytes: usize,
 }
 
 /// An attempt that failed.
 struct Attempt {
     failure: Failure,
     cause: Box<dyn StdError + Send + Sync>,
-    retry_after: Option<Duration>,
+    /// Those of a refusal.
+    headers: HeaderMap,
     is_final: bool,
 }
 
@@ -76,14 +76,17 @@ enum Failure {
     Refused(StatusCode),
     /// A body of more than so many bytes.
     TooLarge(usize),
+    /// A body in an encoding that is not known; the cause names it.
+    UnknownEncoding,
 }
 
 impl Fetcher {
     /// Checks headers and builds the client.
     pub(super) fn new(spec: &SourceSpec, config: &SourceConfig) -> Result<Self> {
         let origins = Origins::new(spec);
+        let tls = tls()?;
         let client = match config.reuse_connections {
-            true => Some(client(config, &origins)?),
+            true => Some(client(config, &origins, &tls)?),
             false => None,
         };
         Ok(Self {
@@ -91,12 +94,19 @@ impl Fetcher {
             config: config.clone(),
             headers: request::headers(spec)?,
             origins,
+            tls,
+            pause: Pause::default(),
+            max_body_bytes: spec
+                .limits
+                .body_bytes
+                .unwrap_or(config.max_body_bytes)
+                .get(),
         })
     }
 
     /// Fetches a page, as often as the source's policy allows.
     ///
-    /// A page that only confirms the end may be refused: such an answer has no body.
+    /// A page beyond the last may be refused: such an answer has no body.
     pub(super) async fn fetch(
         &self,
         spec: &SourceSpec,
@@ -106,6 +116,7 @@ impl Fetcher {
     ) -> Result<Answer> {
         let mut attempt = 1;
         loop {
+            self.pause.over().await;
             metrics.source.requests.fetch_add(1, Relaxed);
             let start = Instant::now();
             let outcome = self.attempt(url, metrics).await;
@@ -116,20 +127,32 @@ impl Fetcher {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            let delay = match failed.is_final {
-                true => None,
-                false => spec
-                    .retry
-                    .delay(attempt, failed.retry_after, &mut rand::rng()),
+            let (delay, is_asked_to_wait) = match failed.is_final {
+                true => (None, false),
+                false => {
+                    let wish = failed.retry_after(&spec.name);
+                    let delay = spec.retry.delay(attempt, wish, &mut rand::rng());
+                    (
+                        delay,
+                        wish.is_some() || failed.is(StatusCode::TOO_MANY_REQUESTS),
+                    )
+                }
             };
             let Some(delay) = delay else {
                 return match failed.failure {
-                    Failure::Refused(status) if planned.confirms && is_beyond(status) => {
-                        Ok(Answer::without_body(status, url))
-                    }
+                    Failure::Refused(status) if is_beyond(status, planned) => Ok(Answer {
+                        status,
+                        headers: failed.headers,
+                        body: Bytes::new(),
+                        url: url.clone(),
+                    }),
                     _ => Err(failed.into_error(url, attempt)),
                 };
             };
+            if is_asked_to_wait {
+                // The limit that one request met is that of the pages ahead, too.
+                self.pause.extend(delay);
+            }
             tracing::warn!(
                 source = %spec.name, page = planned.index, attempt, wait_ms = delay.as_millis() as u64,
                 "request failed and will be sent again: {}", failed.cause,
@@ -145,12 +168,8 @@ impl Fetcher {
         let client = match &self.client {
             Some(client) => client,
             None => {
-                fresh = client(&self.config, &self.origins).map_err(|cause| Attempt {
-                    failure: Failure::Incomplete,
-                    cause: cause.into(),
-                    retry_after: None,
-                    is_final: true,
-                })?;
+                fresh = client(&self.config, &self.origins, &self.tls)
+                    .map_err(|cause| Attempt::new(Failure::Incomplete, cause).last())?;
                 &fresh
             }
         };
@@ -160,16 +179,20 @@ impl Fetcher {
         if !status.is_success() {
             return Err(Attempt::refused(status, response.headers()));
         }
-        let limit = self.config.max_body_bytes.get();
+        let limit = self.max_body_bytes;
         let announced = response.content_length().unwrap_or(0);
-        let mut body = BytesMut::with_capacity(announced.min(RESERVE_LIMIT_BYTES) as usize);
-        // Chunks come decompressed, so a small answer that swells is stopped in time.
-        while let Some(chunk) = response.chunk().await.map_err(Attempt::from)? {
-            if chunk.len() > limit - body.len() {
-                return Err(Attempt::too_large(limit));
-            }
-            body.extend_from_slice(&chunk);
+        if announced > limit as u64 {
+            return Err(Attempt::unreadable(Unreadable::TooLarge, limit));
         }
+        let mut sent = BytesMut::with_capacity(announced.min(RESERVE_LIMIT_BYTES) as usize);
+        while let Some(chunk) = response.chunk().await.map_err(Attempt::from)? {
+            if chunk.len() > limit - sent.len() {
+                return Err(Attempt::unreadable(Unreadable::TooLarge, limit));
+            }
+            sent.extend_from_slice(&chunk);
+        }
+        let body = body::decoded(response.headers(), sent.freeze(), limit)
+            .map_err(|why| Attempt::unreadable(why, limit))?;
         metrics
             .source
             .body_bytes
@@ -178,7 +201,7 @@ impl Fetcher {
             status,
             url: response.url().clone(),
             headers: std::mem::take(response.headers_mut()),
-            body: body.freeze(),
+            body,
         })
     }
 
@@ -188,9 +211,7 @@ impl Fetcher {
     /// A link that is no URL, or that leads to a host that may not see the credentials.
     pub(super) fn resolve(&self, base: &Url, link: &str) -> Result<Url> {
         let fault = |what: String| Error::new(ErrorKind::Pagination, Stage::Source, what);
-        let url = base
-            .join(link)
-            .map_err(|cause| fault("the next link is not a URL".to_owned()).caused_by(cause))?;
+        let url = base.join(link).map_err(request::not_a_url)?;
         if self.origins.allow(&url) {
             return Ok(url);
         }
@@ -201,109 +222,77 @@ impl Fetcher {
     }
 }
 
-fn client(config: &SourceConfig, origins: &Origins) -> Result<Client> {
-    static PROVIDER: Once = Once::new();
-    // An application that chose a provider before keeps it.
-    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    let origins = origins.clone();
-    let follow = redirect::Policy::custom(move |attempt| {
-        if attempt.previous().len() > REDIRECT_LIMIT {
-            attempt.error("too many redirects")
-        } else if origins.allow(attempt.url()) {
-            attempt.follow()
-        } else {
-            attempt.error("a redirect leads to another host; if that is meant, list it in pagination.allowed_hosts")
-        }
-    });
-    let mut builder = Client::builder()
-        .user_agent(concat!("apitap/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(config.connect_timeout)
-        .read_timeout(config.read_timeout)
-        .pool_max_idle_per_host(config.pool_idle_per_host)
-        .redirect(follow);
-    if let Some(limit) = config.total_timeout {
-        builder = builder.timeout(limit);
-    }
-    builder.build().map_err(|cause| {
-        Error::new(
-            ErrorKind::Internal,
-            Stage::Source,
-            "the HTTP client cannot be built",
-        )
-        .caused_by(cause)
-    })
-}
-
-/// The hosts that may see a source's credentials.
-#[derive(Clone)]
-struct Origins {
-    own: Url,
-    allowed: Vec<String>,
-}
-
-impl Origins {
-    fn new(spec: &SourceSpec) -> Self {
-        Self {
-            own: spec.url.clone(),
-            allowed: spec.allowed_hosts.clone(),
-        }
-    }
-
-    /// The same scheme, host and port; the same host when plain HTTP moves to HTTPS; or a
-    /// listed `host` or `host:port`. Never from HTTPS to HTTP.
-    fn allow(&self, url: &Url) -> bool {
-        let upgrade = self.own.scheme() == "http" && url.scheme() == "https";
-        if url.origin() == self.own.origin() {
-            return true;
-        }
-        if url.scheme() != self.own.scheme() && !upgrade {
-            return false;
-        }
-        let Some(host) = url.host_str() else {
-            return false;
-        };
-        let defaults = self.own.port().is_none() && url.port().is_none();
-        let with_port = url.port().map(|port| format!("{host}:{port}"));
-        (upgrade && defaults && self.own.host_str() == Some(host))
-            || self
-                .allowed
-                .iter()
-                .any(|allowed| allowed == host || Some(allowed) == with_port.as_ref())
-    }
-}
-
 impl From<reqwest::Error> for Attempt {
     fn from(cause: reqwest::Error) -> Self {
-        Self {
-            is_final: cause.is_builder() || cause.is_redirect(),
-            // The URL may hold an API key.
-            cause: cause.without_url().into(),
-            failure: Failure::Incomplete,
-            retry_after: None,
+        let is_final = cause.is_builder() || cause.is_redirect();
+        // The URL may hold an API key.
+        let attempt = Self::new(Failure::Incomplete, cause.without_url());
+        match is_final {
+            true => attempt.last(),
+            false => attempt,
         }
     }
 }
 
 impl Attempt {
-    fn refused(status: StatusCode, headers: &HeaderMap) -> Self {
-        let wish = headers.get(header::RETRY_AFTER);
+    fn new(failure: Failure, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
-            cause: format!("the server answered {status}").into(),
-            failure: Failure::Refused(status),
-            retry_after: wish
-                .and_then(|value| value.to_str().ok())
-                .and_then(|value| retry::retry_after(value, SystemTime::now())),
-            is_final: !retry::is_retried(status.as_u16()),
+            failure,
+            cause: cause.into(),
+            headers: HeaderMap::new(),
+            is_final: false,
         }
     }
 
-    fn too_large(limit: usize) -> Self {
+    /// One that is not worth another.
+    fn last(self) -> Self {
         Self {
-            failure: Failure::TooLarge(limit),
-            cause: "the body is too large".into(),
-            retry_after: None,
             is_final: true,
+            ..self
         }
+    }
+
+    fn refused(status: StatusCode, headers: &HeaderMap) -> Self {
+        Self {
+            headers: headers.clone(),
+            is_final: !retry::is_retried(status.as_u16()),
+            ..Self::new(
+                Failure::Refused(status),
+                format!("the server answered {status}"),
+            )
+        }
+    }
+
+    fn unreadable(why: Unreadable, limit: usize) -> Self {
+        match why {
+            // Another attempt may bring the whole of it.
+            Unreadable::Damaged(cause) => Self::new(Failure::Incomplete, cause),
+            Unreadable::TooLarge => {
+                Self::new(Failure::TooLarge(limit), "the body is too large").last()
+            }
+            Unreadable::Encoding(name) => Self::new(
+                Failure::UnknownEncoding,
+                format!("the content encoding `{name}` is not known"),
+            )
+            .last(),
+        }
+    }
+
+    fn is(&self, status: StatusCode) -> bool {
+        self.failure == Failure::Refused(status)
+    }
+
+    /// How long the server wants to be left alone.
+    fn retry_after(&self, source: &str) -> Option<Duration> {
+        let wish = self.headers.get(header::RETRY_AFTER)?;
+        let time = retry::retry_after(wish.as_bytes(), SystemTime::now());
+        if time.is_none() {
+            tracing::warn!(
+                source,
+                "Retry-After is neither seconds nor a date, and is ignored"
+            );
+        }
+        time
     }
 
     fn into_error(self, url: &Url, attempts: u32) -> Error {
@@ -318,11 +307,19 @@ impl Attempt {
                 return Error::new(
                     ErrorKind::Resources,
                     Stage::Source,
-                    format!("the answer of {place} has more than {limit} bytes, decompressed"),
+                    format!("the answer of {place} has more than {limit} bytes, as sent or decompressed"),
                 )
                 .hint(
-                    "ask for less at a time with source.page_rows, or raise source.max_body_bytes",
+                    "ask for less at a time with source.page_rows, or raise limits.body_bytes of the source, or source.max_body_bytes for all",
                 );
+            }
+            Failure::UnknownEncoding => {
+                return Error::new(
+                    ErrorKind::HttpStatus,
+                    Stage::Source,
+                    format!("the answer of {place} cannot be read: {}", self.cause),
+                )
+                .hint("gzip, deflate, br and zstd are; take Accept-Encoding from the source's headers, if it is there");
             }
             Failure::Incomplete => {
                 return Error::new(

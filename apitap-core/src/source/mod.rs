@@ -6,11 +6,18 @@
 //! exist at a time, on their way or waiting. Dropping the stream aborts the requests.
 
 mod answer;
+mod body;
+mod client;
+mod completeness;
 mod http;
+mod link;
+mod media;
 pub mod pagination;
+mod pause;
 mod request;
 pub mod retry;
 mod spec;
+mod value;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -20,21 +27,18 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::Stream;
-use reqwest::StatusCode;
-use reqwest::header::{self, HeaderMap};
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
-use xxhash_rust::xxh3::xxh3_64;
 
-pub use self::spec::{Auth, SourceSpec, TotalHint};
+pub use self::spec::{Auth, Limits, SourceSpec, TotalHint};
 
-use self::answer::{count, format_of, link, scalar};
-use self::http::{Answer, Fetcher};
-use self::pagination::{Facts, Pagination, Paginator, Planned, Verdict};
+use self::answer::examine;
+use self::completeness::{conclude, warn_of_first_page};
+use self::http::Fetcher;
+use self::pagination::{Facts, Paginator, Planned, Verdict};
 use crate::concurrency_time::Activity;
 use crate::config::SourceConfig;
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::json::{self, Envelope};
 use crate::metrics::Metrics;
 use crate::stage;
 
@@ -147,7 +151,8 @@ impl Run {
         loop {
             self.fill();
             let Some((planned, mut task)) = self.flight.pop_front() else {
-                self.check_total()?;
+                let conclude = || conclude(&self.shared.spec, &self.paginator);
+                self.span.in_scope(conclude)?;
                 return Ok(None);
             };
             let waiting = Instant::now();
@@ -162,9 +167,11 @@ impl Run {
                 .caused_by(cause))
             });
             let (page, facts) = match fetched {
-                Ok((page, facts)) => (Some(page), facts),
-                // The end is known already: one request at a time would not have asked for this.
-                Err(_) if self.paginator.is_draining() => (None, Facts::default()),
+                Ok(fetched) => fetched,
+                Err(_) if self.paginator.can_do_without(&planned) => {
+                    self.paginator.dismiss(&planned);
+                    continue;
+                }
                 Err(error) => return Err(self.place(error, planned.index)),
             };
             let verdict = self.paginator.accept(&planned, &facts).map_err(|fault| {
@@ -174,14 +181,12 @@ impl Run {
                     .hint(fault.hint())
             })?;
             if planned.index == 1 {
-                self.warn_without_cursor(&facts);
+                warn_of_first_page(&self.shared.spec, &facts);
             }
             if verdict == Verdict::RowsAndReplan || self.paginator.is_over() {
                 self.flight.clear();
             }
-            if verdict != Verdict::Empty
-                && let Some(page) = page
-            {
+            if verdict != Verdict::Empty {
                 self.shared.metrics.source.pages.fetch_add(1, Relaxed);
                 self.shared.metrics.source.scan.passed(page.row_count);
                 self.fill();
@@ -216,46 +221,6 @@ impl Run {
             self.shared.spec.name
         ))
     }
-
-    /// Rows that were announced and did not come are lost, unless the file allows it.
-    fn check_total(&self) -> Result<()> {
-        let Some((rows, total)) = self.paginator.shortfall() else {
-            return Ok(());
-        };
-        let source = &self.shared.spec.name;
-        if self.shared.spec.total.allow_shortfall {
-            tracing::warn!(%source, rows, total, "the source ended before the total it announced");
-            return Ok(());
-        }
-        let what = format!("source {source}: {total} rows were announced, but only {rows} came");
-        let hint = match self.shared.spec.pagination {
-            Pagination::None => {
-                "describe how the API pages under `pagination`; if one answer is all that is wanted, write `pagination: {kind: none, allow_shortfall: true}`"
-            }
-            _ => {
-                "the API ends early, or what total_path or total_header names is another number; if that is fine, set `allow_shortfall: true` under `pagination`"
-            }
-        };
-        Err(Error::new(ErrorKind::Pagination, Stage::Source, what).hint(hint))
-    }
-
-    /// Guessed places for the cursor may all be wrong; one page would then pass for everything.
-    fn warn_without_cursor(&self, facts: &Facts) {
-        if let Pagination::Cursor {
-            cursor_paths: paths,
-            ..
-        }
-        | Pagination::NextLink { next_paths: paths } = &self.shared.spec.pagination
-            && paths.len() > 1
-            && facts.next.is_none()
-            && facts.row_count > 0
-        {
-            tracing::warn!(
-                source = %self.shared.spec.name,
-                "page 1 names no next page in any usual place; set cursor_path or next_path if there are more"
-            );
-        }
-    }
 }
 
 impl Shared {
@@ -267,95 +232,8 @@ impl Shared {
             .fetcher
             .fetch(&self.spec, planned, &url, &self.metrics)
             .await?;
-        stage::scan(&self.metrics, || self.examine(planned.index, answer))
-    }
-
-    /// Finds rows and facts in an answer.
-    fn examine(&self, index: u64, answer: Answer) -> Result<(Page, Facts)> {
-        let Answer {
-            status,
-            headers,
-            body,
-            url,
-        } = answer;
-        let invalid = |cause: json::JsonError| {
-            Error::new(ErrorKind::InvalidJson, Stage::Source, cause.to_string())
-        };
-        let mut facts = Facts::default();
-        let format = format_of(&headers);
-        let (rows, row_count) = match format {
-            // Any other empty body may be one that was cut short. A refusal comes this far only
-            // where it confirms the end.
-            _ if status == StatusCode::NO_CONTENT || !status.is_success() => (0..0, 0),
-            PageFormat::Ndjson => (0..body.len(), json::scan_lines(&body).map_err(invalid)?),
-            PageFormat::Json => {
-                let next_paths = self.next_paths();
-                let wanted: Vec<&str> = next_paths
-                    .iter()
-                    .chain(&self.spec.total.path)
-                    .map(String::as_str)
-                    .collect();
-                let found =
-                    Envelope::scan(&body, &self.spec.data_path, &wanted).map_err(|cause| {
-                        let hint = "check url and data_path, and that the API answers in JSON";
-                        invalid(cause).hint(hint)
-                    })?;
-                let raw =
-                    |slot: &Option<Range<usize>>| slot.clone().and_then(|span| body.get(span));
-                let (next, total) = found.values.split_at(next_paths.len());
-                facts.next = next.iter().filter_map(raw).find_map(scalar);
-                facts.total = total
-                    .iter()
-                    .filter_map(raw)
-                    .find_map(scalar)
-                    .and_then(count);
-                (found.rows, found.row_count)
-            }
-        };
-        facts.row_count = row_count;
-        facts.rows_hash = xxh3_64(body.get(rows.clone()).unwrap_or_default());
-        self.read_headers(&headers, &mut facts);
-        let is_url = matches!(
-            self.spec.pagination,
-            Pagination::LinkHeader | Pagination::NextLink { .. }
-        );
-        if is_url && let Some(link) = facts.next.take().filter(|link| !link.is_empty()) {
-            facts.next = Some(self.fetcher.resolve(&url, &link)?.into());
-        }
-        let page = Page {
-            index,
-            body,
-            rows,
-            row_count,
-            format,
-        };
-        Ok((page, facts))
-    }
-
-    fn next_paths(&self) -> &[String] {
-        match &self.spec.pagination {
-            Pagination::Cursor {
-                cursor_paths: paths,
-                ..
-            }
-            | Pagination::NextLink { next_paths: paths } => paths,
-            _ => &[],
-        }
-    }
-
-    fn read_headers(&self, headers: &HeaderMap, facts: &mut Facts) {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        if facts.total.is_none() {
-            facts.total = text(&self.spec.total.header)
-                .map(str::to_owned)
-                .and_then(count);
-        }
-        let links = headers.get_all(header::LINK);
-        for value in links.iter().filter_map(|value| value.to_str().ok()) {
-            facts.last_link = facts.last_link.take().or_else(|| link(value, "last"));
-            if self.spec.pagination == Pagination::LinkHeader {
-                facts.next = facts.next.take().or_else(|| link(value, "next"));
-            }
-        }
+        stage::scan(&self.metrics, || {
+            examine(&self.spec, &self.fetcher, planned.index, answer)
+        })
     }
 }

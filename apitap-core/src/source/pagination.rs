@@ -3,121 +3,42 @@
 //! Pages of a numbered kind are requested ahead of the answers; [`Paginator::accept`] says when
 //! such a guess was wrong. A numbered source ends with an empty page, with exactly the total
 //! that the server announced, or with its `rel=last` page. A short page is never the end,
-//! because servers cap pages below the size that was asked for. A total that more rows than it
-//! says have proven wrong, or that may count one page only, ends nothing.
+//! because servers cap pages below the size that was asked for.
+//!
+//! What a server claims of the end is believed only where nothing speaks against it. After a full
+//! page, or after a total that has changed, one more page is asked for; a total that more rows than
+//! it says have proven wrong ends nothing, and neither does a last page that names a next. An empty
+//! page that is no plain statement (`null`, status 204) is confirmed by one more as well.
 
+mod end;
+mod facts;
 mod fault;
+mod kind;
+mod total;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use url::form_urlencoded;
 
+pub use self::end::{Emptiness, End};
+pub use self::facts::{Facts, Next, Planned, Request, Verdict};
 pub use self::fault::Fault;
-
-/// How the pages of a source are asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub enum Pagination {
-    /// One request holds everything.
-    #[default]
-    None,
-    /// A page number and, where the API takes one, a page size.
-    PageNumber {
-        /// Parameter of the page's number.
-        page_param: String,
-        /// Parameter of the rows per page; none for `page_only`.
-        per_page_param: Option<String>,
-        /// Number of the first page. Default 1.
-        start: u64,
-    },
-    /// A row offset and a limit.
-    LimitOffset {
-        /// Parameter of the rows per page.
-        limit_param: String,
-        /// Parameter of the first row.
-        offset_param: String,
-        /// Offset of the first row. Default 0.
-        start: u64,
-    },
-    /// Each page names the cursor of the next in its body.
-    Cursor {
-        /// Parameter that the cursor is sent in.
-        cursor_param: String,
-        /// Parameter of the rows per page.
-        page_size_param: Option<String>,
-        /// Pointers to the next cursor; the first that holds one counts.
-        cursor_paths: Vec<String>,
-    },
-    /// `Link: <…>; rel="next"` (RFC 8288).
-    LinkHeader,
-    /// Each page holds the URL of the next in its body.
-    NextLink {
-        /// Pointers to the next URL; the first that holds one counts.
-        next_paths: Vec<String>,
-    },
-}
-
-/// What distinguishes one request of a source from another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
-    /// The source's URL as configured.
-    First,
-    /// A page number or an offset, by the pagination's kind.
-    Numbered(u64),
-    /// A cursor that the page before named.
-    Cursor(String),
-    /// A URL that the page before named, already resolved.
-    Url(String),
-}
-
-/// A request with its place in the order of pages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
-    /// The page's number in order, from 1, whatever the API calls it.
-    pub index: u64,
-    /// What to ask for.
-    pub request: Request,
-    /// Whether everything announced has come and this only makes sure of it: a server that
-    /// refuses such a page has none.
-    pub confirms: bool,
-}
-
-/// What pagination needs to know of a page.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// Rows on the page.
-    pub row_count: usize,
-    /// A hash of the bytes of its rows.
-    pub rows_hash: u64,
-    /// The next cursor, or the resolved next URL; none when the page names none.
-    pub next: Option<String>,
-    /// The target of `rel="last"`.
-    pub last_link: Option<String>,
-    /// How many rows the server says there are in all.
-    pub total: Option<u64>,
-}
-
-/// What to do with an accepted page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It has rows: hand it on.
-    Rows,
-    /// It has rows, but what was requested beyond it was guessed from a wrong offset: hand it
-    /// on, drop everything in flight and plan again.
-    RowsAndReplan,
-    /// It has no rows: there is nothing to hand on.
-    Empty,
-}
+pub use self::kind::Pagination;
+use self::total::Total;
 
 /// How far a source has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Fetching,
-    /// An empty page came; pages already requested beyond it must be empty as well.
+    /// An empty page came; pages beyond it must be empty as well.
     Draining {
         empty: u64,
+        how: Emptiness,
+        /// Whether nothing has confirmed it yet.
+        is_alone: bool,
     },
-    Over,
+    Over(Option<End>),
 }
 
 /// The state machine of one source.
@@ -135,15 +56,20 @@ pub struct Paginator {
     rows: u64,
     /// Rows of a usual page, once one has come.
     stride: Option<u64>,
+    /// Rows of the largest page.
+    full: u64,
+    /// Rows that a page is asked to have.
+    page_rows: u64,
     /// Whether pages come in the usual size, so that offsets can be guessed.
     steady: bool,
-    /// Rows that a full page has, where the requests say so.
-    page_rows: Option<u64>,
-    /// Rows that the server announced, less those before the first offset.
-    total: Option<u64>,
-    /// Whether the total is something else than the rows to come.
-    is_total_doubtful: bool,
+    total: Total,
+    /// Why the source should end with the pages that have come, if the server says so.
+    claim: Option<End>,
+    /// Whether the page that makes sure of the end is on its way.
+    is_confirming: bool,
     last: Option<u64>,
+    names_next_links: bool,
+    is_next_missing: bool,
     rows_seen: HashMap<u64, u64>,
     next_seen: HashMap<String, u64>,
 }
@@ -155,21 +81,14 @@ impl Paginator {
             Pagination::PageNumber { start, .. } | Pagination::LimitOffset { start, .. } => start,
             _ => 0,
         };
-        let asks_for_size = match &pagination {
-            Pagination::PageNumber {
-                per_page_param: it, ..
-            } => it.is_some(),
-            Pagination::Cursor {
-                page_size_param: it,
-                ..
-            } => it.is_some(),
-            Pagination::LimitOffset { .. } => true,
-            _ => false,
+        let before = match pagination {
+            Pagination::LimitOffset { start, .. } => start,
+            _ => 0,
         };
+        // How many rows the pages left out have is not known.
+        let is_doubtful = matches!(pagination, Pagination::PageNumber { start: 2.., .. });
         Self {
-            page_rows: asks_for_size.then_some(page_rows as u64),
-            // How many rows the pages left out have is not known.
-            is_total_doubtful: matches!(pagination, Pagination::PageNumber { start: 2.., .. }),
+            total: Total::new(before, is_doubtful),
             chained: Some(Request::First),
             state: State::Fetching,
             pagination,
@@ -179,9 +98,14 @@ impl Paginator {
             in_flight: 0,
             rows: 0,
             stride: None,
+            full: 0,
+            page_rows: page_rows as u64,
             steady: true,
-            total: None,
+            claim: None,
+            is_confirming: false,
             last: None,
+            names_next_links: false,
+            is_next_missing: false,
             rows_seen: HashMap::new(),
             next_seen: HashMap::new(),
         }
@@ -198,10 +122,15 @@ impl Paginator {
     /// The first page is requested alone: it shows the page size that the server really uses
     /// and often the total, and a source of one page costs one request.
     pub fn plan(&mut self) -> Option<Planned> {
-        let enough = self.row_limit.is_some_and(|limit| self.rows >= limit);
-        if self.state != State::Fetching || enough || !self.may_guess() {
+        let may_plan = match self.state {
+            State::Fetching => !self.has_enough() && self.may_guess(),
+            State::Draining { is_alone, .. } => is_alone && self.in_flight == 0,
+            State::Over(_) => false,
+        };
+        if !may_plan {
             return None;
         }
+        let confirms = self.is_numbered() && self.is_all_announced();
         let request = if self.is_numbered() {
             let number = self.number;
             let step = match self.pagination {
@@ -213,12 +142,17 @@ impl Paginator {
         } else {
             self.chained.take()?
         };
+        self.is_confirming |= confirms;
         self.in_flight += 1;
         Some(Planned {
             index: self.accepted + self.in_flight,
             request,
-            confirms: self.is_confirming(),
+            confirms,
         })
+    }
+
+    fn has_enough(&self) -> bool {
+        self.row_limit.is_some_and(|limit| self.rows >= limit)
     }
 
     /// Whether a request beyond those in flight is known to be needed, or a fair guess.
@@ -226,18 +160,29 @@ impl Paginator {
         if self.in_flight == 0 {
             return true;
         }
-        let Some(stride) = self.stride else {
+        let Some(expected) = self.expected() else {
             return false;
         };
-        let expected = self
-            .rows
-            .saturating_add(self.in_flight.saturating_mul(stride));
-        let below = |bound: Option<u64>| bound.is_none_or(|bound| expected < bound);
         self.steady
-            && !self.is_confirming()
-            && below(self.row_limit)
-            && below(self.reliable_total())
+            && !self.is_confirming
+            && self.claim.is_none()
+            && self.row_limit.is_none_or(|limit| expected < limit)
+            // Exactly the total: one page more makes sure of it, at the same time.
+            && self.total.reliable().is_none_or(|total| expected <= total)
             && self.last.is_none_or(|last| self.number <= last)
+    }
+
+    /// The rows that will have come with the requests in flight, if their pages are usual ones.
+    fn expected(&self) -> Option<u64> {
+        let ahead = self.in_flight.saturating_mul(self.stride?);
+        Some(self.rows.saturating_add(ahead))
+    }
+
+    /// Whether what follows the requests in flight lies beyond all that the server claims to have.
+    fn is_all_announced(&self) -> bool {
+        let is_draining = matches!(self.state, State::Draining { .. });
+        let total = self.total.reliable();
+        is_draining || self.claim.is_some() || (total.is_some() && self.expected() == total)
     }
 
     /// Takes the facts of the answer to `planned`, the oldest request in flight.
@@ -245,28 +190,62 @@ impl Paginator {
     /// # Errors
     /// A page that contradicts the ones before it. The machine is over then.
     pub fn accept(&mut self, planned: &Planned, facts: &Facts) -> Result<Verdict, Fault> {
+        self.leave_flight(planned);
+        let verdict = self.judge(planned, facts);
+        if verdict.is_err() {
+            self.state = State::Over(None);
+        }
+        self.end_drained();
+        verdict
+    }
+
+    /// Takes note that the answer to `planned`, the oldest request in flight, is of no use: the end was
+    /// known when it failed.
+    pub fn dismiss(&mut self, planned: &Planned) {
+        self.leave_flight(planned);
+        self.end_drained();
+    }
+
+    fn leave_flight(&mut self, planned: &Planned) {
         self.in_flight -= 1;
         self.accepted = planned.index;
-        let verdict = self.judge(planned, facts);
-        let drained = matches!(self.state, State::Draining { .. }) && self.in_flight == 0;
-        if drained || verdict.is_err() {
-            self.state = State::Over;
+        self.is_confirming &= !planned.confirms;
+    }
+
+    /// Ends a source after an empty page when nothing more is to come.
+    fn end_drained(&mut self) {
+        if let State::Draining {
+            empty,
+            how,
+            is_alone: false,
+        } = self.state
+            && self.in_flight == 0
+        {
+            self.state = State::Over(Some(self.claim.unwrap_or(End::Empty { page: empty, how })));
         }
-        verdict
     }
 
     fn judge(&mut self, planned: &Planned, facts: &Facts) -> Result<Verdict, Fault> {
         let page = planned.index;
-        if let State::Draining { empty } = self.state {
-            return match facts.row_count {
+        let rows = facts.row_count as u64;
+        if let State::Draining {
+            empty,
+            how,
+            is_alone,
+        } = &mut self.state
+        {
+            *is_alone = false;
+            let (empty, how) = (*empty, *how);
+            return match rows {
                 0 => Ok(Verdict::Empty),
-                _ => Err(Fault::RowsAfterEnd { page, empty }),
+                _ => Err(Fault::RowsAfterEnd { page, empty, how }),
             };
         }
         if let Some(link) = &facts.last_link {
             self.last = self.number_in(link).or(self.last);
         }
-        if facts.row_count > 0 {
+        self.names_next_links |= facts.has_next_link;
+        if rows > 0 {
             match self.rows_seen.entry(facts.rows_hash) {
                 Entry::Occupied(earlier) => {
                     let earlier = *earlier.get();
@@ -275,54 +254,41 @@ impl Paginator {
                 Entry::Vacant(slot) => slot.insert(page),
             };
         }
-        self.rows = self.rows.saturating_add(facts.row_count as u64);
-        self.weigh_total(facts.total, facts.row_count as u64, page);
+        self.rows = self.rows.saturating_add(rows);
+        self.total.weigh(facts.total, rows, self.rows);
         let replan = match planned.request {
-            Request::Numbered(number) => self.advance(number, facts.row_count as u64, page),
-            _ => {
-                self.follow(facts.next.as_deref(), page)?;
+            Request::Numbered(number) => self.advance(number, facts, page)?,
+            Request::First | Request::Cursor(_) | Request::Url(_) => {
+                self.follow(planned, facts)?;
                 false
             }
         };
-        Ok(match facts.row_count {
+        Ok(match rows {
             0 => Verdict::Empty,
             _ if replan => Verdict::RowsAndReplan,
             _ => Verdict::Rows,
         })
     }
 
-    /// Takes the total that a page of so many rows announced, and doubts it where it has been
-    /// exceeded, or where it may count the rows of that page.
-    fn weigh_total(&mut self, announced: Option<u64>, rows: u64, page: u64) {
-        let before = match self.pagination {
-            Pagination::LimitOffset { start, .. } => start,
-            _ => 0,
-        };
-        self.total = announced
-            .map(|total| total.saturating_sub(before))
-            .or(self.total);
-        let is_full = self.page_rows.is_none_or(|full| rows >= full);
-        let is_of_page = page == 1 && rows > 0 && is_full && announced == Some(rows);
-        self.is_total_doubtful |= is_of_page || self.total.is_some_and(|total| self.rows > total);
-    }
-
-    fn reliable_total(&self) -> Option<u64> {
-        self.total.filter(|_| !self.is_total_doubtful)
-    }
-
-    /// Whether the first page held all that was announced, and one more is needed to believe it.
-    fn is_confirming(&self) -> bool {
-        self.is_numbered()
-            && self.is_total_doubtful
-            && self.accepted == 1
-            && self.total == Some(self.rows)
-    }
-
     /// Moves a numbered source past the page at `number`; true when requests in flight are void.
-    fn advance(&mut self, number: u64, rows: u64, page: u64) -> bool {
+    fn advance(&mut self, number: u64, facts: &Facts, page: u64) -> Result<bool, Fault> {
+        let rows = facts.row_count as u64;
         if rows == 0 {
-            self.state = State::Draining { empty: page };
-            return false;
+            if facts.has_more == Some(true) {
+                return Err(Fault::EmptyWithMore { page });
+            }
+            let how = facts.emptiness;
+            self.state = State::Draining {
+                empty: page,
+                how,
+                is_alone: !how.is_plain() && self.claim.is_none(),
+            };
+            // The page behind this one, should it be asked for.
+            if self.number <= number {
+                let step = self.stride.unwrap_or(self.page_rows).max(1);
+                self.number = number.saturating_add(step);
+            }
+            return Ok(false);
         }
         let usual = self.stride.is_none_or(|stride| stride == rows);
         let mut replan = false;
@@ -333,6 +299,7 @@ impl Paginator {
             if !usual {
                 replan = self.in_flight > 0;
                 self.in_flight = 0;
+                self.is_confirming = false;
             }
             // Guessing resumes once two pages in a row are of one size.
             self.steady = usual;
@@ -340,21 +307,72 @@ impl Paginator {
         } else {
             self.stride.get_or_insert(rows);
         }
-        let complete = self.reliable_total() == Some(self.rows);
-        let was_last = self.last.is_some_and(|last| number >= last);
-        if complete || was_last {
-            self.state = State::Over;
+        let is_full = rows >= self.full;
+        self.full = self.full.max(rows);
+        self.claim = self.claimed_end(number, facts, page);
+        if let Some(end) = self.claim
+            && self.in_flight == 0
+            && !self.needs_confirmation(end, is_full)
+        {
+            self.state = State::Over(Some(end));
         }
-        replan
+        Ok(replan)
     }
 
-    /// Takes the next cursor or URL of a chained source.
-    fn follow(&mut self, next: Option<&str>, page: u64) -> Result<(), Fault> {
-        let next = next.filter(|next| !next.is_empty());
-        let Some(next) = next.filter(|_| self.pagination != Pagination::None) else {
-            self.state = State::Over;
+    /// Why the page at `number` should be the last, if the server says so.
+    fn claimed_end(&self, number: u64, facts: &Facts, page: u64) -> Option<End> {
+        let rows = self.rows;
+        match self.total.reliable() {
+            Some(total) if total == rows => return Some(End::Total { rows }),
+            // The total knows of more.
+            Some(total) if total > rows => return None,
+            Some(_) | None => {}
+        }
+        let was_last = self.last.is_some_and(|last| number >= last);
+        (was_last && !facts.has_next_link).then_some(End::LastLink { page })
+    }
+
+    /// Whether one more page must be asked for before that end is believed, after a page that may be
+    /// full.
+    fn needs_confirmation(&self, end: End, is_full: bool) -> bool {
+        match end {
+            End::Total { .. } => is_full || self.total.change().is_some(),
+            // Silence says something where the pages before have named their next.
+            End::LastLink { .. } => is_full && !self.names_next_links,
+            End::OneRequest
+            | End::Empty { .. }
+            | End::NoNext { .. }
+            | End::OwnNext { .. }
+            | End::Enough => false,
+        }
+    }
+
+    /// Takes what the page of a chained source says of the next.
+    fn follow(&mut self, planned: &Planned, facts: &Facts) -> Result<(), Fault> {
+        let page = planned.index;
+        if self.pagination == Pagination::None {
+            self.state = State::Over(Some(End::OneRequest));
             return Ok(());
+        }
+        let is_empty = facts.row_count == 0;
+        let end = match &facts.next {
+            Next::At(next) if is_empty && planned.request.leads_to(next) => End::OwnNext { page },
+            Next::At(next) => return self.chain(next, page),
+            Next::Absent | Next::Ended => End::NoNext { page },
         };
+        if facts.has_more == Some(true) {
+            return Err(Fault::MoreWithoutNext { page });
+        }
+        self.is_next_missing = page == 1
+            && !is_empty
+            && facts.next == Next::Absent
+            && facts.has_more.is_none()
+            && self.total.reliable() != Some(self.rows);
+        self.state = State::Over(Some(end));
+        Ok(())
+    }
+
+    fn chain(&mut self, next: &str, page: u64) -> Result<(), Fault> {
         if let Some(&earlier) = self.next_seen.get(next) {
             return Err(Fault::RepeatedNext { page, earlier });
         }
@@ -368,28 +386,54 @@ impl Paginator {
 
     /// Whether no further request will be planned and no answer is awaited.
     pub fn is_over(&self) -> bool {
-        self.state == State::Over
+        matches!(self.state, State::Over(_))
     }
 
-    /// Whether the end is known and answers still in flight only serve to confirm it.
-    pub fn is_draining(&self) -> bool {
-        matches!(self.state, State::Draining { .. })
+    /// Whether the end is known without the answer to `planned`: one request at a time would not have
+    /// asked for it.
+    pub fn can_do_without(&self, planned: &Planned) -> bool {
+        match self.state {
+            State::Draining { is_alone, .. } => !(is_alone && planned.confirms),
+            State::Fetching | State::Over(_) => false,
+        }
+    }
+
+    /// Why no further page is asked for; none while one is, or after a fault.
+    pub fn end(&self) -> Option<End> {
+        match self.state {
+            State::Over(end) => end,
+            State::Fetching => self.has_enough().then_some(End::Enough),
+            State::Draining { .. } => None,
+        }
+    }
+
+    /// Whether the first page has rows, and nothing in it says whether there are more.
+    pub fn is_next_missing(&self) -> bool {
+        self.is_next_missing
+    }
+
+    /// What the total was and what it became, if it changed while numbered pages were read: rows may
+    /// then have moved from one page to another.
+    pub fn total_change(&self) -> Option<(u64, u64)> {
+        self.total.change().filter(|_| self.is_numbered())
+    }
+
+    /// How many rows have come.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// The rows that came and those that were announced, if the source ended short of them.
     pub fn shortfall(&self) -> Option<(u64, u64)> {
-        let limited = self.row_limit.is_some_and(|limit| self.rows >= limit);
         let total = self
-            .reliable_total()
-            .filter(|&total| self.rows < total && !limited)?;
+            .total
+            .reliable()
+            .filter(|&total| self.rows < total && !self.has_enough())?;
         Some((self.rows, total))
     }
 
     fn is_numbered(&self) -> bool {
-        matches!(
-            self.pagination,
-            Pagination::PageNumber { .. } | Pagination::LimitOffset { .. }
-        )
+        self.pagination.is_numbered()
     }
 
     /// The page number or offset in the query of a link.

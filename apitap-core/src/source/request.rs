@@ -5,22 +5,27 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
+use super::body::ACCEPTED_ENCODINGS;
 use super::pagination::{Pagination, Request};
 use super::spec::{Auth, SourceSpec};
 use crate::error::{Error, ErrorKind, Result, Stage};
+
+/// The fault of a next link that cannot be followed.
+pub(super) fn not_a_url(cause: url::ParseError) -> Error {
+    Error::new(
+        ErrorKind::Pagination,
+        Stage::Source,
+        "the next link is not a URL",
+    )
+    .hint("this is a fault of the API; another kind of pagination may work with it")
+    .caused_by(cause)
+}
 
 /// The URL of a request.
 pub(super) fn url(spec: &SourceSpec, page_rows: usize, request: &Request) -> Result<Url> {
     let mut url = spec.url.clone();
     if let Request::Url(next) = request {
-        url = Url::parse(next).map_err(|cause| {
-            Error::new(
-                ErrorKind::Pagination,
-                Stage::Source,
-                "the next link is not a URL",
-            )
-            .caused_by(cause)
-        })?;
+        url = Url::parse(next).map_err(not_a_url)?;
         // A server rarely repeats the key in its links.
         if let Some(Auth::ApiKey {
             name,
@@ -141,9 +146,17 @@ pub(super) fn headers(spec: &SourceSpec) -> Result<HeaderMap> {
         Some(Auth::ApiKey { name, value, .. }) => add(name, value.expose(), true)?,
     }
     if !headers.contains_key(header::ACCEPT) {
+        // Lines have no place for anything beside the rows.
+        let accept = match spec.body_pointer() {
+            Some(_) => "application/json, */*;q=0.5",
+            None => "application/json, application/x-ndjson;q=0.9, */*;q=0.5",
+        };
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+    }
+    if !headers.contains_key(header::ACCEPT_ENCODING) {
         headers.insert(
-            header::ACCEPT,
-            HeaderValue::from_static("application/json, application/x-ndjson;q=0.9, */*;q=0.5"),
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static(ACCEPTED_ENCODINGS),
         );
     }
     Ok(headers)

@@ -61,11 +61,12 @@ pub fn is_retried(status: u16) -> bool {
     matches!(status, 408 | 429 | 500..=599)
 }
 
-/// Reads `Retry-After`, in seconds or as an HTTP date; a date gone by means now.
-pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+/// Reads `Retry-After`, in seconds, whole or not, or as an HTTP date; a date gone by means now.
+pub fn retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
+    let value = std::str::from_utf8(value).ok()?.trim();
+    if value.starts_with(|char: char| char.is_ascii_digit()) {
+        let seconds = value.parse::<f64>().ok()?;
+        return Some(Duration::try_from_secs_f64(seconds).unwrap_or(RETRY_AFTER_LIMIT));
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
@@ -119,14 +120,19 @@ mod tests {
     #[test]
     fn reads_both_forms_of_retry_after() {
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        let read = |value| retry_after(value, now);
+        let read = |value: &str| retry_after(value.as_bytes(), now);
         assert_eq!(read(" 120 "), Some(Duration::from_secs(120)));
+        assert_eq!(read("1.25"), Some(Duration::from_millis(1_250)));
+        assert_eq!(read(&"9".repeat(400)), Some(RETRY_AFTER_LIMIT));
         assert_eq!(
             read("Sun, 06 Nov 1994 08:50:07 GMT"),
             Some(Duration::from_secs(30))
         );
         assert_eq!(read("Sat, 06 Nov 1993 08:50:07 GMT"), Some(Duration::ZERO));
-        assert_eq!(read("soon"), None);
+        for value in ["soon", "", "-1", "nan", "1 s", "inf"] {
+            assert_eq!(read(value), None, "{value}");
+        }
+        assert_eq!(retry_after(b"\xff", now), None);
     }
 
     #[test]

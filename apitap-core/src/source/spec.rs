@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use url::Url;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::pagination::Pagination;
 use super::retry::RetryPolicy;
-use crate::config::WriteMode;
+use crate::config::{BadText, WriteMode};
 use crate::schema::ColumnType;
 use crate::secret::Secret;
 
@@ -33,6 +34,8 @@ pub struct SourceSpec {
     pub allowed_hosts: Vec<String>,
     /// RFC 6901 pointer to the rows; empty for the whole body.
     pub data_path: String,
+    /// The most that one page may hold.
+    pub limits: Limits,
     /// Attempts and delays.
     pub retry: RetryPolicy,
     /// The destination table, `table` or `schema.table`.
@@ -41,6 +44,8 @@ pub struct SourceSpec {
     pub primary_key: Vec<String>,
     /// Declared types by column, instead of inferred ones.
     pub columns: BTreeMap<String, ColumnType>,
+    /// What happens to escapes in texts that PostgreSQL cannot hold.
+    pub on_bad_text: BadText,
     /// What happens to rows already there, where the file says.
     pub mode: Option<WriteMode>,
     /// See [`SourceSpec::fingerprint`].
@@ -56,6 +61,33 @@ pub struct TotalHint {
     pub header: String,
     /// Whether a source that ends before that total is fine. Default false.
     pub allow_shortfall: bool,
+}
+
+/// The most that one page may hold. A page beyond a limit is an error.
+///
+/// Values may be nested 128 deep, and a number may have as many digits as PostgreSQL's `numeric`:
+/// neither can be raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the body, both as sent and decompressed. By default what `source.max_body_bytes` says.
+    pub body_bytes: Option<NonZeroUsize>,
+    /// Rows. Default 5,000,000: rows of 50 bytes reach the default limit of a body before. Empty rows, of
+    /// which many more fit a body, still take room in every column.
+    pub rows: NonZeroUsize,
+    /// Bytes of one string, as written. Default 64 MiB: PostgreSQL stores up to 1 GB, but a row must pass
+    /// through memory several times.
+    pub string_bytes: NonZeroUsize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let count = |count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            body_bytes: None,
+            rows: count(5_000_000),
+            string_bytes: count(64 << 20),
+        }
+    }
 }
 
 /// How to prove who is asking.
@@ -97,10 +129,12 @@ impl SourceSpec {
             total: TotalHint::default(),
             allowed_hosts: Vec::new(),
             data_path: String::new(),
+            limits: Limits::default(),
             retry: RetryPolicy::default(),
             table_destination_name: None,
             primary_key: Vec::new(),
             columns: BTreeMap::new(),
+            on_bad_text: BadText::default(),
             mode: None,
             identity: 0,
         };
@@ -118,6 +152,41 @@ impl SourceSpec {
     /// The URL without user, password, query and fragment, for messages.
     pub fn shown_url(&self) -> String {
         shown_url(&self.url)
+    }
+
+    /// The first setting that points into the body of an answer, beside its rows or to them.
+    pub(crate) fn body_pointer(&self) -> Option<&'static str> {
+        match self.pagination {
+            Pagination::Cursor { .. } => Some("cursor_path"),
+            Pagination::NextLink { .. } => Some("next_path"),
+            Pagination::None
+            | Pagination::PageNumber { .. }
+            | Pagination::LimitOffset { .. }
+            | Pagination::LinkHeader => match &self.total.path {
+                Some(_) => Some("total_path"),
+                None => Some("data_path").filter(|_| !self.data_path.is_empty()),
+            },
+        }
+    }
+
+    /// Text of the API without the secrets of this source, should it repeat them.
+    pub(super) fn hide(&self, text: &str) -> String {
+        let auth = match &self.auth {
+            None => None,
+            Some(
+                Auth::Basic {
+                    password: secret, ..
+                }
+                | Auth::Bearer { token: secret }
+                | Auth::ApiKey { value: secret, .. },
+            ) => Some(secret),
+        };
+        let named = self.headers.iter().chain(&self.query);
+        let secrets = named.map(|(_, value)| value).chain(auth);
+        let secrets = secrets.map(Secret::expose).filter(|it| !it.is_empty());
+        secrets.fold(text.to_owned(), |text, secret| {
+            text.replace(secret, "[hidden]")
+        })
     }
 
     pub(crate) fn identify(&self, query_as_written: &[(String, String)], accept: &[&str]) -> u64 {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Emptiness;
+
 /// Answers that contradict the pagination.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,18 @@ pub enum Fault {
         page: u64,
         /// The page without.
         empty: u64,
+        /// What that page has instead.
+        how: Emptiness,
+    },
+    /// A page says that there are more rows, but leads nowhere.
+    MoreWithoutNext {
+        /// The page.
+        page: u64,
+    },
+    /// A page without rows says that there are more.
+    EmptyWithMore {
+        /// The page.
+        page: u64,
     },
 }
 
@@ -40,7 +54,13 @@ impl Fault {
                 "the API leads back to a page already read: check cursor_path or next_path"
             }
             Self::RowsAfterEnd { .. } => {
-                "the API answers inconsistently: try again with source.concurrency=1"
+                "the rows of that page may be missing: load again, and if it stays so, page by cursor or next link where the API can, or ask its owner"
+            }
+            Self::MoreWithoutNext { .. } => {
+                "check cursor_path, next_path or the kind of pagination: the next page is named in another place"
+            }
+            Self::EmptyWithMore { .. } => {
+                "the API leaves rows out of its pages: page by cursor or next link where it can"
             }
         }
     }
@@ -58,8 +78,17 @@ impl fmt::Display for Fault {
                     "page {page} leads to the same next page as page {earlier}"
                 )
             }
-            Self::RowsAfterEnd { page, empty } => {
-                write!(f, "page {page} has rows although page {empty} is empty")
+            Self::RowsAfterEnd { page, empty, how } => {
+                write!(f, "page {page} has rows although page {empty} {how}")
+            }
+            Self::MoreWithoutNext { page } => {
+                write!(
+                    f,
+                    "page {page} says that there are more rows, but names no next page"
+                )
+            }
+            Self::EmptyWithMore { page } => {
+                write!(f, "page {page} is empty, but says that there are more rows")
             }
         }
     }

@@ -155,8 +155,8 @@ proptest! {
             drive_asking(size as usize, limit_offset(), None, concurrency, with(facts, offset(total, |_| size))).unwrap(),
         ] {
             prop_assert_eq!(run.rows.len() as u64, total);
-            // A full first page that is all there is takes one more to be believed.
-            let confirming = u64::from(total == size);
+            // A full page that should be the last takes one more to be believed.
+            let confirming = u64::from(total % size == 0 || total < size);
             prop_assert_eq!(run.requests.len() as u64, total.div_ceil(size) + confirming);
             prop_assert_eq!(run.shortfall, None);
         }
@@ -169,12 +169,36 @@ proptest! {
             drive_asking(size as usize, page_number(), None, concurrency, with(facts.clone(), paged(total, size))).unwrap(),
             drive_asking(size as usize, limit_offset(), None, concurrency, with(facts, offset(total, |_| size))).unwrap(),
         ] {
-            // A total that is too small but agrees with the rows of the first page is not noticed.
-            let looks_right = announced % size == 0 && announced > size && announced < total;
-            let came = if looks_right { announced } else { total };
-            prop_assert_eq!(run.rows, (0..came).collect::<Vec<_>>());
+            prop_assert_eq!(run.rows, (0..total).collect::<Vec<_>>());
             let short = announced > total;
             prop_assert_eq!(run.shortfall, short.then_some((total, announced)));
+        }
+    }
+
+    #[test]
+    fn whatever_is_announced_no_row_is_lost(
+        total in 0_u64..200,
+        size in 1_u64..20,
+        totals in prop::collection::vec(prop::option::of(0_u64..250), 1..6),
+        lasts in prop::collection::vec(prop::option::of(0_u64..250), 1..6),
+        concurrency in 1_usize..9,
+    ) {
+        let announcing = |number: u64, rows| {
+            let pick = |values: &[Option<u64>]| values[number as usize % values.len()];
+            let facts = Facts {
+                total: pick(&totals),
+                last_link: pick(&lasts).map(|last| format!("/x?page={last}&offset={last}")),
+                ..Facts::default()
+            };
+            (rows, facts)
+        };
+        let by_page = |request: &Request| announcing(number(request), paged(total, size)(request).0);
+        let by_offset = |request: &Request| announcing(number(request), offset(total, |_| size)(request).0);
+        for run in [
+            drive(page_number(), None, concurrency, by_page).unwrap(),
+            drive(limit_offset(), None, concurrency, by_offset).unwrap(),
+        ] {
+            prop_assert_eq!(run.rows, (0..total).collect::<Vec<_>>());
         }
     }
 
@@ -206,7 +230,8 @@ proptest! {
         let from = Pagination::LimitOffset { limit_param: "l".into(), offset_param: "o".into(), start };
         let run = drive_asking(size as usize, from, None, concurrency, with(facts, offset(total, |_| size))).unwrap();
         prop_assert_eq!(run.rows, (start..total).collect::<Vec<_>>());
-        prop_assert_eq!(run.requests.len() as u64, more.div_ceil(size));
+        let confirming = u64::from(more % size == 0 || more < size);
+        prop_assert_eq!(run.requests.len() as u64, more.div_ceil(size) + confirming);
         prop_assert_eq!(run.shortfall, None);
     }
 
@@ -373,7 +398,25 @@ fn rel_last_ends_it() {
         with(last("/x?page=3&per=10"), paged(30, 10)),
     )
     .unwrap();
+    // The last page is full, and the server never names a next one.
+    assert_eq!((run.rows.len(), run.requests.len()), (30, 4));
+    let run = drive(page_number(), None, 8, |request: &Request| {
+        let facts = Facts {
+            has_next_link: number(request) < 3,
+            ..last("/x?page=3")
+        };
+        with(facts, paged(30, 10))(request)
+    })
+    .unwrap();
     assert_eq!((run.rows.len(), run.requests.len()), (30, 3));
+    let run = drive(
+        page_number(),
+        None,
+        8,
+        with(last("/x?page=2"), paged(47, 10)),
+    )
+    .unwrap();
+    assert_eq!(run.rows.len(), 47, "a last page that is behind");
     let run = drive(
         limit_offset(),
         None,
@@ -408,7 +451,13 @@ fn rows_after_an_empty_page_are_a_fault() {
         )
     };
     let fault = drive(page_number(), None, 3, server).err();
-    assert_eq!(fault, Some(Fault::RowsAfterEnd { page: 4, empty: 3 }));
+    let how = Emptiness::NoRows;
+    let expected = Fault::RowsAfterEnd {
+        page: 4,
+        empty: 3,
+        how,
+    };
+    assert_eq!(fault, Some(expected));
 }
 
 #[test]
@@ -425,15 +474,21 @@ fn cursors_are_followed_until_none_is_named() {
             (
                 rows,
                 Facts {
-                    next: next[page].map(str::to_owned),
+                    next: next[page].map_or(Next::Ended, |next| Next::At(next.to_owned())),
                     ..Facts::default()
                 },
             )
         }
     };
-    let run = drive(cursor(), None, 8, server(&[Some("1"), Some("2"), Some("")])).unwrap();
+    let run = drive(cursor(), None, 8, server(&[Some("1"), Some("2"), None])).unwrap();
     assert_eq!((run.rows, run.requests.len()), (vec![0, 2], 3));
-    let fault = drive(cursor(), None, 8, server(&[Some("1"), Some("1")])).err();
+    let run = drive(cursor(), None, 8, server(&[Some("1"), Some("1")])).unwrap();
+    assert_eq!(
+        (run.rows, run.requests.len()),
+        (vec![0], 2),
+        "an empty page that names itself"
+    );
+    let fault = drive(cursor(), None, 8, server(&[Some("2"), None, Some("2")])).err();
     assert_eq!(
         fault,
         Some(Fault::RepeatedNext {
@@ -449,7 +504,7 @@ fn links_are_followed() {
         Request::First => (
             vec![1],
             Facts {
-                next: Some("http://h/2".into()),
+                next: Next::At("http://h/2".into()),
                 ..Facts::default()
             },
         ),
