@@ -17,10 +17,7 @@ use crate::time;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Misfit(pub(crate) String);
 
-/// Whether the value has a NUL character, which PostgreSQL cannot store. It is no misfit: the
-/// query may remove it, or leave the column out.
-type Fit = std::result::Result<HasNul, Misfit>;
-pub(crate) type HasNul = bool;
+type Fit = std::result::Result<(), Misfit>;
 
 pub(crate) enum ColumnBuilder {
     Bool(BooleanBuilder),
@@ -86,15 +83,18 @@ impl ColumnBuilder {
         }
     }
 
-    /// Appends `value`; `raw` is its JSON text, quotes and all.
+    /// Appends `value`; `raw` is its JSON text, quotes and all. A NUL character, which PostgreSQL cannot
+    /// store, is no misfit: the query may remove it, or leave the column out.
     #[inline]
     pub(crate) fn append(&mut self, value: RawValue<'_>, raw: &str, scratch: &mut String) -> Fit {
         if value == RawValue::Null {
             self.append_null();
-            return Ok(false);
+            return Ok(());
         }
-        let mut has_nul = false;
         match (self, value) {
+            (Self::Text(column) | Self::Json(column), _) if is_full(column, raw) => {
+                return Err(full());
+            }
             (Self::Int(column), RawValue::Number(number)) if number.integer => {
                 let value = number.text.parse().map_err(|_| out_of_range("bigint"))?;
                 column.append_value(value);
@@ -109,18 +109,13 @@ impl ColumnBuilder {
             }
             (Self::Bool(column), RawValue::Bool(value)) => column.append_value(value),
             (Self::Text(column), RawValue::String(text)) => {
-                let value = unescaped(text, scratch);
-                has_nul = value.contains('\0');
-                column.append_value(value);
+                column.append_value(unescaped(text, scratch));
             }
             // A column of mixed scalars is text: numbers and booleans as they are written.
             (Self::Text(column), RawValue::Number(_) | RawValue::Bool(_)) => {
                 column.append_value(raw);
             }
-            (Self::Json(column), _) => {
-                has_nul = raw.contains("\\u0000");
-                column.append_value(raw);
-            }
+            (Self::Json(column), _) => column.append_value(raw),
             (Self::TimestampTz(column), RawValue::String(text)) => {
                 let micros =
                     time::timestamp_with_zone(unescaped(text, scratch)).ok_or_else(|| {
@@ -148,7 +143,7 @@ impl ColumnBuilder {
                 )));
             }
         }
-        Ok(has_nul)
+        Ok(())
     }
 
     pub(crate) fn finish(&mut self) -> ArrayRef {
@@ -161,10 +156,6 @@ impl ColumnBuilder {
             Self::TimestampTz(column) | Self::Timestamp(column) => Arc::new(column.finish()),
             Self::Date(column) => Arc::new(column.finish()),
         }
-    }
-
-    pub(crate) fn is_json(&self) -> bool {
-        matches!(self, Self::Json(_))
     }
 
     fn type_name(&self) -> &'static str {
@@ -202,6 +193,17 @@ fn kind(value: RawValue<'_>) -> &'static str {
         RawValue::Nested(text) if text.starts_with('[') => "an array",
         RawValue::Nested(_) => "an object",
     }
+}
+
+/// Whether `raw` could take a column past what the offsets of Arrow's texts reach.
+#[inline]
+fn is_full(column: &StringBuilder, raw: &str) -> bool {
+    column.values_slice().len() + raw.len() > i32::MAX as usize
+}
+
+#[cold]
+fn full() -> Misfit {
+    Misfit("the texts of a batch exceed 2 GiB; lower decode.batch_rows".into())
 }
 
 fn out_of_range(type_name: &str) -> Misfit {

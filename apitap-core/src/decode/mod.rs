@@ -1,9 +1,12 @@
 //! JSON to Arrow: bytes in, [`RecordBatch`]es out, no I/O.
 //!
 //! Two ways that yield equal batches: [`TapeDecoder`] reads the bytes into columns directly,
-//! [`rows`] goes through a `serde_json::Value` per row.
+//! [`rows`] makes an owned value of each row first. What a key and a value mean is decided in one place
+//! for both.
 
 mod column;
+mod layout;
+mod page_rows;
 pub mod rows;
 mod tape;
 
@@ -15,6 +18,7 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 
 pub(crate) use column::{Misfit, exact_f64};
+pub(crate) use page_rows::PageRows;
 pub use tape::TapeDecoder;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -51,6 +55,8 @@ pub(crate) enum Fault {
     KeyTwice(String),
     UnknownKey(String),
     Misfit(String, Misfit),
+    /// A text or a key with half of a surrogate pair, or a key with a NUL.
+    BadText(String, &'static str),
     Engine(Error),
 }
 
@@ -96,6 +102,12 @@ impl Fault {
                  value (text holds any scalar, jsonb anything), or raise infer.sample_rows"
                 ))
             }
+            Self::BadText(column, what) => {
+                value(format!("{place}, column {column}: {what}")).hint(format!(
+                    "set on_bad_text: replace for source {source}, which puts U+FFFD in its place, or \
+                     select only the columns you need"
+                ))
+            }
             Self::Engine(error) => error.at(place),
         }
     }
@@ -118,5 +130,7 @@ pub(crate) fn finish_batch(
     })
 }
 
+#[cfg(test)]
+mod agreement_tests;
 #[cfg(test)]
 mod tests;

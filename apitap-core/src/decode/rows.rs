@@ -1,19 +1,19 @@
-//! The "before" way: a `serde_json::Value` per row.
+//! The "before" way: an owned value per row.
 //!
-//! [`parse`] makes the rows of a page, the pipeline sends them one by one through a channel,
-//! and [`RowsDecoder`] gathers what arrives into batches. The conversion of a value is the one
-//! of the tape path, so that both yield equal batches.
+//! [`parse`] makes the rows of a page, each key and value a string of its own; the pipeline sends them
+//! one by one through a channel, and [`RowsDecoder`] gathers what arrives into batches. A value keeps the
+//! text that it was written with, so that both ways yield the same bytes.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use serde_json::Value;
 
-use super::column::{ColumnBuilder, HasNul};
-use super::{ByName, Fault, NulSighting, finish_batch};
-use crate::config::UnknownFields;
-use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::json::{RawNumber, RawStr, RawValue};
-use crate::source::{Page, PageFormat};
+use super::column::ColumnBuilder;
+use super::layout::Layout;
+use super::{Fault, NulSighting, PageRows, finish_batch};
+use crate::config::{BadText, UnknownFields};
+use crate::error::Result;
+use crate::json::{RawStr, Scanner};
+use crate::source::Page;
 
 /// One row on its way, with the place it came from.
 #[derive(Debug)]
@@ -22,8 +22,16 @@ pub struct Row {
     pub page: u64,
     /// Its place in the page, from 1.
     pub index: usize,
-    /// The row.
-    pub value: Value,
+    /// Its members in order, as they are written; none for a row that is no object.
+    members: Option<Vec<Member>>,
+}
+
+#[derive(Debug)]
+struct Member {
+    key: String,
+    /// Whether the key has escapes.
+    escaped: bool,
+    value: String,
 }
 
 /// The rows of a page.
@@ -31,45 +39,59 @@ pub struct Row {
 /// # Errors
 /// Text that is not JSON.
 pub fn parse(source: &str, page: &Page) -> Result<Vec<Row>> {
-    let body = &page.body[page.rows.clone()];
-    let values: serde_json::Result<Vec<Value>> = match page.format {
-        PageFormat::Json if body.is_empty() => Ok(Vec::new()),
-        PageFormat::Json => serde_json::from_slice(body).map(|value| match value {
-            Value::Array(rows) => rows,
-            row => vec![row],
-        }),
-        PageFormat::Ndjson => serde_json::Deserializer::from_slice(body)
-            .into_iter()
-            .collect(),
-    };
-    let values = values.map_err(|error| {
-        Error::new(
-            ErrorKind::InvalidJson,
-            Stage::Decode,
-            format!("source {source}, page {}: invalid JSON", page.index),
-        )
-        .caused_by(error)
-    })?;
-    let rows = values.into_iter().zip(1..);
-    Ok(rows
-        .map(|(value, index)| Row {
+    let mut rows = Vec::with_capacity(page.row_count);
+    let parsed = parse_rows(page, &mut rows);
+    parsed.map_err(|fault| fault.into_error(source, page.index, rows.len() + 1))?;
+    Ok(rows)
+}
+
+fn parse_rows(page: &Page, parsed: &mut Vec<Row>) -> Result<(), Fault> {
+    let mut rows = PageRows::new(page)?;
+    for index in 1..=page.row_count {
+        let members = members(rows.scanner())?;
+        rows.leave()?;
+        parsed.push(Row {
             page: page.index,
             index,
-            value,
-        })
-        .collect())
+            members,
+        });
+    }
+    Ok(())
+}
+
+fn members(scanner: &mut Scanner<'_>) -> Result<Option<Vec<Member>>, Fault> {
+    if scanner.peek()? != b'{' {
+        scanner.skip()?;
+        return Ok(None);
+    }
+    scanner.expect(b'{', "expected `{`")?;
+    let mut members = Vec::new();
+    if scanner.eat(b'}')? {
+        return Ok(Some(members));
+    }
+    loop {
+        let RawStr { raw, escaped } = scanner.key()?;
+        let (_, value) = scanner.value_and_text()?;
+        members.push(Member {
+            key: raw.to_owned(),
+            escaped,
+            value: value.to_owned(),
+        });
+        if !scanner.more(b'}')? {
+            return Ok(Some(members));
+        }
+    }
 }
 
 /// Gathers rows into batches of one schema.
 pub struct RowsDecoder {
-    source: String,
-    schema: SchemaRef,
-    unknown: UnknownFields,
-    by_name: ByName,
+    layout: Layout,
     columns: Vec<ColumnBuilder>,
+    /// The row in which each column was last filled, counted over all batches.
+    filled: Vec<u64>,
+    row: u64,
     rows: usize,
-    nuls: NulSighting,
-    scratch: String,
+    bytes: usize,
 }
 
 impl RowsDecoder {
@@ -83,25 +105,33 @@ impl RowsDecoder {
         unknown: UnknownFields,
         nuls: NulSighting,
     ) -> Result<Self> {
-        let names = schema.fields().iter().map(|field| field.name().clone());
-        let fields = schema.fields().iter();
+        let filled = vec![0; schema.fields().len()];
+        let layout = Layout::new(source, schema, unknown, nuls);
         Ok(Self {
-            source: source.to_owned(),
-            by_name: names.zip(0..).collect(),
-            columns: fields
-                .map(|field| ColumnBuilder::new(field, 0))
-                .collect::<Result<_>>()?,
-            schema,
-            unknown,
+            columns: layout.builders(0)?,
+            layout,
+            filled,
+            row: 0,
             rows: 0,
-            nuls,
-            scratch: String::new(),
+            bytes: 0,
         })
+    }
+
+    /// What happens to escapes that PostgreSQL cannot hold. Default [`BadText::Fail`].
+    #[must_use]
+    pub fn on_bad_text(mut self, bad_text: BadText) -> Self {
+        self.layout.bad_text = bad_text;
+        self
     }
 
     /// Rows gathered since the last [`flush`](Self::flush).
     pub fn len(&self) -> usize {
         self.rows
+    }
+
+    /// The size of their values as they were written.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether no row was gathered since the last [`flush`](Self::flush).
@@ -116,32 +146,40 @@ impl RowsDecoder {
     /// row and column.
     pub fn push(&mut self, row: &Row) -> Result<()> {
         self.append(row)
-            .map_err(|fault| fault.into_error(&self.source, row.page, row.index))?;
+            .map_err(|fault| fault.into_error(&self.layout.source, row.page, row.index))?;
         self.rows += 1;
         Ok(())
     }
 
     fn append(&mut self, row: &Row) -> Result<(), Fault> {
-        let Value::Object(object) = &row.value else {
-            return Err(Fault::NotAnObject);
-        };
-        if self.unknown == UnknownFields::Refuse
-            && let Some(key) = object.keys().find(|key| !self.by_name.contains_key(*key))
-        {
-            return Err(Fault::UnknownKey(key.clone()));
-        }
-        for (field, column) in self.schema.fields().iter().zip(&mut self.columns) {
-            match object.get(field.name()) {
-                None | Some(Value::Null) => column.append_null(),
-                Some(value) => {
-                    let has_nul = append_value(column, value, &mut self.scratch)
-                        .map_err(|misfit| Fault::Misfit(field.name().clone(), misfit))?;
-                    if has_nul {
-                        self.nuls
-                            .note(&self.source, row.page, row.index, field.name());
-                    }
-                }
+        let members = row.members.as_ref().ok_or(Fault::NotAnObject)?;
+        self.row += 1;
+        let mut nul = None;
+        for member in members {
+            let key = RawStr {
+                raw: &member.key,
+                escaped: member.escaped,
+            };
+            let Some(index) = self.layout.column(key)? else {
+                continue;
+            };
+            if std::mem::replace(&mut self.filled[index], self.row) == self.row {
+                return Err(Fault::KeyTwice(self.layout.name(index)));
             }
+            self.bytes += member.value.len();
+            let mut scanner = Scanner::new(&member.value, 0);
+            let column = &mut self.columns[index];
+            if self.layout.cell(&mut scanner, index, column)? {
+                nul = nul.or(Some(index));
+            }
+        }
+        for (column, &filled) in self.columns.iter_mut().zip(&self.filled) {
+            if filled != self.row {
+                column.append_null();
+            }
+        }
+        if let Some(column) = nul {
+            self.layout.note_nul(row.page, row.index, column);
         }
         Ok(())
     }
@@ -152,40 +190,7 @@ impl RowsDecoder {
     /// Only faults of the engine.
     pub fn flush(&mut self) -> Result<RecordBatch> {
         let arrays = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
-        finish_batch(&self.schema, arrays, std::mem::take(&mut self.rows))
+        self.bytes = 0;
+        finish_batch(&self.layout.schema, arrays, std::mem::take(&mut self.rows))
     }
-}
-
-fn append_value(
-    column: &mut ColumnBuilder,
-    value: &Value,
-    scratch: &mut String,
-) -> Result<HasNul, super::Misfit> {
-    let text;
-    let (value, raw) = match value {
-        Value::Null => (RawValue::Null, "null"),
-        Value::Bool(true) => (RawValue::Bool(true), "true"),
-        Value::Bool(false) => (RawValue::Bool(false), "false"),
-        Value::Number(number) => {
-            let text = number.as_str();
-            let integer = !text.contains(['.', 'e', 'E']);
-            (RawValue::Number(RawNumber { text, integer }), text)
-        }
-        Value::String(string) if column.is_json() => {
-            text = Value::String(string.clone()).to_string();
-            (RawValue::Nested(&text), text.as_str())
-        }
-        Value::String(string) => {
-            let raw = RawStr {
-                raw: string,
-                escaped: false,
-            };
-            (RawValue::String(raw), string.as_str())
-        }
-        Value::Array(_) | Value::Object(_) => {
-            text = value.to_string();
-            (RawValue::Nested(&text), text.as_str())
-        }
-    };
-    column.append(value, raw, scratch)
 }

@@ -3,30 +3,26 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::column::{ColumnBuilder, HasNul};
-use super::{ByName, Fault, NulSighting, finish_batch};
-use crate::config::UnknownFields;
+use super::column::ColumnBuilder;
+use super::layout::Layout;
+use super::{Fault, NulSighting, PageRows, finish_batch};
+use crate::config::{BadText, UnknownFields};
 use crate::error::Result;
-use crate::json::{self, RawStr, Scanner};
-use crate::source::{Page, PageFormat};
+use crate::json::{RawStr, Scanner};
+use crate::source::Page;
 
 /// Decodes pages of one source into batches of one schema.
 ///
 /// It does no I/O and keeps nothing between pages but the order of the keys.
 pub struct TapeDecoder {
-    source: String,
-    schema: SchemaRef,
+    layout: Layout,
     batch_rows: usize,
-    unknown: UnknownFields,
-    by_name: ByName,
     /// The keys of the last row and their columns: rows of one source mostly agree in the
     /// order of their keys, so the next key is compared instead of hashed.
     expected: Vec<(String, Option<usize>)>,
     /// The row in which each column was last filled, counted over all pages.
     filled: Vec<u64>,
     row: u64,
-    nuls: NulSighting,
-    scratch: String,
 }
 
 impl TapeDecoder {
@@ -38,19 +34,20 @@ impl TapeDecoder {
         unknown: UnknownFields,
         nuls: NulSighting,
     ) -> Self {
-        let names = schema.fields().iter().map(|field| field.name().clone());
         Self {
-            source: source.to_owned(),
-            by_name: names.zip(0..).collect(),
             filled: vec![0; schema.fields().len()],
-            schema,
+            layout: Layout::new(source, schema, unknown, nuls),
             batch_rows,
-            unknown,
             expected: Vec::new(),
             row: 0,
-            nuls,
-            scratch: String::new(),
         }
+    }
+
+    /// What happens to escapes that PostgreSQL cannot hold. Default [`BadText::Fail`].
+    #[must_use]
+    pub fn on_bad_text(mut self, bad_text: BadText) -> Self {
+        self.layout.bad_text = bad_text;
+        self
     }
 
     /// The batches of a page, in order.
@@ -62,7 +59,7 @@ impl TapeDecoder {
         let mut batches = Vec::with_capacity(page.row_count.div_ceil(self.batch_rows));
         let mut row = 0;
         self.rows(page, &mut row, &mut batches)
-            .map_err(|fault| fault.into_error(&self.source, page.index, row))?;
+            .map_err(|fault| fault.into_error(&self.layout.source, page.index, row))?;
         Ok(batches)
     }
 
@@ -72,43 +69,24 @@ impl TapeDecoder {
         row: &mut usize,
         batches: &mut Vec<RecordBatch>,
     ) -> Result<(), Fault> {
-        let text = json::utf8(&page.body[..page.rows.end])?;
-        let mut scanner = Scanner::new(text, page.rows.start);
-        let array = page.format == PageFormat::Json && scanner.peek() == Ok(b'[');
-        if array {
-            scanner.expect(b'[', "expected `[`")?;
-        }
+        let mut rows = PageRows::new(page)?;
         while *row < page.row_count {
             let size = self.batch_rows.min(page.row_count - *row);
-            let mut columns = self.builders(size)?;
+            let mut columns = self.layout.builders(size)?;
             for _ in 0..size {
                 *row += 1;
-                if let Some(column) = self.row(&mut scanner, &mut columns)? {
-                    let column = self.schema.field(column).name();
-                    self.nuls.note(&self.source, page.index, *row, column);
+                if let Some(column) = self.row(rows.scanner(), &mut columns)? {
+                    self.layout.note_nul(page.index, *row, column);
                 }
-                match page.format {
-                    PageFormat::Ndjson => json::line_end(&mut scanner)?,
-                    PageFormat::Json if array => {
-                        scanner.more(b']')?;
-                    }
-                    PageFormat::Json => {}
-                }
+                rows.leave()?;
             }
             let arrays = columns.iter_mut().map(ColumnBuilder::finish).collect();
-            batches.push(finish_batch(&self.schema, arrays, size)?);
+            batches.push(finish_batch(&self.layout.schema, arrays, size)?);
         }
         Ok(())
     }
 
-    fn builders(&self, rows: usize) -> Result<Vec<ColumnBuilder>> {
-        let fields = self.schema.fields().iter();
-        fields
-            .map(|field| ColumnBuilder::new(field, rows))
-            .collect()
-    }
-
-    /// Reads a row; returns a column in which it has a NUL character.
+    /// Reads a row; returns the first column in which it has a NUL character.
     fn row(
         &mut self,
         scanner: &mut Scanner<'_>,
@@ -133,8 +111,11 @@ impl TapeDecoder {
                     }
                     Some(index) => {
                         filled += 1;
-                        if self.cell(scanner, index, columns)? {
-                            nul = Some(index);
+                        if std::mem::replace(&mut self.filled[index], self.row) == self.row {
+                            return Err(Fault::KeyTwice(self.layout.name(index)));
+                        }
+                        if self.layout.cell(scanner, index, &mut columns[index])? {
+                            nul = nul.or(Some(index));
                         }
                     }
                 }
@@ -153,23 +134,6 @@ impl TapeDecoder {
         Ok(nul)
     }
 
-    /// Reads the value of a column.
-    #[inline]
-    fn cell(
-        &mut self,
-        scanner: &mut Scanner<'_>,
-        index: usize,
-        columns: &mut [ColumnBuilder],
-    ) -> Result<HasNul, Fault> {
-        if std::mem::replace(&mut self.filled[index], self.row) == self.row {
-            return Err(Fault::KeyTwice(self.schema.field(index).name().clone()));
-        }
-        let (value, raw) = scanner.value_and_text()?;
-        columns[index]
-            .append(value, raw, &mut self.scratch)
-            .map_err(|misfit| Fault::Misfit(self.schema.field(index).name().clone(), misfit))
-    }
-
     #[inline]
     fn column(&mut self, key: RawStr<'_>, position: usize) -> Result<Option<usize>, Fault> {
         match self.expected.get(position) {
@@ -180,13 +144,9 @@ impl TapeDecoder {
 
     #[cold]
     fn learn(&mut self, key: RawStr<'_>, position: usize) -> Result<Option<usize>, Fault> {
-        let name = key.decoded();
-        let column = self.by_name.get(name.as_ref()).copied();
-        if column.is_none() && self.unknown == UnknownFields::Refuse {
-            return Err(Fault::UnknownKey(name.into_owned()));
-        }
+        let column = self.layout.column(key)?;
         self.expected.truncate(position);
-        self.expected.push((name.into_owned(), column));
+        self.expected.push((key.name().into_owned(), column));
         Ok(column)
     }
 }

@@ -1,5 +1,7 @@
 //! One column of a batch, bound to its type: cells in binary or as text.
 
+use std::ops::Range;
+
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, LargeBinaryArray,
     LargeStringArray, PrimitiveArray, StringArray, StringViewArray,
@@ -15,6 +17,8 @@ use bytes::{BufMut, BytesMut};
 use super::numeric;
 use super::pg_type::PgType;
 use crate::error::ErrorKind;
+use crate::json::{NESTED_TOO_DEEPLY, Scanner};
+use crate::time::civil_from_days;
 
 /// Why a cell cannot be written, and what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +42,23 @@ impl Reason {
 
 const NUL: Reason = Reason::nul(
     "the text has a NUL character, which PostgreSQL cannot store",
-    "remove it in the module's SQL: replace(column, chr(0), '')",
+    "remove it in the module's SQL with replace(column, chr(0), ''), or set on_bad_text: replace for the source",
 );
 const NUL_IN_JSON: Reason = Reason::nul(
     "the JSON has a NUL character (\\u0000), which PostgreSQL cannot store",
-    "clean it at the source, or declare the column as text and remove it in the module's SQL",
+    "set on_bad_text: replace for the source, which puts U+FFFD in its place",
+);
+const NO_JSON: Reason = Reason::value(
+    "the text is not JSON",
+    "filter such rows in the module's SQL, or change the column's type in the table to text",
+);
+const DEEP_JSON: Reason = Reason::value(
+    "the JSON is nested more than 128 deep",
+    "change the column's type in the table to text",
+);
+const LONE_SURROGATE_IN_JSON: Reason = Reason::value(
+    "the JSON has half of a surrogate pair (\\ud800 to \\udfff), which is no character",
+    "set on_bad_text: replace for the source, or clean the text in the module's SQL",
 );
 const UUID: Reason = Reason::value("the text is no UUID", "clean it in the module's SQL");
 const RANGE: Reason = Reason::value(
@@ -58,10 +74,25 @@ const NANOSECONDS: Reason = Reason::value(
 const EPOCH_US: i64 = 946_684_800_000_000;
 const EPOCH_DAYS: i32 = 10_957;
 
+/// What PostgreSQL stores, from its epoch on: 4714-11-24 BC to 294276-12-31 and to 5874897-12-31
+/// (`timestamp.h`, MIN_TIMESTAMP and END_TIMESTAMP; `date.h`, IS_VALID_DATE).
+const TIMESTAMPS: Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
+const DATES: Range<i32> = -2_451_545..2_145_031_949;
+
 /// A column of cells, ready to be encoded.
 pub(crate) struct Cells<'a> {
     nulls: Option<&'a NullBuffer>,
     values: Values<'a>,
+    json: JsonText,
+}
+
+/// Where the text of a JSON column comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JsonText {
+    /// An API wrote it, so that it is known to be JSON.
+    Known,
+    /// The SQL made it, and it may be anything.
+    Unknown,
 }
 
 enum Values<'a> {
@@ -138,7 +169,7 @@ impl<'a> Bytes<'a> {
 impl<'a> Cells<'a> {
     /// Binds an array in its form to the type it is written as; none if it is not in a form
     /// of that type.
-    pub(crate) fn new(array: &'a ArrayRef, target: &PgType) -> Option<Self> {
+    pub(crate) fn new(array: &'a ArrayRef, target: &PgType, json: JsonText) -> Option<Self> {
         use DataType as D;
         let values = match (target.wire(), array.data_type()) {
             (PgType::Bool, D::Boolean) => Values::Bool(array.as_boolean()),
@@ -174,6 +205,7 @@ impl<'a> Cells<'a> {
         Some(Self {
             nulls: array.nulls(),
             values,
+            json,
         })
     }
 
@@ -209,24 +241,23 @@ impl<'a> Cells<'a> {
             }
             Values::Decimal256(array, scale) => numeric::binary(array.value(row), *scale, out),
             Values::Text(texts) => out.extend_from_slice(plain_text(texts.value(row))?.as_bytes()),
-            Values::Json(texts) => out.extend_from_slice(json_text(texts.value(row))?.as_bytes()),
+            Values::Json(texts) => {
+                out.extend_from_slice(self.json_text(texts.value(row))?.as_bytes())
+            }
             Values::Jsonb(texts) => {
                 // The version of jsonb's binary format: jsonb_recv.
                 const JSONB_VERSION: u8 = 1;
                 out.put_u8(JSONB_VERSION);
-                out.extend_from_slice(json_text(texts.value(row))?.as_bytes());
+                out.extend_from_slice(self.json_text(texts.value(row))?.as_bytes());
             }
             Values::Uuid(texts) => out.put_u128(uuid(texts.value(row)).ok_or(UUID)?),
             Values::Bytea(bytes) => out.extend_from_slice(bytes.value(row)),
             Values::Date(array) => {
-                let days = array.value(row).checked_sub(EPOCH_DAYS);
-                // The least value would read as -infinity.
-                out.put_i32(days.filter(|&days| days != i32::MIN).ok_or(RANGE)?);
+                out.put_i32(stored_date(array.value(row))?);
             }
             Values::Time(array) => out.put_i64(array.value(row)),
             Values::Timestamp(array, _) => {
-                let micros = array.value(row).checked_sub(EPOCH_US);
-                out.put_i64(micros.filter(|&micros| micros != i64::MIN).ok_or(RANGE)?);
+                out.put_i64(stored_timestamp(array.value(row))?);
             }
             Values::Interval(array) => {
                 let interval = array.value(row);
@@ -258,7 +289,7 @@ impl<'a> Cells<'a> {
             Values::Decimal256(array, scale) => numeric::text(array.value(row), *scale, out),
             Values::Text(texts) => out.put_slice(plain_text(texts.value(row))?.as_bytes()),
             Values::Json(texts) | Values::Jsonb(texts) => {
-                out.put_slice(json_text(texts.value(row))?.as_bytes());
+                out.put_slice(self.json_text(texts.value(row))?.as_bytes());
             }
             Values::Uuid(texts) => {
                 let text = texts.value(row);
@@ -274,13 +305,16 @@ impl<'a> Cells<'a> {
                 }
             }
             Values::Date(array) => {
-                let era = date(i64::from(array.value(row)), out);
+                let days = array.value(row);
+                stored_date(days)?;
+                let era = date(i64::from(days), out);
                 out.put_slice(era);
             }
             Values::Time(array) => time(array.value(row), out),
             Values::Timestamp(array, zoned) => {
                 const DAY_US: i64 = 86_400_000_000;
                 let micros = array.value(row);
+                stored_timestamp(micros)?;
                 let era = date(micros.div_euclid(DAY_US), out);
                 out.put_u8(b' ');
                 time(micros.rem_euclid(DAY_US), out);
@@ -303,6 +337,38 @@ impl<'a> Cells<'a> {
     }
 }
 
+impl Cells<'_> {
+    /// What no JSON type of PostgreSQL takes is refused here: the server's own message would say neither
+    /// the column nor, in every method, the row.
+    fn json_text<'t>(&self, text: &'t str) -> Result<&'t str, Reason> {
+        if self.json == JsonText::Unknown {
+            let mut scanner = Scanner::new(text, 0);
+            let read = scanner.skip().and_then(|_| scanner.end());
+            read.map_err(|error| match error.what {
+                NESTED_TOO_DEEPLY => DEEP_JSON,
+                _ => NO_JSON,
+            })?;
+            let found = scanner.take_unstorable();
+            return match (found.nul, found.lone_surrogate) {
+                (true, _) => Err(NUL_IN_JSON),
+                (_, true) => Err(LONE_SURROGATE_IN_JSON),
+                (false, false) => Ok(text),
+            };
+        }
+        // Decoding has refused the rest. `\\u0000` is an escaped backslash before plain digits.
+        for at in memchr::memmem::find_iter(text.as_bytes(), b"\\u0000") {
+            let backslashes = text.as_bytes()[..at]
+                .iter()
+                .rev()
+                .take_while(|&&byte| byte == b'\\');
+            if backslashes.count() % 2 == 0 {
+                return Err(NUL_IN_JSON);
+            }
+        }
+        Ok(text)
+    }
+}
+
 fn plain_text(text: &str) -> Result<&str, Reason> {
     if memchr::memchr(0, text.as_bytes()).is_some() {
         return Err(NUL);
@@ -310,19 +376,18 @@ fn plain_text(text: &str) -> Result<&str, Reason> {
     Ok(text)
 }
 
-/// JSON cannot hold a raw NUL; an escaped one is refused here because the server's own message
-/// would not say where it is. `\\u0000` is an escaped backslash before plain digits.
-fn json_text(text: &str) -> Result<&str, Reason> {
-    for at in memchr::memmem::find_iter(text.as_bytes(), b"\\u0000") {
-        let backslashes = text.as_bytes()[..at]
-            .iter()
-            .rev()
-            .take_while(|&&byte| byte == b'\\');
-        if backslashes.count() % 2 == 0 {
-            return Err(NUL_IN_JSON);
-        }
-    }
-    plain_text(text)
+/// Days from PostgreSQL's epoch.
+fn stored_date(days: i32) -> Result<i32, Reason> {
+    let days = days.checked_sub(EPOCH_DAYS);
+    days.filter(|days| DATES.contains(days)).ok_or(RANGE)
+}
+
+/// Microseconds from PostgreSQL's epoch.
+fn stored_timestamp(micros: i64) -> Result<i64, Reason> {
+    let micros = micros.checked_sub(EPOCH_US);
+    micros
+        .filter(|micros| TIMESTAMPS.contains(micros))
+        .ok_or(RANGE)
 }
 
 /// The forms with hyphens between groups, as PostgreSQL prints them, or without.
@@ -370,22 +435,8 @@ fn whole_micros(nanoseconds: i64) -> Result<i64, Reason> {
 }
 
 /// Appends a date and returns the era that must follow it and its time: " BC" for years before 1.
-/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
 fn date(days: i64, out: &mut BytesMut) -> &'static [u8] {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = civil_from_days(days);
     let (year, era): (i64, &[u8]) = if year > 0 {
         (year, b"")
     } else {

@@ -3,18 +3,22 @@
 //! Only casts that keep every value are allowed: what cannot be written exactly is refused
 //! before the load if the types show it, else at the row that shows it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Time64MicrosecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Date32Array, IntervalMonthDayNanoArray, Time64MicrosecondArray,
+};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
-    DataType, Field, Float32Type, Float64Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit,
-    Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
+    DataType, Field, Float32Type, Float64Type, Int64Type, IntervalMonthDayNano,
+    IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType, TimeUnit,
+    TimestampMicrosecondType,
 };
 use arrow::util::display::FormatOptions;
 
 use super::json_text::json_text;
-use super::pg_type::{MICROSECOND_DIGITS, PgType, is_nested, value_type};
+use super::pg_type::{MICROSECOND_DIGITS, PgType, is_nested, sql_name, value_type};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::time;
 
@@ -31,6 +35,8 @@ pub(crate) enum Coercion {
     Parsed(DataType),
     /// Written as JSON text.
     Nested,
+    /// A duration as days and what is left of one: nanoseconds alone reach 292 years.
+    Days,
     /// To the form of a time type, then checked for digits of a second that the column lacks.
     Digits(Box<Self>, PgType),
 }
@@ -118,17 +124,16 @@ impl Coercion {
                 D::Timestamp(_, None) | D::Date32 => keep(D::Timestamp(micros, None)),
                 _ => return Err(refuse(field, target)),
             },
+            // What has no time zone is taken as UTC.
             PgType::TimestampTz => match from {
-                D::Timestamp(TimeUnit::Nanosecond, Some(_)) => {
-                    Self::Exact(D::Timestamp(micros, utc()))
-                }
+                D::Timestamp(TimeUnit::Nanosecond, _) => Self::Exact(D::Timestamp(micros, utc())),
                 D::Timestamp(unit, Some(_)) if *unit == micros && !unpacked => Self::None,
-                D::Timestamp(_, Some(_)) => Self::Cast(D::Timestamp(micros, utc())),
+                D::Timestamp(..) | D::Date32 => Self::Cast(D::Timestamp(micros, utc())),
                 _ => return Err(refuse(field, target)),
             },
             PgType::Interval => match from {
                 D::Interval(_) => keep(D::Interval(IntervalUnit::MonthDayNano)),
-                D::Duration(_) => Self::Cast(D::Interval(IntervalUnit::MonthDayNano)),
+                D::Duration(_) => Self::Days,
                 _ => return Err(refuse(field, target)),
             },
             _ => return Err(refuse(field, target)),
@@ -149,16 +154,22 @@ impl Coercion {
         match self {
             Self::None => Ok(array.clone()),
             Self::Nested => json_text(field, array, first_row),
-            Self::Cast(form) => cast(array, form)
-                .map_err(|_| unfit(field, form, first_bad_row(array, form, first_row))),
+            Self::Days => days(array).map_err(|_| unfit(field, "interval", first_row)),
+            Self::Cast(form) => cast(array, form).map_err(|_| {
+                unfit(
+                    field,
+                    &sql_name(form),
+                    first_bad_row(array, form, first_row),
+                )
+            }),
             Self::Exact(form) => exact(field, array, form, first_row),
             Self::Parsed(form) => {
-                parsed(array, form).map_err(|row| unfit(field, form, first_row + row))
+                parsed(array, form).map_err(|row| unfit(field, &sql_name(form), first_row + row))
             }
             Self::Digits(coercion, target) => {
                 let result = coercion.apply(field, array, first_row)?;
                 match first_with_more_digits(&result, target) {
-                    Some(row) => Err(unfit(field, target.sql(), first_row + row as u64)),
+                    Some(row) => Err(unfit(field, &target.sql(), first_row + row as u64)),
                     None => Ok(result),
                 }
             }
@@ -232,19 +243,51 @@ fn cast(array: &ArrayRef, form: &DataType) -> Result<ArrayRef, arrow::error::Arr
     cast_with_options(array, form, &options)
 }
 
+fn days(array: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
+    const DAY_SECONDS: i64 = 86_400;
+    let per_second = match value_type(array.data_type()) {
+        DataType::Duration(TimeUnit::Second) => 1,
+        DataType::Duration(TimeUnit::Millisecond) => 1_000,
+        DataType::Duration(TimeUnit::Microsecond) => 1_000_000,
+        _ => 1_000_000_000,
+    };
+    let units = cast(array, value_type(array.data_type()))?;
+    let units = cast(&units, &DataType::Int64)?;
+    let intervals = units.as_primitive::<Int64Type>().iter().map(|units| {
+        let Some(units) = units else { return Ok(None) };
+        let (days, rest) = (
+            units / (DAY_SECONDS * per_second),
+            units % (DAY_SECONDS * per_second),
+        );
+        let days = i32::try_from(days).map_err(|_| {
+            arrow::error::ArrowError::ArithmeticOverflow("days of an interval".to_owned())
+        })?;
+        let nanos = rest * (1_000_000_000 / per_second);
+        Ok(Some(IntervalMonthDayNano::new(0, days, nanos)))
+    });
+    let intervals: Result<IntervalMonthDayNanoArray, arrow::error::ArrowError> =
+        intervals.collect();
+    Ok(Arc::new(intervals?))
+}
+
 /// Casts, and casts back to see that nothing was rounded.
 fn exact(field: &Field, array: &ArrayRef, form: &DataType, first_row: u64) -> Result<ArrayRef> {
-    let result =
-        cast(array, form).map_err(|_| unfit(field, form, first_bad_row(array, form, first_row)))?;
+    let result = cast(array, form).map_err(|_| {
+        unfit(
+            field,
+            &sql_name(form),
+            first_bad_row(array, form, first_row),
+        )
+    })?;
     let back = cast(&result, array.data_type()).map_err(|_| {
         unfit(
             field,
-            form,
+            &sql_name(form),
             first_bad_row(&result, array.data_type(), first_row),
         )
     })?;
     if let Some(row) = first_difference(array, &back) {
-        return Err(unfit(field, form, first_row + row as u64));
+        return Err(unfit(field, &sql_name(form), first_row + row as u64));
     }
     Ok(result)
 }
@@ -338,31 +381,57 @@ fn first_bad_row(array: &ArrayRef, form: &DataType, first_row: u64) -> u64 {
 }
 
 fn refuse(field: &Field, target: &PgType) -> Error {
-    Error::new(
+    let name = field.name();
+    let hint = match (value_type(field.data_type()), target.wire()) {
+        (from, PgType::Numeric(limit)) if from.is_floating() => {
+            let limit = match limit {
+                Some((precision, scale)) => format!("numeric({precision},{scale})"),
+                None => "numeric(38,6)".to_owned(),
+            };
+            format!(
+                "declare `columns: {{{name}: \"{limit}\"}}` for the source, which keeps every digit that the API \
+                 writes, or CAST the column AS {limit} in the module's SQL, which may round"
+            )
+        }
+        (DataType::Timestamp(_, Some(_)), PgType::Timestamp) => format!(
+            "CAST({name} AS timestamp) in the module's SQL writes its time in UTC; or make the table's column \
+             timestamptz"
+        ),
+        _ => "CAST the column in the module's SQL, or change the column's type in the table"
+            .to_owned(),
+    };
+    let error = Error::new(
         ErrorKind::Value,
         Stage::Encode,
         format!(
-            "column {}: {} cannot be written to a column of type {} without change",
-            field.name(),
-            field.data_type(),
+            "column {name}: {} cannot be written to a column of type {} without change",
+            field_type(field),
             target.sql()
         ),
-    )
-    .hint("CAST the column in the module's SQL, or change the column's type in the table")
+    );
+    error.hint(hint)
 }
 
-fn unfit(field: &Field, form: impl std::fmt::Display, row: u64) -> Error {
+fn unfit(field: &Field, wanted: &str, row: u64) -> Error {
     Error::new(
         ErrorKind::Value,
         Stage::Encode,
         format!(
-            "column {}, row {row} of the result: the {} does not fit {form} without change",
+            "column {}, row {row} of the result: the {} does not fit {wanted} without change",
             field.name(),
-            field.data_type()
+            field_type(field)
         ),
     )
     .hint(
         "round or CAST the column in the module's SQL (date_trunc('microsecond', …) for \
            nanoseconds, 'millisecond' for timestamp(3)), or widen the table's column",
     )
+}
+
+/// How SQL names what a column has.
+fn field_type(field: &Field) -> Cow<'static, str> {
+    match PgType::of_field(field) {
+        Some(pg_type) => pg_type.sql(),
+        None => sql_name(field.data_type()),
+    }
 }

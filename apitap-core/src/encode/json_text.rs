@@ -50,9 +50,8 @@ fn not_json(field: &Field, place: String) -> Error {
         ErrorKind::Value,
         Stage::Encode,
         format!(
-            "column {}{place}: the {} cannot be written as JSON",
-            field.name(),
-            field.data_type()
+            "column {}{place}: the value cannot be written as JSON",
+            field.name()
         ),
     )
 }

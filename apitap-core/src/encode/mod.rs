@@ -19,11 +19,14 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use bytes::BytesMut;
 
+use self::cell::JsonText;
 pub(crate) use self::cell::{Cells, Reason};
 use self::coerce::Coercion;
 pub use self::pg_type::PgType;
+use self::pg_type::sql_name;
 use crate::config::{CopyFormat, StatementForm, WriteCommand, WriteMethod};
 use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::schema::is_json;
 
 /// Turns batches of one schema into rows for one table.
 #[derive(Debug, Clone)]
@@ -122,15 +125,20 @@ impl RowEncoder {
         let columns = self.columns.iter().zip(self.schema.fields());
         columns
             .zip(&rows.arrays)
-            .map(|(((target, _), field), array)| {
-                Cells::new(array, target).ok_or_else(|| {
+            .map(|(((target, coercion), field), array)| {
+                let json = match coercion {
+                    Coercion::Nested => JsonText::Known,
+                    _ if is_json(field) => JsonText::Known,
+                    _ => JsonText::Unknown,
+                };
+                Cells::new(array, target, json).ok_or_else(|| {
                     Error::new(
                         ErrorKind::Internal,
                         Stage::Encode,
                         format!(
                             "column {}: {} has no encoding as {}",
                             field.name(),
-                            array.data_type(),
+                            sql_name(array.data_type()),
                             target.sql()
                         ),
                     )
@@ -160,6 +168,11 @@ impl Rows {
     /// How many.
     pub fn len(&self) -> usize {
         self.count
+    }
+
+    /// The place in the result of the first, from 1.
+    pub(crate) fn first_row(&self) -> u64 {
+        self.first_row
     }
 
     /// The size of their values in Arrow, near to what they take on the wire.

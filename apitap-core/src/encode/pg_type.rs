@@ -190,6 +190,14 @@ impl PgType {
     }
 }
 
+/// How SQL names the type that an Arrow type lands as.
+pub(crate) fn sql_name(data_type: &DataType) -> Cow<'static, str> {
+    match PgType::of_field(&Field::new("", data_type.clone(), true)) {
+        Some(pg_type) => pg_type.sql(),
+        None => Cow::Owned(data_type.to_string()),
+    }
+}
+
 /// The type behind a dictionary or run-end encoding.
 pub(crate) fn value_type(data_type: &DataType) -> &DataType {
     match data_type {

@@ -4,10 +4,15 @@
 //! Feed (source → decode) ──lanes──▶ ApiTable ──▶ plan ──▶ batches
 //! ```
 
+mod calendar;
+mod cast;
 mod feed;
 mod names;
+mod nothing;
 mod shared;
+mod sql_types;
 mod table;
+mod types;
 mod wildcard;
 
 use std::sync::Arc;
@@ -20,6 +25,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::physical_plan::{
     ExecutionPlan, ExecutionPlanProperties, collect_partitioned, displayable,
     execute_stream_partitioned,
@@ -27,8 +33,11 @@ use datafusion::physical_plan::{
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 
 pub use self::feed::{Feed, Lane, ScanRequest};
+pub(crate) use self::nothing::is_empty_over_nothing;
 use self::shared::SharedLimit;
+use self::sql_types::with_sql_types;
 pub use self::table::ApiTable;
+use self::types::{CheckedCasts, Microseconds, Timestamps};
 use crate::config::TransformConfig;
 use crate::error::{Error, ErrorKind, Result, Stage};
 
@@ -125,12 +134,21 @@ fn context(config: &TransformConfig) -> Result<SessionContext> {
     let reservation = config.memory_limit_bytes.get() / 8;
     let default = session.options().execution.sort_spill_reservation_bytes;
     session.options_mut().execution.sort_spill_reservation_bytes = reservation.min(default);
+    // Rows of several lanes come in no order that counting them could tell.
+    let ordered = config.partitions.get() == 1;
     let state = SessionStateBuilder::new()
         .with_config(session)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_type_planner(Arc::new(Timestamps))
+        .with_analyzer_rule(Arc::new(Microseconds { ordered }))
+        .with_analyzer_rule(Arc::new(TypeCoercion::new()))
+        .with_analyzer_rule(Arc::new(CheckedCasts { ordered }))
         .build();
     let mut context = SessionContext::new_with_state(state);
+    for function in calendar::functions() {
+        context.register_udf(function);
+    }
     datafusion_functions_json::register_all(&mut context).map_err(into_error)?;
     Ok(context)
 }
@@ -161,6 +179,11 @@ pub(crate) fn of_data(error: DataFusionError) -> Error {
         DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
             ArrowError::DivideByZero => "division by zero",
             ArrowError::ArithmeticOverflow(_) => "a result out of range",
+            ArrowError::ComputeError(what)
+                if what.contains("out of range") || what.to_lowercase().contains("overflow") =>
+            {
+                "a result out of range"
+            }
             ArrowError::CastError(_) | ArrowError::ParseError(_) => "a value that cannot be cast",
             _ => "a value that the SQL cannot process",
         },
@@ -204,7 +227,7 @@ pub(crate) fn into_error(error: DataFusionError) -> Error {
     let (kind, detail) = match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => (ErrorKind::Resources, error.strip_backtrace()),
         DataFusionError::SQL(parser, _) => (ErrorKind::Sql, parser.to_string()),
-        _ => (ErrorKind::Sql, error.strip_backtrace()),
+        _ => (ErrorKind::Sql, with_sql_types(&error.strip_backtrace())),
     };
     let hint = match kind {
         ErrorKind::Resources => {
