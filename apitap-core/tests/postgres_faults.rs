@@ -205,7 +205,7 @@ async fn postgres_stays_as_it_was_on_bad_sql() {
         ("SELECT id / 0 AS id, t FROM orders", "division by zero"),
         (
             "SELECT CAST(t AS BIGINT) AS id, t FROM orders",
-            "a value that cannot be cast",
+            "the SQL casts a text that is no bigint",
         ),
     ] {
         let job = fixture.job(&[("orders", &uri)], sql, "t");

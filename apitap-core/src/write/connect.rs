@@ -1,5 +1,6 @@
-//! Connections to PostgreSQL, and its errors in our terms.
+//! Connections to PostgreSQL: sockets, TLS, and what refuses them.
 
+use std::io;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -8,12 +9,14 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::task::AbortHandle;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{CancelToken, Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::Instrument as _;
 
 use super::dial::{Socket, dial};
+use super::heard::Heard;
 use super::round_trips::{Counted, CountedTls};
 use super::target::{SslMode, TargetSpec};
 use crate::concurrency_time::Activity;
@@ -21,59 +24,146 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::Metrics;
 use crate::stage;
 
+/// An open connection.
+pub(super) struct Connected {
+    pub(super) client: Client,
+    /// What the server says beside its answers.
+    pub(super) heard: Arc<Heard>,
+    /// The task that drives it. Without the client it ends when all answers have come.
+    pub(super) driver: AbortHandle,
+}
+
+/// Why there is no connection.
+enum Failure {
+    /// Nothing accepts connections.
+    Unreachable(io::Error),
+    /// Something accepts, and does not greet.
+    Silent,
+    /// The server, or the protocol.
+    Refused(tokio_postgres::Error),
+    /// The configuration of TLS.
+    Tls(Error),
+}
+
 /// Opens a connection; the task that drives it ends when the client is dropped.
 ///
 /// # Errors
-/// A server that cannot be reached, refuses the user, or has no TLS although it is required.
-pub(crate) async fn connect(target: &TargetSpec, metrics: Arc<Metrics>) -> Result<Client> {
+/// A server that cannot be reached, does not answer within the target's `connect_timeout`, refuses the user, or
+/// has no TLS although it is required.
+pub(super) async fn connect(target: &TargetSpec, metrics: Arc<Metrics>) -> Result<Connected> {
+    let connected = attempt(target, metrics).await;
+    connected.map_err(|failure| match failure {
+        Failure::Unreachable(error) => cannot_connect(target).hint(NO_SERVER).caused_by(error),
+        Failure::Silent => {
+            let limit = target.connect_timeout;
+            cannot_connect(target)
+                .caused_by(format!("it accepted the connection, and has not answered within {limit:?}"))
+                .hint("check that host and port are those of a PostgreSQL server that is well, or raise the target's connect_timeout")
+        }
+        Failure::Refused(error) => refused(target, error),
+        Failure::Tls(error) => error,
+    })
+}
+
+/// Whether PostgreSQL answers at the target's address, be it with a refusal.
+pub(super) async fn answers(target: &TargetSpec, metrics: Arc<Metrics>) -> bool {
+    match attempt(target, metrics).await {
+        Ok(_) | Err(Failure::Tls(_)) => true,
+        Err(Failure::Refused(error)) => error.as_db_error().is_some(),
+        Err(Failure::Unreachable(_) | Failure::Silent) => false,
+    }
+}
+
+async fn attempt(target: &TargetSpec, metrics: Arc<Metrics>) -> Result<Connected, Failure> {
     let _wait = metrics.wait(Activity::ServerWait);
+    let limit = target.connect_timeout;
+    let socket = dial(&target.host, target.port, limit).await;
+    let socket = socket.map_err(Failure::Unreachable)?;
+    let greeted = tokio::time::timeout(limit, greet(target, socket, metrics.clone())).await;
+    greeted.unwrap_or(Err(Failure::Silent))
+}
+
+/// TLS and authentication.
+async fn greet(
+    target: &TargetSpec,
+    socket: Socket,
+    metrics: Arc<Metrics>,
+) -> Result<Connected, Failure> {
     let mut config = tokio_postgres::Config::new();
     config
         .dbname(&target.database)
         .user(&target.username)
         .password(target.password.expose())
         .application_name("apitap");
-    let socket = dial(&target.host, target.port).await;
-    let socket = socket.map_err(|error| unreachable(target, error))?;
-    let socket = Counted::new(socket, metrics.clone());
+    let heard: Arc<Heard> = Arc::default();
+    let socket = Counted::new(socket, metrics.clone(), heard.clone());
+    let driven = (metrics, heard);
     let client = match target.sslmode {
         SslMode::Disable => {
             config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-            open(&config, socket, NoTls, metrics.clone()).await
+            open(&config, socket, NoTls, driven).await
         }
         SslMode::Prefer => {
             config.ssl_mode(tokio_postgres::config::SslMode::Prefer);
-            open(&config, socket, tls(target)?, metrics.clone()).await
+            open(&config, socket, tls(target).map_err(Failure::Tls)?, driven).await
         }
         SslMode::Require | SslMode::VerifyFull => {
             config.ssl_mode(tokio_postgres::config::SslMode::Require);
-            open(&config, socket, tls(target)?, metrics.clone()).await
+            open(&config, socket, tls(target).map_err(Failure::Tls)?, driven).await
         }
     };
-    client.map_err(|error| refused(target, error))
+    client.map_err(Failure::Refused)
 }
 
 async fn open<T>(
     config: &tokio_postgres::Config,
     socket: Counted<Socket>,
     tls: T,
-    metrics: Arc<Metrics>,
-) -> std::result::Result<Client, tokio_postgres::Error>
+    (metrics, heard): (Arc<Metrics>, Arc<Heard>),
+) -> std::result::Result<Connected, tokio_postgres::Error>
 where
     T: TlsConnect<Socket>,
     T::Stream: Send + 'static,
     T::Future: Send + 'static,
 {
     let (client, connection) = config.connect_raw(socket, CountedTls(tls)).await?;
+    let listening = heard.clone();
     let drive = async move {
         let connection = stage::polled(Activity::Send, &metrics, connection);
         // The client's own calls report the same fault.
         if let Err(error) = connection.await {
             tracing::debug!(%error, "connection to PostgreSQL ended");
         }
+        listening.closed();
     };
-    tokio::spawn(drive.in_current_span());
-    Ok(client)
+    let driver = tokio::spawn(drive.in_current_span()).abort_handle();
+    Ok(Connected {
+        client,
+        heard,
+        driver,
+    })
+}
+
+/// Asks the server, over a connection of its own, to stop what it does for another. It may have ended already.
+pub(super) async fn cancel(target: &TargetSpec, token: CancelToken) {
+    let asked = async {
+        let socket = dial(&target.host, target.port, target.connect_timeout).await;
+        let Ok(socket) = socket else {
+            return;
+        };
+        let cancelled = match (target.sslmode, tls(target)) {
+            (SslMode::Disable, _) => token.cancel_query_raw(socket, NoTls).await,
+            (SslMode::Prefer | SslMode::Require | SslMode::VerifyFull, Ok(tls)) => {
+                token.cancel_query_raw(socket, tls).await
+            }
+            (SslMode::Prefer | SslMode::Require | SslMode::VerifyFull, Err(_)) => return,
+        };
+        if let Err(error) = cancelled {
+            tracing::debug!(%error, "cancelling a statement");
+        }
+    };
+    // Without an answer the statement ends when the connection does.
+    let _ = tokio::time::timeout(target.connect_timeout, asked).await;
 }
 
 type Tls = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
@@ -184,10 +274,6 @@ fn cannot_connect(target: &TargetSpec) -> Error {
 /// What to check when nothing answers, or something that is not PostgreSQL.
 const NO_SERVER: &str = "check that the server runs and that host, port and sslmode are right";
 
-fn unreachable(target: &TargetSpec, error: std::io::Error) -> Error {
-    cannot_connect(target).hint(NO_SERVER).caused_by(error)
-}
-
 fn refused(target: &TargetSpec, error: tokio_postgres::Error) -> Error {
     let hint = match error.code().map(tokio_postgres::error::SqlState::code) {
         Some("28P01" | "28000") => "check the target's auth, and pg_hba.conf on the server",
@@ -199,99 +285,5 @@ fn refused(target: &TargetSpec, error: tokio_postgres::Error) -> Error {
     match error.as_db_error().map(ToString::to_string) {
         Some(message) => connect.caused_by(message),
         None => connect.caused_by(error),
-    }
-}
-
-/// An error of the server (or of the connection to it) while `doing` something.
-///
-/// Messages about data quote the data, so only their kind, column and line are kept.
-pub(crate) fn database(doing: &str, error: tokio_postgres::Error) -> Error {
-    let Some(server) = error.as_db_error() else {
-        return Error::new(ErrorKind::Database, Stage::Write, doing)
-            .caused_by(error)
-            .hint("see the server's log");
-    };
-    let code = server.code().code();
-    let about_data = code.starts_with("22");
-    let mut detail = doing.to_owned();
-    if let Some(place) = server.where_().and_then(copy_place) {
-        detail.push_str(&format!(", {place}"));
-    } else if let Some(column) = server.column() {
-        detail.push_str(&format!(", column {column}"));
-    }
-    detail.push_str(": ");
-    if about_data {
-        detail.push_str("PostgreSQL refused a value");
-        if let Some(reason) = data_exception(code) {
-            detail.push_str(&format!(": {reason}"));
-        }
-    } else {
-        detail.push_str(server.message());
-    }
-    detail.push_str(&format!(" (SQLSTATE {code})"));
-    let kind = if about_data {
-        ErrorKind::Value
-    } else {
-        ErrorKind::Database
-    };
-    let hint = match code {
-        "23505" => "use mode merge with the primary key, or remove duplicates in the SQL",
-        "23502" => "filter or COALESCE the column in the module's SQL",
-        "42501" => "grant the target's user the right to do so",
-        "53100" | "53200" => "free disk or memory on the server",
-        _ if about_data => {
-            "CAST or clean the column in the module's SQL, or change its type in the table"
-        }
-        _ => return Error::new(kind, Stage::Write, detail),
-    };
-    Error::new(kind, Stage::Write, detail).hint(hint)
-}
-
-/// "row N of the result, column c" from the context of a COPY error, `COPY t, line N, column c:
-/// "value"`. The value follows the column.
-fn copy_place(context: &str) -> Option<String> {
-    let line = context.strip_prefix("COPY ")?.split(", line ").nth(1)?;
-    let digits: String = line.chars().take_while(char::is_ascii_digit).collect();
-    let column = line
-        .split_once(", column ")
-        .map(|(_, rest)| rest.split(':').next().unwrap_or_default());
-    Some(match column {
-        Some(column) => format!("row {digits} of the result, column {column}"),
-        None => format!("row {digits} of the result"),
-    })
-}
-
-/// Conditions of SQLSTATE class 22: PostgreSQL's documentation, appendix A.
-fn data_exception(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "22001" => "text longer than its column allows",
-        "22003" => "number out of range",
-        "22007" => "invalid date or time",
-        "22008" => "date or time out of range",
-        "22021" | "22P05" => "a character that the database's encoding does not have",
-        "22023" => "invalid parameter",
-        "22030" | "22032" => "invalid JSON",
-        "22P02" => "text that its column's type cannot read",
-        "22P03" => "bytes that its column's type cannot read",
-        "22P04" => "malformed COPY data",
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_kept_and_values_are_not() {
-        assert_eq!(
-            copy_place("COPY t, line 12, column price: \"secret\"").as_deref(),
-            Some("row 12 of the result, column price")
-        );
-        assert_eq!(
-            copy_place("COPY t, line 3: \"secret\"").as_deref(),
-            Some("row 3 of the result")
-        );
-        assert_eq!(copy_place("SQL statement"), None);
     }
 }

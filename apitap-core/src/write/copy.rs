@@ -8,13 +8,13 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
-use tokio_postgres::{Client, CopyInSink};
+use tokio_postgres::CopyInSink;
 
-use super::connect::database;
+use super::session::Session;
 use super::table::quoted_list;
 use super::{LoadTarget, await_server};
 use crate::config::{CopyFormat, WriteConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use crate::stage;
 
@@ -26,6 +26,7 @@ const MAX_FLUSH_BYTES: usize = 32 << 20;
 /// Streams rows into a table. The stream ends, and the rows count, only with
 /// [`finish`](Self::finish): dropping the writer makes the server discard them.
 pub(super) struct CopyWriter {
+    session: Arc<Session>,
     sink: Pin<Box<CopyInSink<Bytes>>>,
     target: Arc<LoadTarget>,
     format: CopyFormat,
@@ -38,7 +39,7 @@ pub(super) struct CopyWriter {
 
 impl CopyWriter {
     pub(super) async fn start(
-        client: &Client,
+        session: Arc<Session>,
         target: Arc<LoadTarget>,
         format: CopyFormat,
         config: &WriteConfig,
@@ -51,11 +52,10 @@ impl CopyWriter {
             format.sql()
         );
         metrics.write.statements.fetch_add(1, Relaxed);
-        let sink = client
-            .copy_in(&statement)
-            .await
-            .map_err(|error| database(&target.doing(), error))?;
+        let sink = session.client().copy_in(&statement);
+        let sink = session.answer(&target.doing, sink).await?;
         Ok(Self {
+            session,
             sink: Box::pin(sink),
             target,
             format,
@@ -88,23 +88,40 @@ impl CopyWriter {
         Ok(())
     }
 
+    /// Sends what waits for more rows, because none are there: the server then refuses a row soon after it was
+    /// fetched.
+    pub(super) async fn idle(&mut self) -> Result<()> {
+        match self.buffered_rows {
+            0 => Ok(()),
+            _ => self.flush().await,
+        }
+    }
+
     async fn flush(&mut self) -> Result<()> {
         self.buffered_rows = 0;
         if self.buffer.is_empty() {
             return Ok(());
+        }
+        if self.session.heard().is_refused() {
+            return Err(self.refusal().await);
         }
         let size = self.buffer.len();
         let chunk = self.buffer.split().freeze();
         // What one flush needed, the next will need too.
         self.buffer.reserve(size);
         let start = Instant::now();
-        let sent = await_server(&self.metrics, self.sink.send(chunk)).await;
+        let sent = self
+            .session
+            .watched(&self.target.doing, self.sink.send(chunk));
+        let sent = await_server(&self.metrics, sent).await?;
         if self.metrics.is_observed() {
             self.metrics.write.latency.record(start.elapsed());
         }
         self.metrics.write.flushes.fetch_add(1, Relaxed);
         self.metrics.write.bytes.fetch_add(size as u64, Relaxed);
-        sent.map_err(|error| database(&self.target.doing(), error))?;
+        if sent.is_err() {
+            return Err(self.refusal().await);
+        }
         // Without rows it was the header or the trailer.
         if self.rows > 0 {
             self.metrics.write.handed_over();
@@ -112,10 +129,24 @@ impl CopyWriter {
         Ok(())
     }
 
+    /// Why the server has refused the rows. It says so when they end.
+    pub(super) async fn refusal(&mut self) -> Error {
+        match self.end().await {
+            Ok(_) => self.session.refusal(&self.target.doing),
+            Err(error) => error,
+        }
+    }
+
     pub(super) async fn finish(mut self) -> Result<u64> {
         self.buffer.extend_from_slice(self.format.trailer());
         self.flush().await?;
-        let rows = await_server(&self.metrics, self.sink.as_mut().finish()).await;
-        rows.map_err(|error| database(&self.target.doing(), error))
+        self.end().await
+    }
+
+    async fn end(&mut self) -> Result<u64> {
+        let ended = self
+            .session
+            .answer(&self.target.doing, self.sink.as_mut().finish());
+        await_server(&self.metrics, ended).await
     }
 }

@@ -10,9 +10,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
-/// Time limit for one address of a host to answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
 /// An open socket.
 pub(super) enum Socket {
     Tcp(TcpStream),
@@ -59,20 +56,21 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// Opens a socket to `host`: a name, an address, or the folder of a Unix socket.
+/// Opens a socket to `host`: a name, an address, or the folder of a Unix socket. Each address has until `limit`
+/// to accept.
 ///
 /// # Errors
 /// The error of the last address, when no address of the host answers.
-pub(super) async fn dial(host: &str, port: u16) -> io::Result<Socket> {
+pub(super) async fn dial(host: &str, port: u16, limit: Duration) -> io::Result<Socket> {
     #[cfg(unix)]
     if host.starts_with('/') {
         let path = std::path::Path::new(host).join(format!(".s.PGSQL.{port}"));
-        let stream = in_time(tokio::net::UnixStream::connect(path)).await?;
+        let stream = in_time(limit, tokio::net::UnixStream::connect(path)).await?;
         return Ok(Socket::Unix(stream));
     }
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in lookup_host((host, port)).await? {
-        match in_time(open(address)).await {
+    for address in in_time(limit, lookup_host((host, port))).await? {
+        match in_time(limit, open(address)).await {
             Ok(stream) => return Ok(Socket::Tcp(stream)),
             Err(error) => last = error,
         }
@@ -92,10 +90,13 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn in_time<S>(opening: impl Future<Output = io::Result<S>>) -> io::Result<S> {
-    let opened = tokio::time::timeout(TIMEOUT, opening).await;
+async fn in_time<S>(
+    limit: Duration,
+    opening: impl Future<Output = io::Result<S>>,
+) -> io::Result<S> {
+    let opened = tokio::time::timeout(limit, opening).await;
     opened.unwrap_or_else(|_| {
-        let text = format!("no answer within {} s", TIMEOUT.as_secs());
+        let text = format!("no answer within {limit:?}");
         Err(io::Error::new(io::ErrorKind::TimedOut, text))
     })
 }
@@ -107,18 +108,20 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: Duration = Duration::from_secs(10);
+
     #[tokio::test]
     async fn a_host_is_reached_by_name_and_by_folder() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (stream, accepted) = tokio::join!(dial("localhost", port), listener.accept());
+        let (stream, accepted) = tokio::join!(dial("localhost", port, LIMIT), listener.accept());
         stream.unwrap().write_all(b"x").await.unwrap();
         assert_eq!(accepted.unwrap().0.read_u8().await.unwrap(), b'x');
 
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5433")).unwrap();
         let host = folder.path().to_str().unwrap();
-        let (stream, accepted) = tokio::join!(dial(host, 5433), listener.accept());
+        let (stream, accepted) = tokio::join!(dial(host, 5433, LIMIT), listener.accept());
         stream.unwrap().write_all(b"y").await.unwrap();
         assert_eq!(accepted.unwrap().0.read_u8().await.unwrap(), b'y');
     }
@@ -128,7 +131,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let error = dial("127.0.0.1", port).await.err().unwrap();
+        let error = dial("127.0.0.1", port, LIMIT).await.err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

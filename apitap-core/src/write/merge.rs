@@ -1,9 +1,15 @@
 //! The set-based statement that merges a stage into its table.
 
-use super::table::{LoadColumn, TableName, quote, quoted_list};
+use super::table::{LoadColumn, TableName, overriding, quote, quoted_list};
 
-/// The column of a stage that says in which order its rows came.
-pub(super) const ORDER: &str = "_apitap_row";
+/// The column of a stage that says in which order its rows came: a name that no other has.
+fn order(columns: &[LoadColumn]) -> String {
+    let mut name = "_apitap_row".to_owned();
+    while columns.iter().any(|column| column.name == name) {
+        name.push('_');
+    }
+    name
+}
 
 /// How existing rows are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +25,9 @@ pub(super) fn create_stage(stage: &str, table: &TableName, columns: &[LoadColumn
     let names = quoted_list(columns.iter().map(|column| &column.name));
     format!(
         "CREATE TEMP TABLE {stage} ON COMMIT DROP AS SELECT {names} FROM {table} WITH NO DATA;
-         ALTER TABLE {stage} ADD COLUMN {ORDER} bigint GENERATED ALWAYS AS IDENTITY",
-        stage = quote(stage)
+         ALTER TABLE {stage} ADD COLUMN {order} bigint GENERATED ALWAYS AS IDENTITY",
+        stage = quote(stage),
+        order = order(columns)
     )
 }
 
@@ -60,9 +67,11 @@ pub(super) fn statement(
         assignments.join(", ")
     };
     let list = names.join(", ");
+    let given = overriding(columns);
     let last = format!(
-        "SELECT DISTINCT ON ({keys}) {list} FROM {} ORDER BY {keys}, {ORDER} DESC",
-        quote(stage)
+        "SELECT DISTINCT ON ({keys}) {list} FROM {} ORDER BY {keys}, {} DESC",
+        quote(stage),
+        order(columns)
     );
     match matching {
         Matching::UniqueIndex => {
@@ -71,7 +80,7 @@ pub(super) fn statement(
             } else {
                 format!("UPDATE SET {}", set("EXCLUDED"))
             };
-            format!("INSERT INTO {table} ({list}) {last} ON CONFLICT ({keys}) DO {action}")
+            format!("INSERT INTO {table} ({list}){given} {last} ON CONFLICT ({keys}) DO {action}")
         }
         Matching::Comparison => {
             let matches: Vec<_> = key
@@ -86,7 +95,7 @@ pub(super) fn statement(
             let values: Vec<_> = names.iter().map(|name| format!("s.{name}")).collect();
             format!(
                 "MERGE INTO {table} t USING ({last}) s ON {}{update} \
-                 WHEN NOT MATCHED THEN INSERT ({list}) VALUES ({})",
+                 WHEN NOT MATCHED THEN INSERT ({list}){given} VALUES ({})",
                 matches.join(" AND "),
                 values.join(", ")
             )
@@ -105,6 +114,7 @@ mod tests {
             name: name.into(),
             pg_type: PgType::Int8,
             cast: None,
+            always_identity: false,
         });
         let table = TableName::parse("t").unwrap();
         let key = ["a".to_owned(), "b".to_owned()];

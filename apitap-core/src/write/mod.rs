@@ -3,7 +3,7 @@
 //! A [`Load`] opens the connections, finds or makes the table, and hands out [`Writer`]s; when
 //! all have finished it commits. With one connection everything happens in its transaction.
 //! With several, rows go to a table that nobody else reads, and become visible in one transaction at the
-//! end.
+//! end. That transaction is open from the beginning, because it holds the locks.
 //!
 //! ```no_run
 //! # async fn example(
@@ -24,39 +24,48 @@
 //! # }
 //! ```
 
-pub(crate) mod connect;
+mod connect;
 mod copy;
 mod dial;
+mod heard;
+mod locate;
 mod merge;
+mod place;
 mod plan;
 mod replace;
 mod round_trips;
+mod server_error;
+mod session;
 mod statements;
 pub(crate) mod table;
 mod target;
+mod tidy;
+mod watch;
+mod writer;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use tokio_postgres::Client;
 use tracing::Instrument as _;
-use xxhash_rust::xxh3::xxh3_64;
 
-use self::connect::{connect, database};
-use self::copy::CopyWriter;
 use self::merge::Matching;
+use self::place::Place;
 pub use self::plan::LoadPlan;
 use self::replace::{create_like, swap};
-use self::statements::StatementWriter;
+use self::session::Idle;
+pub(crate) use self::session::Session;
 pub use self::statements::insert_statement;
 pub use self::table::{LoadColumn, TableName};
-use self::table::{create, quoted_list};
+use self::table::{create, overriding, quoted_list};
+pub(crate) use self::target::{ANSWER_TIMEOUT, CONNECT_TIMEOUT};
 pub use self::target::{SslMode, TargetSpec};
+use self::tidy::Litter;
+pub(crate) use self::tidy::Tidying;
+pub use self::writer::Writer;
 use crate::concurrency_time::Activity;
-use crate::config::{WriteCommand, WriteConfig, WriteMode};
+use crate::config::{WriteConfig, WriteMode};
 use crate::encode::RowEncoder;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::Metrics;
@@ -72,6 +81,21 @@ pub struct Sink {
     pub mode: WriteMode,
     /// The columns that identify a row; the primary key of a new table.
     pub key: Vec<String>,
+    /// What a load without rows is.
+    pub empty: EmptyLoad,
+}
+
+/// What a load without rows is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EmptyLoad {
+    /// No rows, and no fault. Only a table that is replaced needs columns for them: those of the rows, or
+    /// declared ones.
+    #[default]
+    Usual,
+    /// The same, but a table that is replaced may keep the columns that it has.
+    Allowed,
+    /// An error. The table stays as it was.
+    Refused,
 }
 
 /// The table that writers fill, and how.
@@ -80,23 +104,28 @@ pub(crate) struct LoadTarget {
     pub(crate) table: TableName,
     pub(crate) columns: Vec<LoadColumn>,
     pub(crate) encoder: RowEncoder,
-}
-
-impl LoadTarget {
-    fn doing(&self) -> String {
-        format!("loading table {}", self.table)
-    }
+    /// What errors say is done.
+    pub(crate) doing: String,
+    /// The statements that make the table.
+    pub(crate) setup: String,
+    /// The key of the lock, where lock and table are part of the writer's own transaction.
+    pub(crate) lock: Option<i64>,
 }
 
 /// A load under way. Dropping it leaves the table as it was.
 pub struct Load {
-    control: Arc<Client>,
+    control: Arc<Session>,
     sink: Sink,
+    place: Place,
     plan: LoadPlan,
     target: Arc<LoadTarget>,
     route: Route,
     config: WriteConfig,
     metrics: Arc<Metrics>,
+    /// The session that made the load's own table, for the first writer.
+    spare: Mutex<Option<Arc<Session>>>,
+    tidying: Tidying,
+    has_ended: bool,
 }
 
 /// Which table the writers fill, and how its rows get into the target.
@@ -123,24 +152,55 @@ impl Load {
         config: WriteConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Self> {
-        let control = Arc::new(connect(&sink.target, metrics.clone()).await?);
-        await_server(&metrics, lock(&control, &sink)).await?;
-        let prepared = Self::prepare(control.clone(), sink, schema, config, metrics.clone());
-        let load = await_server(&metrics, prepared).await;
-        if load.is_err() {
-            release(&control, &format!("ROLLBACK; {UNLOCK}")).await;
+        Self::begin_tidied(sink, schema, config, metrics, Tidying::default()).await
+    }
+
+    /// The same. When the load is dropped, `tidying` goes on until nothing is left of it.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub(crate) async fn begin_tidied(
+        sink: Sink,
+        schema: &SchemaRef,
+        config: WriteConfig,
+        metrics: Arc<Metrics>,
+        tidying: Tidying,
+    ) -> Result<Self> {
+        let control = Arc::new(Session::open(&sink.target, metrics.clone()).await?);
+        let prepared = Self::prepare(
+            control.clone(),
+            sink,
+            schema,
+            config,
+            metrics.clone(),
+            tidying,
+        );
+        let load = match await_server(&metrics, prepared).await {
+            Ok(load) => load,
+            Err(error) => {
+                // At once, and not when the server notices that the client has gone.
+                let rolled_back = control.execute("cleaning up after a load", "ROLLBACK");
+                let _ = await_server(&metrics, rolled_back).await;
+                return Err(error);
+            }
+        };
+        match await_server(&metrics, load.make_tables()).await {
+            Ok(()) => Ok(load),
+            Err(error) => {
+                load.end(false).await;
+                Err(error)
+            }
         }
-        load
     }
 
     async fn prepare(
-        control: Arc<Client>,
+        control: Arc<Session>,
         sink: Sink,
         schema: &SchemaRef,
         mut config: WriteConfig,
         metrics: Arc<Metrics>,
+        tidying: Tidying,
     ) -> Result<Self> {
-        let (plan, encoder) = LoadPlan::new(&control, &sink, schema, config.method).await?;
         if sink.mode == WriteMode::Merge && config.connections.get() > 1 {
             tracing::warn!(
                 "mode merge loads through one connection: the last of a load's duplicates wins"
@@ -148,83 +208,75 @@ impl Load {
             config.connections = std::num::NonZeroUsize::MIN;
         }
         let several = config.connections.get() > 1;
-        let own_table = plan.table.sibling(format!(
-            "_apitap_{:016x}",
-            xxh3_64(plan.table.to_string().as_bytes())
-        ));
+        let doing = format!("looking for table {}", sink.table);
+        // With several, this transaction waits for the others while it keeps the locks.
+        let idle = if several {
+            Idle::Unlimited
+        } else {
+            Idle::Usual
+        };
+        control.begin(&doing, idle).await?;
+        let place = Place::lock(&control, &sink.table).await?;
+        let (plan, encoder) =
+            LoadPlan::of_load(&control, &sink, schema, config.method, &place).await?;
         let (route, table) = match sink.mode {
-            WriteMode::Append if several => (Route::Stage, own_table),
-            WriteMode::Append => (Route::Direct, plan.table.clone()),
-            WriteMode::Replace => (Route::Swap, own_table),
+            WriteMode::Append if several => (Route::Stage, place.own_table()),
+            WriteMode::Replace if several || plan.exists => (Route::Swap, place.own_table()),
+            WriteMode::Append | WriteMode::Replace => (Route::Direct, plan.table.clone()),
             WriteMode::Merge => {
                 let stage = "_apitap_stage".to_owned();
                 let table = TableName::parse(&stage)?;
                 (Route::Merge(stage, plan.matching(&sink.key)?), table)
             }
         };
-        let load = Self {
+        let target = LoadTarget {
+            setup: setup(&route, &place, &plan, &table, &sink.key),
+            lock: (!several).then_some(place.key),
+            doing: format!("loading table {}", plan.table),
+            table,
+            columns: plan.columns.clone(),
+            encoder,
+        };
+        control.calls(target.table.name(), plan.table.name());
+        Ok(Self {
             control,
-            target: Arc::new(LoadTarget {
-                table,
-                columns: plan.columns.clone(),
-                encoder,
-            }),
+            target: Arc::new(target),
             sink,
+            place,
             plan,
             route,
             config,
             metrics,
-        };
-        load.make_tables().await?;
-        Ok(load)
+            spare: Mutex::default(),
+            tidying,
+            has_ended: false,
+        })
     }
 
     async fn make_tables(&self) -> Result<()> {
-        let Self {
-            plan, target, sink, ..
-        } = self;
-        let new_table = |table| create(table, &plan.columns, &sink.key);
-        // If the separate table exists already, an interrupted load left it behind.
-        let drop_leftover = || format!("DROP TABLE IF EXISTS {}", target.table);
-        let mut statements = Vec::new();
+        let LoadTarget { setup, doing, .. } = &*self.target;
+        self.metrics.write.statements.fetch_add(1, Relaxed);
         if !self.several() {
-            statements.push("BEGIN".to_owned());
+            return self.control.execute(doing, setup).await;
         }
-        match &self.route {
-            Route::Direct if plan.exists => {}
-            Route::Direct => statements.push(new_table(&target.table)),
-            Route::Swap => {
-                statements.push(drop_leftover());
-                statements.push(if plan.exists {
-                    create_like(&target.table, &plan.table)
-                } else {
-                    new_table(&target.table)
-                });
-            }
-            Route::Merge(stage, _) => {
-                if !plan.exists {
-                    statements.push(new_table(&plan.table));
-                }
-                statements.push(merge::create_stage(stage, &plan.table, &plan.columns));
-            }
-            Route::Stage => {
-                statements.push(drop_leftover());
-                statements.push(if plan.exists {
-                    let names = quoted_list(plan.columns.iter().map(|column| &column.name));
-                    format!(
-                        "CREATE UNLOGGED TABLE {} AS SELECT {names} FROM {} WITH NO DATA",
-                        target.table, plan.table
-                    )
-                } else {
-                    create(&target.table, &plan.columns, &[]).replacen(
-                        "CREATE",
-                        "CREATE UNLOGGED",
-                        1,
-                    )
-                });
-            }
-        }
-        self.execute(&statements.join(";\n")).await
+        // Others must see it, so it cannot be part of the transaction that holds the locks.
+        let maker = self.open_session().await?;
+        maker.execute(doing, &format!("{setup};COMMIT")).await?;
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = Some(maker);
+        Ok(())
+    }
+
+    /// Another session, in a transaction.
+    async fn open_session(&self) -> Result<Arc<Session>> {
+        let session = Session::open(&self.sink.target, self.metrics.clone()).await?;
+        session.calls(self.target.table.name(), self.plan.table.name());
+        session.begin(&self.target.doing, Idle::Usual).await?;
+        Ok(Arc::new(session))
+    }
+
+    /// Whether the table existed when the load began.
+    pub(crate) fn table_exists(&self) -> bool {
+        self.plan.exists
     }
 
     fn several(&self) -> bool {
@@ -233,8 +285,7 @@ impl Load {
 
     async fn execute(&self, statement: &str) -> Result<()> {
         self.metrics.write.statements.fetch_add(1, Relaxed);
-        let done = self.control.batch_execute(statement).await;
-        done.map_err(|error| database(&format!("loading table {}", self.plan.table), error))
+        self.control.execute(&self.target.doing, statement).await
     }
 
     /// How many writers there may be.
@@ -252,41 +303,35 @@ impl Load {
     }
 
     async fn open_writer(&self, number: usize) -> Result<Writer> {
-        let client = if self.several() {
-            let client = connect(&self.sink.target, self.metrics.clone()).await?;
-            client
-                .batch_execute("BEGIN")
-                .await
-                .map_err(|error| database(&self.target.doing(), error))?;
-            Arc::new(client)
+        let session = if self.several() {
+            let spare = self
+                .spare
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            match spare {
+                Some(session) => {
+                    session.begin(&self.target.doing, Idle::Usual).await?;
+                    session
+                }
+                None => self.open_session().await?,
+            }
         } else {
             self.control.clone()
         };
-        let rows = match self.config.method.command() {
-            WriteCommand::Statement(form) => Method::Statements(Box::new(StatementWriter::new(
-                client.clone(),
-                self.target.clone(),
-                form,
-                &self.config,
-                self.metrics.clone(),
-            ))),
-            WriteCommand::Copy(format) => Method::Copy(Box::new(
-                CopyWriter::start(
-                    &client,
-                    self.target.clone(),
-                    format,
-                    &self.config,
-                    self.metrics.clone(),
-                )
-                .await?,
-            )),
-        };
-        Ok(Writer {
-            method: rows,
-            own_connection: self.several().then_some((number, client)),
-            target: self.target.clone(),
-            metrics: self.metrics.clone(),
-        })
+        let own_number = self.several().then_some(number);
+        let (target, metrics) = (self.target.clone(), self.metrics.clone());
+        Writer::start(session, target, &self.config, metrics, own_number).await
+    }
+
+    /// Waits until the load is lost, although its writers may not know it yet: the transaction that
+    /// holds its locks is over. With one connection its writer knows.
+    pub(crate) async fn lost(&self) -> Error {
+        if !self.several() {
+            return std::future::pending().await;
+        }
+        self.control.heard().refused().await;
+        self.control.refusal(&self.target.doing)
     }
 
     /// Makes the rows of all writers visible at once. They must have finished.
@@ -294,18 +339,33 @@ impl Load {
     /// # Errors
     /// Rows that the table refuses. It then stays as it was.
     pub async fn commit(&self) -> Result<()> {
-        await_server(&self.metrics, self.make_visible()).await
+        self.make_ready().await?;
+        self.commit_ready().await
     }
 
-    async fn make_visible(&self) -> Result<()> {
-        if self.several() {
-            self.execute("BEGIN").await?;
-        }
+    /// The part of the commit that can be given up: rows move to their place, in a transaction.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub(crate) async fn make_ready(&self) -> Result<()> {
+        await_server(&self.metrics, self.move_to_table()).await
+    }
+
+    /// The rest, which must be awaited: otherwise nobody knows whether rows are visible.
+    ///
+    /// # Errors
+    /// Constraints that are checked at the end, and a connection that is lost.
+    pub(crate) async fn commit_ready(&self) -> Result<()> {
+        await_server(&self.metrics, self.execute("COMMIT")).await
+    }
+
+    async fn move_to_table(&self) -> Result<()> {
         let table = self.plan.table.clone();
         match &self.route {
             Route::Direct => {}
             Route::Swap => {
-                swap(&self.control, &table, &self.target.table, self.plan.exists).await?;
+                let (own, exists) = (&self.target.table, self.plan.exists);
+                swap(&self.control, &table, own, exists, &self.sink.key).await?;
             }
             Route::Merge(stage, matching) => {
                 self.check_keys(stage).await?;
@@ -322,21 +382,19 @@ impl Load {
                     create(&table, &self.plan.columns, &self.sink.key) + ";\n"
                 };
                 self.execute(&format!(
-                    "{create}INSERT INTO {table} ({names}) SELECT {names} FROM {stage};\nDROP TABLE {stage}"
+                    "{create}INSERT INTO {table} ({names}){} SELECT {names} FROM {stage};\nDROP TABLE {stage}",
+                    overriding(&self.plan.columns)
                 ))
                 .await?;
             }
         }
-        self.execute("COMMIT").await
+        Ok(())
     }
 
     async fn check_keys(&self, stage: &str) -> Result<()> {
-        let row = self
-            .control
-            .query_one(&merge::count_null_keys(stage, &self.sink.key), &[])
-            .await
-            .map_err(|error| database(&format!("loading table {}", self.plan.table), error))?;
-        match row.get::<_, i64>(0) {
+        let count = merge::count_null_keys(stage, &self.sink.key);
+        let rows = self.control.query(&self.target.doing, &count, &[]).await?;
+        match rows.first().map_or(0, |row| row.get::<_, i64>(0)) {
             0 => Ok(()),
             count => Err(Error::new(
                 ErrorKind::Value,
@@ -351,22 +409,74 @@ impl Load {
         }
     }
 
-    /// Ends the load: frees the table for the next one and, unless it was committed, removes
-    /// what it made. It cannot fail: what is committed stays, and with one connection the server
-    /// rolls back the rest by itself.
-    pub async fn end(self, committed: bool) {
-        let cleanup = if committed {
-            UNLOCK.to_owned()
-        } else if self.several() {
-            format!(
-                "ROLLBACK; DROP TABLE IF EXISTS {}; {UNLOCK}",
-                self.target.table
-            )
-        } else {
-            format!("ROLLBACK; {UNLOCK}")
-        };
-        await_server(&self.metrics, release(&self.control, &cleanup)).await;
+    /// Ends the load: unless it was committed, rolls back and removes what it made, so that the table is free
+    /// for the next one. It cannot fail: what is committed stays, and what remains the next load of the table
+    /// removes.
+    pub async fn end(mut self, committed: bool) {
+        self.has_ended = true;
+        if !committed {
+            await_server(&self.metrics, self.litter().remove()).await;
+        }
     }
+
+    /// Ends a load that is to stop, whatever its connection does now.
+    pub(crate) async fn abandon(mut self) {
+        self.has_ended = true;
+        await_server(&self.metrics, self.litter().interrupt()).await;
+    }
+
+    fn litter(&self) -> Litter {
+        Litter {
+            control: self.control.clone(),
+            target: self.sink.target.clone(),
+            metrics: self.metrics.clone(),
+            removal: self.several().then(|| self.place.removal()),
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.tidying.spawn(self.litter().interrupt());
+        }
+    }
+}
+
+/// The statements that make what a load fills. If its own table exists already, an interrupted load left it.
+fn setup(
+    route: &Route,
+    place: &Place,
+    plan: &LoadPlan,
+    filled: &TableName,
+    key: &[String],
+) -> String {
+    let mut statements = vec![format!("DROP TABLE IF EXISTS {}", place.own_table())];
+    match route {
+        Route::Direct if plan.exists => {}
+        Route::Direct => statements.push(create(&plan.table, &plan.columns, key)),
+        Route::Swap if plan.exists => statements.push(create_like(filled, &plan.table)),
+        // Its key comes with its name.
+        Route::Swap => statements.push(create(filled, &plan.columns, &[])),
+        Route::Merge(stage, _) => {
+            if !plan.exists {
+                statements.push(create(&plan.table, &plan.columns, key));
+            }
+            statements.push(merge::create_stage(stage, &plan.table, &plan.columns));
+        }
+        Route::Stage if plan.exists => {
+            let names = quoted_list(plan.columns.iter().map(|column| &column.name));
+            statements.push(format!(
+                "CREATE UNLOGGED TABLE {filled} AS SELECT {names} FROM {} WITH NO DATA",
+                plan.table
+            ));
+        }
+        Route::Stage => {
+            let create = create(filled, &plan.columns, &[]);
+            statements.push(create.replacen("CREATE", "CREATE UNLOGGED", 1));
+        }
+    }
+    statements.join(";\n")
 }
 
 /// Awaits an answer of the server, or room in the connection to it.
@@ -378,91 +488,8 @@ async fn await_server<F: Future>(metrics: &Metrics, answer: F) -> F::Output {
     answer
 }
 
-/// Cleans up after a load; a failure changes nothing for the user.
-async fn release(control: &Client, cleanup: &str) {
-    if let Err(error) = control.batch_execute(cleanup).await {
-        tracing::debug!(%error, "cleaning up after a load");
-    }
-}
-
-/// Frees the table for the next load at once: the session may outlive this one by a moment.
-const UNLOCK: &str = "SELECT pg_advisory_unlock_all()";
-
-/// Keeps two loads from filling one table's stage at once. Held by the session.
-/// Taken before the catalogue is read, so that what was read stays true.
-async fn lock(client: &Client, sink: &Sink) -> Result<()> {
-    let table = &sink.table;
-    // Without a schema only the name is locked: two such tables then take turns.
-    let key = xxh3_64(table.name().as_bytes()) as i64;
-    let row = client
-        .query_one("SELECT pg_try_advisory_lock($1)", &[&key])
-        .await
-        .map_err(|error| database(&format!("locking table {table}"), error))?;
-    if row.get::<_, bool>(0) {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Database,
-        Stage::Write,
-        format!("table {table}: another load of it is under way"),
-    )
-    .hint("wait for it to end, or end its session (application_name apitap in pg_stat_activity)"))
-}
-
-/// Writes batches to the table of a load. Its rows count only once it has finished.
-pub struct Writer {
-    method: Method,
-    /// If there are several: which one, because each counts its own rows.
-    own_connection: Option<(usize, Arc<Client>)>,
-    target: Arc<LoadTarget>,
-    metrics: Arc<Metrics>,
-}
-
-enum Method {
-    Statements(Box<StatementWriter>),
-    Copy(Box<CopyWriter>),
-}
-
-impl Writer {
-    /// Writes a batch, or gathers it for the next flush.
-    ///
-    /// # Errors
-    /// A value that its column cannot hold, or rows that the server refuses.
-    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let written = match &mut self.method {
-            Method::Statements(writer) => writer.write(batch).await,
-            Method::Copy(writer) => writer.write(batch).await,
-        };
-        written.map_err(|error| located(error, &self.own_connection))
-    }
-
-    /// Sends what is left and waits until the server has taken every row; returns how many.
-    ///
-    /// # Errors
-    /// Rows that the server refuses.
-    pub async fn finish(self) -> Result<u64> {
-        let rows = match self.method {
-            Method::Statements(writer) => writer.finish().await,
-            Method::Copy(writer) => writer.finish().await,
-        };
-        let rows = rows.map_err(|error| located(error, &self.own_connection))?;
-        self.metrics.write.rows.fetch_add(rows, Relaxed);
-        if let Some((_, client)) = self.own_connection {
-            await_server(&self.metrics, client.batch_execute("COMMIT"))
-                .await
-                .map_err(|error| database(&self.target.doing(), error))?;
-        }
-        Ok(rows)
-    }
-}
-
-fn located(error: Error, own_connection: &Option<(usize, Arc<Client>)>) -> Error {
-    match own_connection {
-        Some((number, _)) => error.at(format_args!("connection {number}")),
-        None => error,
-    }
-}
-
+#[cfg(test)]
+mod name_tests;
 #[cfg(test)]
 mod replace_tests;
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! What a load will do, according to the catalogue.
 
 use arrow::datatypes::SchemaRef;
-use tokio_postgres::Client;
 
 use super::Sink;
-use super::connect::database;
 use super::merge::Matching;
+use super::place::Place;
 use super::replace::check_replaceable;
-use super::table::{self, ExistingTable, LoadColumn, TableName, quoted_list};
+use super::session::Session;
+use super::table::{
+    self, ExistingTable, LoadColumn, MAX_NAME_BYTES, TableLock, TableName, quoted_list,
+};
 use crate::config::{WriteMethod, WriteMode};
 use crate::encode::{PgType, RowEncoder};
 use crate::error::{Error, ErrorKind, Result, Stage};
@@ -29,37 +31,48 @@ pub struct LoadPlan {
 const VERSION_WITH_MERGE: u32 = 150_000;
 
 impl LoadPlan {
-    /// Looks at the table and decides how `schema` gets into it.
+    /// Looks at the table and decides how `schema` gets into it, without keeping anybody from changing it.
     ///
     /// # Errors
     /// Missing columns, missing keys, tables that cannot be replaced.
-    pub async fn new(
-        client: &Client,
+    pub(crate) async fn find(
+        session: &Session,
         sink: &Sink,
         schema: &SchemaRef,
         method: WriteMethod,
     ) -> Result<(Self, RowEncoder)> {
-        let fault = |error| database(&format!("looking for table {}", sink.table), error);
-        let row = client
-            .query_one(
-                "SELECT coalesce((SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-                                  WHERE c.oid = to_regclass($1)), current_schema())::text,
-                        current_setting('server_version_num')::int",
-                &[&sink.table.to_string()],
-            )
-            .await
-            .map_err(fault)?;
-        let schema_name: Option<String> = row.get(0);
-        let schema_name = schema_name.ok_or_else(|| {
-            Error::new(
-                ErrorKind::Database,
-                Stage::Write,
-                "no schema to create tables in",
-            )
-            .hint("name the schema in the table's name, or set search_path for the user")
-        })?;
-        let table = sink.table.clone().or_schema(&schema_name);
-        let existing = ExistingTable::find(client, &table).await?;
+        let place = Place::find(session, &sink.table).await?;
+        Self::new(session, sink, schema, method, &place, TableLock::None).await
+    }
+
+    /// The same, for a load that has its place. What was read stays true, because the table is locked.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub(super) async fn of_load(
+        session: &Session,
+        sink: &Sink,
+        schema: &SchemaRef,
+        method: WriteMethod,
+        place: &Place,
+    ) -> Result<(Self, RowEncoder)> {
+        let lock = match sink.mode {
+            WriteMode::Append | WriteMode::Merge => TableLock::RowExclusive,
+            WriteMode::Replace => TableLock::AccessShare,
+        };
+        Self::new(session, sink, schema, method, place, lock).await
+    }
+
+    async fn new(
+        session: &Session,
+        sink: &Sink,
+        schema: &SchemaRef,
+        method: WriteMethod,
+        place: &Place,
+        lock: TableLock,
+    ) -> Result<(Self, RowEncoder)> {
+        let table = place.table.clone();
+        let existing = ExistingTable::find(session, &table, lock).await?;
         let columns = match &existing {
             Some(existing) => existing_columns(&table, existing, schema)?,
             None => new_columns(schema)?,
@@ -84,6 +97,9 @@ impl LoadPlan {
             )
             .hint("set primary_key_in_dest for the source, or use mode append or replace"));
         }
+        if sink.mode == WriteMode::Merge {
+            check_identities(&table, &columns, &sink.key)?;
+        }
         let targets = columns
             .iter()
             .map(|column| column.pg_type.clone())
@@ -91,14 +107,14 @@ impl LoadPlan {
         let encoder = RowEncoder::plan(schema.clone(), targets, method)
             .map_err(|error| error.at(format_args!("table {table}")))?;
         if let (Some(_), WriteMode::Replace) = (&existing, sink.mode) {
-            check_replaceable(client, &table).await?;
+            check_replaceable(session, &table).await?;
         }
         let plan = Self {
             table,
             exists: existing.is_some(),
             columns,
             existing,
-            server_version: row.get::<_, i32>(1).unsigned_abs(),
+            server_version: place.server_version,
         };
         Ok((plan, encoder))
     }
@@ -144,6 +160,7 @@ fn new_columns(schema: &SchemaRef) -> Result<Vec<LoadColumn>> {
             name: field.name().clone(),
             pg_type,
             cast: None,
+            always_identity: false,
         });
     }
     check_names(&columns)?;
@@ -156,10 +173,9 @@ fn check_names(columns: &[LoadColumn]) -> Result<()> {
             .hint("name it with AS in the module's SQL"))
     };
     for (index, column) in columns.iter().enumerate() {
-        // NAMEDATALEN - 1: a longer name would be cut without an error.
-        if column.name.len() > 63 {
+        if column.name.len() > MAX_NAME_BYTES {
             return fault(format!(
-                "column {}: a name of more than 63 bytes",
+                "column {}: a name of more than {MAX_NAME_BYTES} bytes",
                 column.name
             ));
         }
@@ -179,6 +195,26 @@ fn check_names(columns: &[LoadColumn]) -> Result<()> {
     Ok(())
 }
 
+/// A merge updates rows, and no UPDATE sets an identity that is always generated.
+fn check_identities(table: &TableName, columns: &[LoadColumn], key: &[String]) -> Result<()> {
+    let is_updated = |column: &&LoadColumn| column.always_identity && !key.contains(&column.name);
+    match columns.iter().find(is_updated) {
+        None => Ok(()),
+        Some(column) => Err(Error::new(
+            ErrorKind::Database,
+            Stage::Write,
+            format!(
+                "table {table}, column {}: it is GENERATED ALWAYS AS IDENTITY, and a merge would update it",
+                column.name
+            ),
+        )
+        .hint(format!(
+            "leave the column out of the module's SQL, merge by it, or ALTER TABLE {table} ALTER {} SET GENERATED BY DEFAULT",
+            table::quote(&column.name)
+        ))),
+    }
+}
+
 fn existing_columns(
     table: &TableName,
     existing: &ExistingTable,
@@ -187,6 +223,17 @@ fn existing_columns(
     let fields = schema.fields().iter();
     let columns: Vec<_> = fields
         .map(|field| {
+            if existing.computes(field.name()) {
+                return Err(Error::new(
+                    ErrorKind::Database,
+                    Stage::Write,
+                    format!(
+                        "table {table}, column {}: it is a generated column, which the server computes",
+                        field.name()
+                    ),
+                )
+                .hint("leave the column out of the module's SQL: name the others instead of *"));
+            }
             let found = existing.columns.iter().find(|column| column.name == *field.name());
             found.cloned().ok_or_else(|| {
                 Error::new(

@@ -1,9 +1,7 @@
 //! How a new table takes the place of an old one.
 
-use tokio_postgres::Client;
-
-use super::connect::database;
-use super::table::{TableName, quote};
+use super::session::Session;
+use super::table::{TableName, literal, quote, quoted_list};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 /// What prevents a new table from replacing `table`: things that would be lost with the old one, and
@@ -129,12 +127,12 @@ const HERITAGE: &str = "
     ORDER BY place";
 
 /// Refuses tables that cannot be replaced without losing something.
-pub(crate) async fn check_replaceable(client: &Client, table: &TableName) -> Result<()> {
-    let obstacle = client
-        .query_opt(OBSTACLES, &[&table.to_string()])
-        .await
-        .map_err(|error| database(&format!("looking at {table}"), error))?;
-    match obstacle {
+pub(super) async fn check_replaceable(session: &Session, table: &TableName) -> Result<()> {
+    let doing = format!("looking at {table}");
+    let obstacles = session
+        .query(&doing, OBSTACLES, &[&table.to_string()])
+        .await?;
+    match obstacles.first() {
         None => Ok(()),
         Some(row) => Err(Error::new(
             ErrorKind::Database,
@@ -151,7 +149,7 @@ pub(crate) async fn check_replaceable(client: &Client, table: &TableName) -> Res
 /// An empty table with the columns of `old`; its indexes come after the rows, with [`swap`].
 /// It has the old one's storage parameters, its identities continue from the old ones, and nobody
 /// else may read it yet, whatever rights new tables have by default.
-pub(crate) fn create_like(new: &TableName, old: &TableName) -> String {
+pub(super) fn create_like(new: &TableName, old: &TableName) -> String {
     let (old_name, new_name) = (literal(&old.to_string()), literal(&new.to_string()));
     let block = format!(
         "DECLARE
@@ -194,63 +192,41 @@ pub(crate) fn create_like(new: &TableName, old: &TableName) -> String {
     )
 }
 
-/// A string as SQL, whatever `standard_conforming_strings` says.
-fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!("E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
-}
-
-/// Replaces `old` by `new`, which gets its constraints, indexes and rights.
-/// The caller has opened a transaction and commits it.
-pub(crate) async fn swap(
-    client: &Client,
+/// Puts the new table in the place of the old one, which gives it its constraints, indexes and rights. Without an
+/// old one, `key` becomes its primary key. The caller has opened a transaction and commits it.
+pub(super) async fn swap(
+    session: &Session,
     old: &TableName,
     new: &TableName,
     old_exists: bool,
+    key: &[String],
 ) -> Result<()> {
-    let fault = |error| {
-        database(
-            &format!("putting the new table in the place of {old}"),
-            error,
-        )
-    };
-    let mut heritage = Vec::new();
-    if old_exists {
-        let lock = format!("LOCK TABLE {old} IN ACCESS EXCLUSIVE MODE");
-        client.batch_execute(&lock).await.map_err(fault)?;
-        // Again, now that nobody can add anything to it.
-        check_replaceable(client, old).await?;
-        let names = [old.to_string(), new.to_string()];
-        let bequest = client
-            .query(BEQUEST, &[&names[0], &names[1]])
-            .await
-            .map_err(fault)?;
-        for statement in bequest {
-            client
-                .batch_execute(statement.get(0))
-                .await
-                .map_err(fault)?;
-        }
-        heritage = client
-            .query(HERITAGE, &[&names[0], &names[1]])
-            .await
-            .map_err(fault)?;
-        client
-            .batch_execute(&format!("DROP TABLE {old}"))
-            .await
-            .map_err(fault)?;
-    }
+    let doing = format!("putting the new table in the place of {old}");
     let rename = format!("ALTER TABLE {new} RENAME TO {}", quote(old.name()));
-    client.batch_execute(&rename).await.map_err(fault)?;
+    if !old_exists {
+        session.execute(&doing, &rename).await?;
+        if !key.is_empty() {
+            // Now that its name is right, the key's is too.
+            let key = format!("ALTER TABLE {old} ADD PRIMARY KEY ({})", quoted_list(key));
+            session.execute(&doing, &key).await?;
+        }
+        return Ok(());
+    }
+    let lock = format!("LOCK TABLE {old} IN ACCESS EXCLUSIVE MODE");
+    session.execute(&doing, &lock).await?;
+    // Again, now that nobody can add anything to it.
+    check_replaceable(session, old).await?;
+    let names = [old.to_string(), new.to_string()];
+    let names = names.each_ref().map(String::as_str);
+    for statement in session.query(&doing, BEQUEST, &names).await? {
+        session.execute(&doing, statement.get(0)).await?;
+    }
+    let heritage = session.query(&doing, HERITAGE, &names).await?;
+    let drop = format!("DROP TABLE {old}");
+    session.execute(&doing, &drop).await?;
+    session.execute(&doing, &rename).await?;
     for statement in heritage {
-        client
-            .batch_execute(statement.get(0))
-            .await
-            .map_err(fault)?;
+        session.execute(&doing, statement.get(0)).await?;
     }
     Ok(())
 }

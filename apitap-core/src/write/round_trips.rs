@@ -1,4 +1,4 @@
-//! Round trips to PostgreSQL, counted where bytes leave and arrive.
+//! Round trips to PostgreSQL, counted where bytes leave and arrive. The server's errors are overheard there too.
 //!
 //! A round trip is a request with its answer: the client sent something that the server answers, and
 //! then read a part of an answer. The count follows the sent messages one by one (PostgreSQL's
@@ -26,21 +26,26 @@ use futures::future::{BoxFuture, FutureExt as _, TryFutureExt as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
+use super::heard::{Heard, Received};
 use crate::metrics::Metrics;
 
 /// A stream of PostgreSQL's protocol in plain text, whose round trips are counted.
 pub(super) struct Counted<S> {
     stream: S,
     sent: Sent,
+    received: Received,
     metrics: Arc<Metrics>,
+    heard: Arc<Heard>,
 }
 
 impl<S> Counted<S> {
-    pub(super) fn new(stream: S, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(stream: S, metrics: Arc<Metrics>, heard: Arc<Heard>) -> Self {
         Self {
             stream,
             sent: Sent::default(),
+            received: Received::default(),
             metrics,
+            heard,
         }
     }
 }
@@ -58,10 +63,10 @@ where
     type Future = BoxFuture<'static, Result<Self::Stream, Self::Error>>;
 
     fn connect(self, counted: Counted<S>) -> Self::Future {
-        let metrics = counted.metrics;
+        let (metrics, heard) = (counted.metrics, counted.heard);
         let encrypted = self.0.connect(counted.stream);
         encrypted
-            .map_ok(|stream| Counted::new(stream, metrics))
+            .map_ok(|stream| Counted::new(stream, metrics, heard))
             .boxed()
     }
 }
@@ -80,8 +85,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before && self.sent.is_answered() {
-            self.metrics.write.round_trips.fetch_add(1, Relaxed);
+        let this = &mut *self;
+        let read = &buffer.filled()[before..];
+        this.received.follow(read, &this.heard);
+        if !read.is_empty() && this.sent.is_answered() {
+            this.metrics.write.round_trips.fetch_add(1, Relaxed);
         }
         Poll::Ready(Ok(()))
     }

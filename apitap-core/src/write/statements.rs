@@ -15,8 +15,10 @@ use futures::stream::{FuturesOrdered, StreamExt};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Statement};
 
-use super::connect::database;
-use super::table::{LoadColumn, TableName, quote, quoted_list};
+use super::locate::locate;
+use super::server_error::ServerError;
+use super::session::Session;
+use super::table::{LoadColumn, TableName, overriding, quote, quoted_list};
 use super::{LoadTarget, await_server};
 use crate::config::{StatementForm, WriteConfig};
 use crate::encode::Rows;
@@ -31,7 +33,7 @@ const MAX_PARAMETERS: usize = 65_535;
 /// Gathers rows into flushes and sends each as one or more statements, several under way at once
 /// if the configuration allows it. All run in the transaction of their connection.
 pub(super) struct StatementWriter {
-    client: Arc<Client>,
+    session: Arc<Session>,
     target: Arc<LoadTarget>,
     form: StatementForm,
     batch_rows: usize,
@@ -40,7 +42,7 @@ pub(super) struct StatementWriter {
     prepared: HashMap<usize, Statement>,
     pending: Vec<RecordBatch>,
     pending_rows: usize,
-    under_way: FuturesOrdered<BoxFuture<'static, Result<u64>>>,
+    under_way: FuturesOrdered<BoxFuture<'static, Result<u64, Refused>>>,
     rows: u64,
     written: u64,
     metrics: Arc<Metrics>,
@@ -48,14 +50,14 @@ pub(super) struct StatementWriter {
 
 impl StatementWriter {
     pub(super) fn new(
-        client: Arc<Client>,
+        session: Arc<Session>,
         target: Arc<LoadTarget>,
         form: StatementForm,
         config: &WriteConfig,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            client,
+            session,
             target,
             form,
             batch_rows: config.batch_rows.get(),
@@ -134,7 +136,7 @@ impl StatementWriter {
                 }
             };
             let execution = Execution {
-                client: self.client.clone(),
+                session: self.session.clone(),
                 target: self.target.clone(),
                 metrics: self.metrics.clone(),
                 rows,
@@ -188,19 +190,62 @@ impl StatementWriter {
         }
         let (sql, types) = stage::encode(&self.metrics, || text(&self.target));
         self.metrics.write.statements.fetch_add(1, Relaxed);
-        let statement = await_server(&self.metrics, self.client.prepare_typed(&sql, &types))
-            .await
-            .map_err(|error| database(&self.target.doing(), error))?;
+        let prepared = self.session.client().prepare_typed(&sql, &types);
+        let prepared = self.session.answer(&self.target.doing, prepared);
+        let statement = await_server(&self.metrics, prepared).await?;
         self.prepared.insert(size, statement.clone());
         Ok(statement)
     }
 
     async fn settle_one(&mut self) -> Result<()> {
-        if let Some(written) = await_server(&self.metrics, self.under_way.next()).await {
-            self.written += written?;
+        let next = self
+            .session
+            .watched(&self.target.doing, self.under_way.next());
+        match await_server(&self.metrics, next).await? {
+            None => Ok(()),
+            Some(Ok(written)) => {
+                self.written += written;
+                Ok(())
+            }
+            Some(Err(refused)) => Err(self.explain(refused).await),
         }
-        Ok(())
     }
+
+    /// What was refused, with its row and column.
+    async fn explain(&mut self, refused: Refused) -> Error {
+        match refused {
+            Refused::Known(error) => error,
+            Refused::Rows(server, rows) => {
+                // Those behind it only suffer from it, and must be over before the session is used.
+                let rest = std::mem::take(&mut self.under_way);
+                let over = self
+                    .session
+                    .watched(&self.target.doing, rest.collect::<Vec<_>>());
+                match over.await {
+                    Ok(_) => locate(&self.session, &self.target, &rows, &server).await,
+                    Err(silent) => silent,
+                }
+            }
+        }
+    }
+
+    /// Why the session was refused while nothing was asked of it.
+    pub(super) async fn refusal(&mut self) -> Error {
+        while !self.under_way.is_empty() {
+            if let Err(error) = self.settle_one().await {
+                return error;
+            }
+        }
+        self.session.refusal(&self.target.doing)
+    }
+}
+
+/// Why a statement was not executed.
+enum Refused {
+    /// With its place, or without a row at fault.
+    Known(Error),
+    /// By the server, for one of these rows.
+    Rows(ServerError, Arc<Rows>),
 }
 
 impl LoadTarget {
@@ -221,22 +266,23 @@ enum Command {
 }
 
 struct Execution {
-    client: Arc<Client>,
+    session: Arc<Session>,
     target: Arc<LoadTarget>,
     metrics: Arc<Metrics>,
     rows: Arc<Rows>,
 }
 
 impl Execution {
-    async fn run(self, command: Command) -> Result<u64> {
+    async fn run(self, command: Command) -> Result<u64, Refused> {
         let Self {
-            client,
+            session,
             target,
             metrics,
             rows,
         } = self;
+        let client = session.client();
         let start = Instant::now();
-        let cells = target.encoder.cells(&rows)?;
+        let cells = target.encoder.cells(&rows).map_err(Refused::Known)?;
         let result = match command {
             Command::PreparedArrays(statement) => {
                 let parameters = params::of_columns(&target.encoder, &cells, rows.len());
@@ -248,7 +294,7 @@ impl Execution {
             }
             Command::Text(sql, types) => {
                 let parameters = params::of_rows(&cells, rows.len()).into_iter().zip(types);
-                encoding_first_poll(&metrics, execute_text(&client, &sql, parameters)).await
+                encoding_first_poll(&metrics, execute_text(client, &sql, parameters)).await
             }
         };
         if metrics.is_observed() {
@@ -257,9 +303,14 @@ impl Execution {
         metrics.write.bytes.fetch_add(rows.bytes() as u64, Relaxed);
         metrics.write.flushes.fetch_add(1, Relaxed);
         metrics.write.statements.fetch_add(1, Relaxed);
-        result.map_err(|error| match cell_fault(&error) {
-            Some(cell) => target.encoder.locate(cell.fault, &rows, cell.row),
-            None => database(&target.doing(), error),
+        result.map_err(|error| {
+            if let Some(cell) = cell_fault(&error) {
+                return Refused::Known(target.encoder.locate(cell.fault, &rows, cell.row));
+            }
+            match session.server_error(&error) {
+                Some(server) if server.is_about_rows() => Refused::Rows(server, rows.clone()),
+                _ => Refused::Known(session.fault(&target.doing, error)),
+            }
         })
     }
 }
@@ -347,8 +398,9 @@ fn unnest(target: &LoadTarget) -> (String, Vec<Type>) {
 
 fn insert_into(table: &TableName, columns: &[LoadColumn]) -> String {
     format!(
-        "INSERT INTO {table} ({})",
-        quoted_list(columns.iter().map(|column| &column.name))
+        "INSERT INTO {table} ({}){}",
+        quoted_list(columns.iter().map(|column| &column.name)),
+        overriding(columns)
     )
 }
 
@@ -367,7 +419,7 @@ mod tests {
     use crate::config::WriteMethod;
     use crate::encode::{PgType, RowEncoder};
 
-    fn target() -> LoadTarget {
+    fn target(always_identity: bool) -> LoadTarget {
         let schema = Schema::new(vec![
             Field::new("id", DataType::Int64, true),
             Field::new("mood", DataType::Utf8, true),
@@ -376,8 +428,12 @@ mod tests {
             name: name.into(),
             pg_type,
             cast: cast.map(Into::into),
+            always_identity: always_identity && name == "id",
         };
         LoadTarget {
+            doing: "loading table t".into(),
+            setup: String::new(),
+            lock: None,
             table: TableName::parse("public.t").unwrap(),
             columns: vec![
                 column("id", PgType::Int8, None),
@@ -394,7 +450,10 @@ mod tests {
 
     #[test]
     fn statements_are_written_for_their_rows() {
-        let target = target();
+        let given = target(true);
+        let (sql, _) = insert_statement(&given.table, &given.columns, 1);
+        insta::assert_snapshot!(sql, @r#"INSERT INTO "public"."t" ("id", "mood") OVERRIDING SYSTEM VALUE VALUES ($1,CAST($2 AS mood))"#);
+        let target = target(false);
         let (sql, types) = insert_statement(&target.table, &target.columns, 2);
         insta::assert_snapshot!(sql, @r#"INSERT INTO "public"."t" ("id", "mood") VALUES ($1,CAST($2 AS mood)),($3,CAST($4 AS mood))"#);
         assert_eq!(types, [Type::INT8, Type::TEXT, Type::INT8, Type::TEXT]);

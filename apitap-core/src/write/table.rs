@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use tokio_postgres::Client;
-
-use super::connect::database;
+use super::session::Session;
 use crate::encode::PgType;
 use crate::error::{Error, ErrorKind, Result, Stage};
 
@@ -20,7 +18,7 @@ impl TableName {
     /// case of unquoted parts: the name is that of the table as it will be seen.
     ///
     /// # Errors
-    /// An empty part, a quote that does not close, or more than two parts.
+    /// An empty part, one of more than 63 bytes, a quote that does not close, or more than two parts.
     pub fn parse(text: &str) -> Result<Self> {
         let invalid = || {
             Error::new(
@@ -57,6 +55,9 @@ impl TableName {
             if part.is_empty() || part.contains('\0') {
                 return Err(invalid());
             }
+            if part.len() > MAX_NAME_BYTES {
+                return Err(too_long("table name", &part));
+            }
             parts.push(part);
             match rest.strip_prefix('.') {
                 Some(next) => rest = next,
@@ -89,11 +90,25 @@ impl TableName {
     }
 
     /// The same name in `schema`, unless it has one.
-    pub(crate) fn or_schema(self, schema: &str) -> Self {
-        Self {
-            schema: self.schema.or_else(|| Some(schema.to_owned())),
-            name: self.name,
+    ///
+    /// # Errors
+    /// A schema whose name is empty or longer than 63 bytes.
+    pub(crate) fn or_schema(self, schema: &str) -> Result<Self> {
+        if self.schema.is_some() {
+            return Ok(self);
         }
+        if schema.len() > MAX_NAME_BYTES {
+            return Err(too_long("schema", schema));
+        }
+        Ok(Self {
+            schema: Some(schema.to_owned()),
+            name: self.name,
+        })
+    }
+
+    /// The name of its schema, where that was given.
+    pub(crate) fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
     }
 }
 
@@ -107,6 +122,15 @@ impl fmt::Display for TableName {
     }
 }
 
+/// `NAMEDATALEN` less one: PostgreSQL cuts a longer name without an error, and two tables become one.
+pub(super) const MAX_NAME_BYTES: usize = 63;
+
+fn too_long(what: &str, name: &str) -> Error {
+    let detail = format!("{what} {name}: a name of more than {MAX_NAME_BYTES} bytes");
+    Error::new(ErrorKind::Config, Stage::Write, detail)
+        .hint("PostgreSQL would cut it without an error: choose a shorter name")
+}
+
 /// An identifier as SQL.
 pub(crate) fn quote(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
@@ -118,6 +142,16 @@ pub(crate) fn quoted_list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> 
     quoted.join(", ")
 }
 
+/// A string as SQL, whatever `standard_conforming_strings` says.
+pub(super) fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
 /// A column that a load fills.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadColumn {
@@ -127,12 +161,25 @@ pub struct LoadColumn {
     pub pg_type: PgType,
     /// The type to which a parameter must be cast, where it does not have the column's own.
     pub cast: Option<String>,
+    /// Whether it is `GENERATED ALWAYS AS IDENTITY`: a statement must say that its value counts.
+    pub always_identity: bool,
+}
+
+/// What an INSERT says before its rows, so that the values given for an identity count.
+pub(super) fn overriding(columns: &[LoadColumn]) -> &'static str {
+    if columns.iter().any(|column| column.always_identity) {
+        " OVERRIDING SYSTEM VALUE"
+    } else {
+        ""
+    }
 }
 
 /// What the catalogue says of an existing table.
 #[derive(Debug)]
 pub(crate) struct ExistingTable {
     pub(crate) columns: Vec<LoadColumn>,
+    /// Columns that the server computes from others.
+    generated: Vec<String>,
     /// The columns of each unique index that an upsert can use.
     unique: Vec<Vec<String>>,
 }
@@ -144,7 +191,8 @@ const COLUMNS: &str = "
            coalesce(base.typtype, t.typtype) = 'e', format_type(a.atttypid, a.atttypmod),
            coalesce(base.typname, t.typname)::text,
            (SELECT format('%I.%I', n.nspname, coalesce(base.typname, t.typname)) FROM pg_namespace n
-            WHERE n.oid = coalesce(base.typnamespace, t.typnamespace))
+            WHERE n.oid = coalesce(base.typnamespace, t.typnamespace)),
+           a.attidentity = 'a', a.attgenerated <> ''
     FROM pg_attribute a
     JOIN pg_type t ON t.oid = a.atttypid
     LEFT JOIN LATERAL (
@@ -159,14 +207,15 @@ const COLUMNS: &str = "
     WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY a.attnum";
 
-/// What a name means, unless it is a table that can be written.
+/// What a name means, unless it is a table that can be written; and whether it can be locked.
 const KIND: &str = "
     SELECT CASE WHEN relkind IN ('r', 'p', 'v', 'f') THEN NULL
                 WHEN relkind IN ('i', 'I') THEN 'an index'
                 WHEN relkind = 'S' THEN 'a sequence'
                 WHEN relkind = 'm' THEN 'a materialized view'
                 WHEN relkind = 'c' THEN 'a composite type'
-                ELSE 'not a table' END
+                ELSE 'not a table' END,
+           relkind IN ('r', 'p')
     FROM pg_class WHERE oid = to_regclass($1)";
 
 const UNIQUE: &str = "
@@ -177,12 +226,39 @@ const UNIQUE: &str = "
     WHERE i.indrelid = $1::text::regclass AND i.indisunique AND i.indisvalid AND i.indimmediate
       AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts";
 
+/// The lock that a load takes before it reads what a table is like, and keeps to its end: whoever wants to
+/// alter the table waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TableLock {
+    /// None: nothing is written.
+    None,
+    /// That of INSERT and COPY.
+    RowExclusive,
+    /// That of SELECT. The table is exchanged later, by those who may.
+    AccessShare,
+}
+
+impl TableLock {
+    fn mode(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::RowExclusive => Some("ROW EXCLUSIVE"),
+            Self::AccessShare => Some("ACCESS SHARE"),
+        }
+    }
+}
+
 impl ExistingTable {
     /// Looks a table up; none if it does not exist.
-    pub(crate) async fn find(client: &Client, table: &TableName) -> Result<Option<Self>> {
-        let fault = |error| database(&format!("reading the columns of {table}"), error);
+    pub(super) async fn find(
+        session: &Session,
+        table: &TableName,
+        lock: TableLock,
+    ) -> Result<Option<Self>> {
+        let doing = format!("reading the columns of {table}");
         let name = table.to_string();
-        let Some(kind) = client.query_opt(KIND, &[&name]).await.map_err(fault)? else {
+        let kinds = session.query(&doing, KIND, &[&name]).await?;
+        let Some(kind) = kinds.first() else {
             return Ok(None);
         };
         if let Some(kind) = kind.get::<_, Option<&str>>(0) {
@@ -190,7 +266,13 @@ impl ExistingTable {
             return Err(Error::new(ErrorKind::Database, Stage::Write, detail)
                 .hint("name a table, or a name that nothing has yet"));
         }
-        let rows = client.query(COLUMNS, &[&name]).await.map_err(fault)?;
+        if let (Some(mode), true) = (lock.mode(), kind.get(1)) {
+            let lock = format!("LOCK TABLE {table} IN {mode} MODE");
+            session
+                .execute(&format!("locking table {table}"), &lock)
+                .await?;
+        }
+        let rows = session.query(&doing, COLUMNS, &[&name]).await?;
         let columns = rows
             .iter()
             .map(|row| {
@@ -207,14 +289,22 @@ impl ExistingTable {
                     name: row.get(0),
                     cast: (!own_parameter).then(|| row.get(6)),
                     pg_type,
+                    always_identity: row.get(7),
                 }
             })
             .collect();
-        let unique = client.query(UNIQUE, &[&name]).await.map_err(fault)?;
+        let generated = rows.iter().filter(|row| row.get(8));
+        let unique = session.query(&doing, UNIQUE, &[&name]).await?;
         Ok(Some(Self {
             columns,
+            generated: generated.map(|row| row.get(0)).collect(),
             unique: unique.iter().map(|row| row.get(0)).collect(),
         }))
+    }
+
+    /// Whether the server computes a column, so that nobody can write it.
+    pub(super) fn computes(&self, column: &str) -> bool {
+        self.generated.iter().any(|name| name == column)
     }
 
     /// Whether an upsert on `key` has a unique index to rely on.
@@ -256,5 +346,29 @@ mod tests {
         for text in ["", "a.", ".a", "a.b.c", "\"a", "\"a\"b", "\"\""] {
             assert!(TableName::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn names_that_the_server_would_cut_are_refused() {
+        let (fits, long) = ("ä".repeat(31) + "x", "ä".repeat(32));
+        for text in [
+            fits.clone(),
+            format!("{fits}.{fits}"),
+            format!("s.\"{fits}\""),
+        ] {
+            assert!(TableName::parse(&text).is_ok(), "{text}");
+        }
+        for text in [long.clone(), format!("{long}.t"), format!("s.\"{long}\"")] {
+            let error = TableName::parse(&text).unwrap_err();
+            assert!(error.is_config(), "{error}");
+            assert!(error.to_string().contains("more than 63 bytes"), "{error}");
+        }
+        let table = || TableName::parse("t").unwrap();
+        assert_eq!(
+            table().or_schema(&fits).unwrap().schema(),
+            Some(fits.as_str())
+        );
+        assert!(table().or_schema(&long).is_err());
+        assert!(TableName::parse("s.t").unwrap().or_schema(&long).is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! The database that a load goes to.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::secret::Secret;
@@ -26,7 +27,20 @@ pub struct TargetSpec {
     pub sslrootcert: Option<PathBuf>,
     /// Schema of tables whose name has none; without it, the server's `search_path` decides.
     pub schema: Option<String>,
+    /// Limit for an address to accept, and then for the server to greet. Default 30 s.
+    pub connect_timeout: Duration,
+    /// How long an answer may be missing while the server does not answer anybody else either. It does not
+    /// limit how long a statement takes. Default 60 s.
+    pub answer_timeout: Duration,
+    /// How long a statement may wait for somebody's lock. Default: what the server says, usually without limit.
+    pub lock_timeout: Option<Duration>,
 }
+
+/// Far longer than a server that is well takes to greet, even under load.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// As long as many proxies wait.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// libpq's `sslmode`, without its deprecated values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -82,6 +96,9 @@ impl TargetSpec {
             },
             sslrootcert: None,
             schema: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            answer_timeout: ANSWER_TIMEOUT,
+            lock_timeout: None,
         })
     }
 }
