@@ -6,6 +6,7 @@
 pub mod knobs;
 mod write;
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -51,6 +52,10 @@ pub enum Observe {
     Off,
 }
 
+/// The largest limit of a body: text of an Arrow batch, which holds no more than a page, has offsets of
+/// 32 bits.
+pub(crate) const MAX_BODY_BYTES: usize = i32::MAX as usize;
+
 /// How pages are fetched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -68,14 +73,14 @@ pub struct SourceConfig {
     /// Limit for setting up a connection. Default 10 s.
     #[serde(with = "seconds")]
     pub connect_timeout: Duration,
-    /// Limit for silence while a body is read. Default 30 s. A long body that keeps
-    /// arriving is never cut.
+    /// Limit for silence, before the answer and while its body is read. Default 30 s. A long body
+    /// that keeps arriving is never cut.
     #[serde(with = "seconds")]
     pub read_timeout: Duration,
     /// Limit for one request and its body. None by default.
     #[serde(with = "optional_seconds")]
     pub total_timeout: Option<Duration>,
-    /// Most bytes of one response, decompressed; at least 1,024. Default 256 MiB: far more than a
+    /// Most bytes of one response, as sent and decompressed; from 1,024 to 2 GiB less one. Default 256 MiB: far more than a
     /// page needs, and `concurrency` of them still fit a machine.
     pub max_body_bytes: NonZeroUsize,
 }
@@ -124,7 +129,7 @@ impl Default for DecodeConfig {
 pub enum DecodePath {
     /// Bytes straight into column builders.
     Tape,
-    /// A `serde_json::Value` per row, sent through a channel one by one: the "before" way.
+    /// An owned value per row, sent through a channel one by one: the "before" way.
     Rows,
 }
 
@@ -136,6 +141,27 @@ pub enum UnknownFields {
     Ignore,
     /// They are an error that names source, page, row and key.
     Refuse,
+}
+
+/// What happens to escapes that no text of PostgreSQL can hold: `\u0000`, and halves of surrogate pairs
+/// such as `\ud800`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BadText {
+    /// They are an error that names the place, where the query reads them. The default.
+    #[default]
+    Fail,
+    /// U+FFFD, the replacement character, takes their place.
+    Replace,
+}
+
+impl fmt::Display for BadText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fail => "fail",
+            Self::Replace => "replace",
+        })
+    }
 }
 
 /// How a schema is found.

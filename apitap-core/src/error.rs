@@ -13,6 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// A configuration, pipeline file or SQL module that cannot be run as written.
     Config,
+    /// An environment variable that a source or a target needs is not set.
+    Environment,
     /// The API could not be reached or kept failing after every retry.
     Unreachable,
     /// The API answered with a status that is not worth retrying.
@@ -39,6 +41,29 @@ pub enum ErrorKind {
     Io,
     /// A fault of the engine itself.
     Internal,
+}
+
+impl ErrorKind {
+    /// The name used in reports and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Environment => "environment",
+            Self::Unreachable => "unreachable",
+            Self::HttpStatus => "http_status",
+            Self::Pagination => "pagination",
+            Self::InvalidJson => "invalid_json",
+            Self::Value => "value",
+            Self::NulCharacter => "nul_character",
+            Self::Sql => "sql",
+            Self::Connect => "connect",
+            Self::Database => "database",
+            Self::Resources => "resources",
+            Self::Cancelled => "cancelled",
+            Self::Io => "io",
+            Self::Internal => "internal",
+        }
+    }
 }
 
 /// The part of the engine in which an error arose.
@@ -132,6 +157,13 @@ impl Error {
         self
     }
 
+    /// The same error, of another kind.
+    #[must_use]
+    pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.inner().kind = kind;
+        self
+    }
+
     fn inner(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
     }
@@ -151,12 +183,12 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// Whether the user's files are at fault rather than a server or the data.
+    /// Whether the user's files or variables are at fault rather than a server or the data.
     pub fn is_config(&self) -> bool {
-        self.0.kind == ErrorKind::Config
+        matches!(self.0.kind, ErrorKind::Config | ErrorKind::Environment)
     }
 
-    /// The whole chain on one line, causes after colons, the hint left out.
+    /// The whole chain on one line, causes after colons, the hint left out. Line ends within are spaces.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
@@ -168,7 +200,7 @@ impl Error {
             }
             cause = error.source();
         }
-        text
+        text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
     }
 }
 

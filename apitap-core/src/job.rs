@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::module::Module;
 use crate::pipeline_file::PipelineFile;
 use crate::source::SourceSpec;
-use crate::write::{Sink, TableName};
+use crate::write::{EmptyLoad, Sink, TableName};
 
 /// One module with all that it needs: sources, SQL, and where the result goes.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ impl Job {
         let target = file.target(&destination.target)?.clone();
         let mut table = TableName::parse(&destination.table)?;
         if let Some(schema) = &target.schema {
-            table = table.or_schema(schema);
+            table = table.or_schema(schema)?;
         }
         let default = if destination.key.is_empty() {
             WriteMode::Append
@@ -56,6 +56,11 @@ impl Job {
                 table,
                 mode: destination.mode.or(config.mode).unwrap_or(default),
                 key: destination.key,
+                empty: if destination.allow_empty {
+                    EmptyLoad::Allowed
+                } else {
+                    EmptyLoad::Usual
+                },
             },
         })
     }

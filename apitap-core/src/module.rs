@@ -34,6 +34,8 @@ pub struct Module {
     pub mode: Option<WriteMode>,
     /// The key columns that `sink(key=[…])` names.
     pub key: Vec<String>,
+    /// Whether `sink(allow_empty=true)` lets a source without rows empty the table.
+    pub allow_empty: bool,
     /// The cron expression of `schedule`, checked.
     pub schedule: Option<String>,
     /// The sources used, in order of their first use.
@@ -53,6 +55,8 @@ pub struct Destination {
     pub mode: Option<WriteMode>,
     /// Key columns for `merge`.
     pub key: Vec<String>,
+    /// Whether a source without rows may empty the table.
+    pub allow_empty: bool,
 }
 
 impl Module {
@@ -157,6 +161,7 @@ impl Module {
                 true => source.primary_key.clone(),
                 false => self.key.clone(),
             },
+            allow_empty: self.allow_empty,
         })
     }
 
@@ -229,6 +234,9 @@ fn sink(
         Some(_) => return Err(fault("mode of sink is one of append, replace, merge")),
     };
     module.key = named.get::<Option<Vec<String>>>("key")?.unwrap_or_default();
+    module.allow_empty = named
+        .get::<Option<bool>>("allow_empty")?
+        .unwrap_or_default();
     named.assert_all_used()
 }
 
@@ -307,10 +315,11 @@ targets:
         let plain = parse(&format!("{{{{ sink(\"pg\") }}}}{from}")).unwrap();
         let plain = plain.destination(&file()).unwrap();
         assert_eq!(
-            (plain.table.as_str(), plain.key, plain.mode),
-            ("public.orders_raw", vec!["id".to_owned()], None)
+            (plain.table.as_str(), &plain.key, plain.mode),
+            ("public.orders_raw", &vec!["id".to_owned()], None)
         );
-        let sink = r#"{{ sink(name="pg", table="public.t", mode="replace", key=["a", "b"]) }}"#;
+        assert!(!plain.allow_empty);
+        let sink = r#"{{ sink(name="pg", table="public.t", mode="replace", key=["a", "b"], allow_empty=true) }}"#;
         let module = parse(&format!("{sink}{from}"))
             .unwrap()
             .destination(&file())
@@ -319,6 +328,7 @@ targets:
             (module.table.as_str(), module.key.len(), module.mode),
             ("public.t", 2, Some(WriteMode::Replace))
         );
+        assert!(module.allow_empty);
     }
 
     #[test]

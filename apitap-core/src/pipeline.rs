@@ -2,9 +2,12 @@
 //!
 //! Nothing else in the crate spawns the tasks of a run.
 
+use std::future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
+use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt};
@@ -24,11 +27,16 @@ use crate::schema::arrow_schema;
 use crate::source::SourceSpec;
 use crate::source_table::Begun;
 use crate::stage;
-use crate::transform::{ApiTable, Query, of_data};
-use crate::write::connect::connect;
-use crate::write::{Load, LoadPlan, Writer};
+use crate::transform::{ApiTable, Query, is_empty_over_nothing, of_data};
+use crate::write::{EmptyLoad, Load, LoadPlan, Session, Sink, Tidying, Writer};
 
 type Batch = arrow::array::RecordBatch;
+
+/// Resolves when a run is to stop.
+type Stop<'a> = BoxFuture<'a, ()>;
+
+/// How long a run that is to stop waits for the server, to remove what it made there.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs jobs under one configuration.
 ///
@@ -46,6 +54,7 @@ type Batch = arrow::array::RecordBatch;
 pub struct Engine {
     config: Config,
     schemas: SchemaCache,
+    tidying: Tidying,
 }
 
 /// What a job would do.
@@ -65,7 +74,14 @@ impl Engine {
         Self {
             config,
             schemas: SchemaCache::default(),
+            tidying: Tidying::default(),
         }
+    }
+
+    /// Waits until nothing is left on a server of the runs whose futures were dropped. Until then, tasks of this
+    /// engine roll back and remove.
+    pub async fn tidied(&self) {
+        self.tidying.done().await;
     }
 
     /// Runs a job to its commit. `metrics` can be watched meanwhile. Dropping the future
@@ -79,10 +95,29 @@ impl Engine {
         job: &'a Job,
         metrics: Arc<Metrics>,
     ) -> BoxFuture<'a, Result<RunReport>> {
-        self.run_to_commit(job, metrics).boxed()
+        self.run_until(job, metrics, future::pending().boxed())
     }
 
-    async fn run_to_commit(&self, job: &Job, metrics: Arc<Metrics>) -> Result<RunReport> {
+    /// The same, unless `stop` resolves before the commit is under way: then the run is rolled back, and
+    /// what it made in the database is removed.
+    ///
+    /// # Errors
+    /// As [`Engine::run`]; of kind `Cancelled` when it was stopped.
+    pub fn run_until<'a>(
+        &'a self,
+        job: &'a Job,
+        metrics: Arc<Metrics>,
+        stop: BoxFuture<'a, ()>,
+    ) -> BoxFuture<'a, Result<RunReport>> {
+        self.run_to_commit(job, metrics, stop).boxed()
+    }
+
+    async fn run_to_commit(
+        &self,
+        job: &Job,
+        metrics: Arc<Metrics>,
+        stop: Stop<'_>,
+    ) -> Result<RunReport> {
         let start = Instant::now();
         metrics.observe(self.config.observe);
         if metrics.is_observed() {
@@ -91,8 +126,8 @@ impl Engine {
         let counter = Arc::new(RowCounter::new(self.config.counter));
         let nuls = NulSighting::default();
         let span = tracing::info_span!("run", module = %job.name, table = %job.sink.table);
-        let load = self.load(job, &metrics, &counter, &nuls);
-        let result = load.instrument(span.clone()).await;
+        let load = self.load(job, &metrics, &counter, &nuls, stop);
+        let result = load.boxed().instrument(span.clone()).await;
         if let Err(error) = result {
             return Err(self.explain(job, error, &nuls));
         }
@@ -138,12 +173,15 @@ impl Engine {
             .iter()
             .map(|(source, columns)| (source.name().to_owned(), columns.clone()))
             .collect();
+        if let Some((begun, _)) = sources.iter().find(|(_, columns)| columns.is_empty()) {
+            return Err(without_columns(begun.name(), &job.sink));
+        }
         let query = self
             .plan(job, sources, &metrics, &counter, &NulSighting::default())
             .await?;
-        let client = connect(&job.sink.target, metrics).await?;
+        let session = Session::open(&job.sink.target, metrics).await?;
         let method = self.config.write.method;
-        let (load, _) = LoadPlan::new(&client, &job.sink, &query.schema(), method).await?;
+        let (load, _) = LoadPlan::find(&session, &job.sink, &query.schema(), method).await?;
         Ok(DryRun {
             sources: columns,
             plan: query.display(),
@@ -157,22 +195,105 @@ impl Engine {
         metrics: &Arc<Metrics>,
         counter: &Arc<RowCounter>,
         nuls: &NulSighting,
+        mut stop: Stop<'_>,
     ) -> Result<()> {
-        let sources = self.begin_sources(job, metrics).await?;
-        let query = self.plan(job, sources, metrics, counter, nuls).await?;
-        let load = Load::begin(
-            job.sink.clone(),
-            &query.schema(),
-            self.config.write.clone(),
-            metrics.clone(),
-        )
-        .await?;
-        let loaded = match self.move_rows(query, &load, metrics).await {
-            Ok(()) => load.commit().await,
+        let planned = async {
+            let sources = self.begin_sources(job, metrics).await?;
+            match Nothing::of(&sources) {
+                Some(nothing) => Ok(Err(nothing)),
+                None => Ok(Ok(self.plan(job, sources, metrics, counter, nuls).await?)),
+            }
+        };
+        let query = match unless(&mut stop, job, planned).await? {
+            Ok(query) => query,
+            Err(nothing) => return self.load_nothing(job, &nothing, metrics).await,
+        };
+        let schema = query.schema();
+        let begun = self.begin_load(job.sink.clone(), &schema, metrics).boxed();
+        let load = begin_unless(&mut stop, job, begun).await?;
+        let ready = async {
+            self.move_rows(query, &load, metrics).await?;
+            if metrics.write.rows.load(Relaxed) == 0 {
+                refuse_empty(&job.sink)?;
+            }
+            load.make_ready().await
+        };
+        let loaded = match unless(&mut stop, job, ready).await {
+            // From here on nothing stops it: it would not be known whether rows are there.
+            Ok(()) => load.commit_ready().await,
             Err(error) => Err(error),
         };
-        load.end(loaded.is_ok()).await;
+        match &loaded {
+            Err(error) if error.kind() == ErrorKind::Cancelled => {
+                // A server that does not answer rolls back by itself.
+                let ended = tokio::time::timeout(STOPS_WITHIN, load.abandon()).await;
+                if ended.is_err() {
+                    tracing::warn!("the server did not answer while the load was rolled back");
+                }
+            }
+            _ => load.end(loaded.is_ok()).await,
+        }
         loaded
+    }
+
+    async fn begin_load(
+        &self,
+        sink: Sink,
+        schema: &SchemaRef,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Load> {
+        let (config, tidying) = (self.config.write.clone(), self.tidying.clone());
+        Load::begin_tidied(sink, schema, config, metrics.clone(), tidying).await
+    }
+
+    /// Loads a result whose columns nobody knows, because a source has no rows. That can be done where the result
+    /// has none either, and a table is there: nothing is added to it, or all is removed.
+    async fn load_nothing(
+        &self,
+        job: &Job,
+        nothing: &Nothing,
+        metrics: &Arc<Metrics>,
+    ) -> Result<()> {
+        let unknown = &nothing.unknown;
+        let columns_are_missing = || without_columns(unknown, &job.sink);
+        let config = &self.config.transform;
+        if !nothing.is_all || !is_empty_over_nothing(&job.sql, &nothing.sources, config).await {
+            return Err(columns_are_missing());
+        }
+        let schema: SchemaRef = Arc::new(arrow::datatypes::Schema::empty());
+        let mut sink = job.sink.clone();
+        // It is a matter of columns.
+        sink.key.clear();
+        let empties = match job.sink.mode {
+            WriteMode::Replace => true,
+            WriteMode::Append | WriteMode::Merge => false,
+        };
+        if empties {
+            if job.sink.empty != EmptyLoad::Allowed {
+                return Err(columns_are_missing());
+            }
+            let load = self.begin_load(sink, &schema, metrics).await?;
+            let loaded = match load.table_exists() {
+                true => load.commit().await,
+                false => Err(columns_are_missing()),
+            };
+            load.end(loaded.is_ok()).await;
+            loaded?;
+        } else {
+            sink.mode = WriteMode::Append;
+            let session = Session::open(&sink.target, metrics.clone()).await?;
+            let method = self.config.write.method;
+            let (plan, _) = LoadPlan::find(&session, &sink, &schema, method).await?;
+            if !plan.exists {
+                return Err(columns_are_missing());
+            }
+            refuse_empty(&job.sink)?;
+        }
+        tracing::warn!(
+            "source {unknown}: no rows, so none are loaded into {}",
+            job.sink.table
+        );
+        Ok(())
     }
 
     /// Begins every source and finds its columns: cached, or inferred from its first pages.
@@ -206,13 +327,10 @@ impl Engine {
         let columns = stage::infer(metrics, || {
             infer(&spec.name, &begun.sample, &declared, &self.config.infer)
         })?;
+        begun.check_columns(&columns)?;
         if columns.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Value,
-                Stage::Infer,
-                format!("source {}: no rows, so its columns are unknown", spec.name),
-            )
-            .hint("declare them under the source's `columns`, or check its url and data_path"));
+            // Whether that is a fault depends on the query and the table.
+            return Ok((begun, columns));
         }
         self.schemas
             .keep(cache, &spec.name, fingerprint, &columns)?;
@@ -274,7 +392,10 @@ impl Engine {
             tasks.spawn(lane.in_current_span());
         }
         drop(sender);
-        first_error(tasks).await
+        tokio::select! {
+            moved = first_error(tasks) => moved,
+            lost = load.lost() => Err(lost),
+        }
     }
 
     /// Adds what only the run as a whole knows.
@@ -290,6 +411,96 @@ impl Engine {
                 error.at(format_args!("{place} has a NUL character"))
             }
             _ => error,
+        }
+    }
+}
+
+/// What is known of the sources of a job where the columns of one are unknown.
+struct Nothing {
+    /// That source.
+    unknown: String,
+    /// Whether none of the sources has a row.
+    is_all: bool,
+    /// All of them, and their columns.
+    sources: Vec<(String, Option<SchemaRef>)>,
+}
+
+impl Nothing {
+    fn of(sources: &[(Begun, Columns)]) -> Option<Self> {
+        let (unknown, _) = sources.iter().find(|(_, columns)| columns.is_empty())?;
+        let known = |(begun, columns): &(Begun, Columns)| {
+            let schema = (!columns.is_empty()).then(|| arrow_schema(columns));
+            (begun.name().to_owned(), schema)
+        };
+        Some(Self {
+            unknown: unknown.name().to_owned(),
+            is_all: sources.iter().all(|(begun, _)| begun.has_no_rows()),
+            sources: sources.iter().map(known).collect(),
+        })
+    }
+}
+
+/// The error of a load whose columns are unknown.
+fn without_columns(source: &str, sink: &Sink) -> Error {
+    let hint = match sink.mode {
+        WriteMode::Replace => {
+            "declare them under the source's `columns`, or let the table be emptied by sink(..., allow_empty=true); if there should be rows, check url and data_path"
+        }
+        WriteMode::Append | WriteMode::Merge => {
+            "declare them under the source's `columns`, or check its url and data_path"
+        }
+    };
+    let detail = format!("source {source}: no rows, so its columns are unknown");
+    Error::new(ErrorKind::Value, Stage::Infer, detail).hint(hint)
+}
+
+/// Refuses a load without rows, where that was asked for.
+fn refuse_empty(sink: &Sink) -> Result<()> {
+    match sink.empty {
+        EmptyLoad::Usual | EmptyLoad::Allowed => Ok(()),
+        EmptyLoad::Refused => Err(Error::new(
+            ErrorKind::Value,
+            Stage::Write,
+            format!("table {}: the load has no rows", sink.table),
+        )
+        .hint("check the source and the module's SQL; without --fail-on-empty it is no fault")),
+    }
+}
+
+/// The load that `begun` makes. If it is to stop meanwhile, the load is ended in order, because it may
+/// have made a table.
+async fn begin_unless(
+    stop: &mut Stop<'_>,
+    job: &Job,
+    mut begun: BoxFuture<'_, Result<Load>>,
+) -> Result<Load> {
+    let outcome = unless(stop, job, begun.as_mut()).await;
+    if outcome
+        .as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::Cancelled)
+    {
+        let late = async {
+            if let Ok(load) = begun.await {
+                load.end(false).await;
+            }
+        };
+        let _ = tokio::time::timeout(STOPS_WITHIN, late).await;
+    }
+    outcome
+}
+
+/// The result of `work`, unless the run is to stop before.
+async fn unless<T>(
+    stop: &mut Stop<'_>,
+    job: &Job,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = stop => {
+            let what = format!("module {}: interrupted; table {} is as it was", job.name, job.sink.table);
+            Err(Error::new(ErrorKind::Cancelled, Stage::Write, what))
         }
     }
 }
@@ -333,9 +544,24 @@ async fn send(
     }
 }
 
+/// Hands batches to a writer. When the server refuses a row, it stops at once, although the API may have
+/// many more to send.
 async fn write(mut writer: Writer, batches: Receiver<Batch>) -> Result<()> {
-    while let Some(batch) = batches.receive().await {
-        writer.write(&batch).await?;
+    loop {
+        let batch = match batches.receive_now() {
+            Some(batch) => Some(batch),
+            None => {
+                writer.idle().await?;
+                tokio::select! {
+                    batch = batches.receive() => batch,
+                    () = writer.refused() => return Err(writer.refusal().await),
+                }
+            }
+        };
+        match batch {
+            Some(batch) => writer.write(&batch).await?,
+            None => break,
+        }
     }
     writer.finish().await?;
     Ok(())

@@ -28,6 +28,15 @@ pub struct PipelineFile {
     pub preset: Option<String>,
     /// `engine.settings` as `stage.knob=value`, to be applied to the preset.
     pub settings: Vec<String>,
+    /// What lacks a variable of the environment.
+    unset: Unset,
+}
+
+/// Sources and targets that cannot be used here, by name, and why.
+#[derive(Debug, Clone, Default)]
+struct Unset {
+    sources: Vec<(String, Error)>,
+    targets: Vec<(String, Error)>,
 }
 
 impl PipelineFile {
@@ -43,15 +52,21 @@ impl PipelineFile {
                 .caused_by(cause)
         })?;
         let env = |name: &str| std::env::var(name).ok();
-        Self::parse(&text, &env, chrono::Utc::now().date_naive())
-            .map_err(|error| error.at(path.display()))
+        let at = |error: Error| error.at(path.display());
+        let mut file = Self::parse(&text, &env, chrono::Utc::now().date_naive()).map_err(at)?;
+        let Unset { sources, targets } = &mut file.unset;
+        for (_, error) in sources.iter_mut().chain(targets) {
+            *error = at(error.clone());
+        }
+        Ok(file)
     }
 
     /// Reads text; `env` looks up `${VAR}` and `today` is the value of `current_date()`.
     ///
     /// # Errors
     /// Anything that is not as documented, with its line: YAML, an unknown or duplicate key, a
-    /// duplicate name, an unset variable, a malformed URL, pointer or header.
+    /// duplicate name, a malformed URL, pointer or header. A source or target whose variable is unset
+    /// is an error for those who ask for it.
     pub fn parse(
         text: &str,
         env: &dyn Fn(&str) -> Option<String>,
@@ -64,19 +79,39 @@ impl PipelineFile {
     /// The source of that name.
     ///
     /// # Errors
-    /// An unknown name; the error lists the known ones.
+    /// A source whose variables are not set, of kind `Environment`; an unknown name: the error lists the
+    /// known ones.
     pub fn source(&self, name: &str) -> Result<&SourceSpec> {
         let found = self.sources.iter().find(|source| source.name == name);
-        found.ok_or_else(|| unknown("source", name, self.sources.iter().map(|it| &it.name)))
+        found.ok_or_else(|| {
+            let usable = self.sources.iter().map(|it| &it.name);
+            missing("source", name, &self.unset.sources, usable)
+        })
     }
 
     /// The target of that name.
     ///
     /// # Errors
-    /// An unknown name; the error lists the known ones.
+    /// As [`PipelineFile::source`].
     pub fn target(&self, name: &str) -> Result<&TargetSpec> {
         let found = self.targets.iter().find(|target| target.name == name);
-        found.ok_or_else(|| unknown("target", name, self.targets.iter().map(|it| &it.name)))
+        found.ok_or_else(|| {
+            let usable = self.targets.iter().map(|it| &it.name);
+            missing("target", name, &self.unset.targets, usable)
+        })
+    }
+}
+
+/// Why there is no such source or target.
+fn missing<'a>(
+    what: &str,
+    name: &str,
+    unset: &'a [(String, Error)],
+    usable: impl Iterator<Item = &'a String>,
+) -> Error {
+    match unset.iter().find(|(unset, _)| unset == name) {
+        Some((_, error)) => error.clone(),
+        None => unknown(what, name, usable.chain(unset.iter().map(|(name, _)| name))),
     }
 }
 

@@ -1,21 +1,15 @@
 //! What `apitap` prints about itself.
 
-use std::process::{Command, Output};
+use std::process::Output;
+
+use testkit::program;
 
 fn run(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_apitap"));
-    let folder = tempfile::tempdir().unwrap();
-    command
-        .args(arguments)
-        .current_dir(folder.path())
-        .output()
-        .unwrap()
+    program::run(env!("CARGO_BIN_EXE_apitap"), arguments).unwrap()
 }
 
 fn stdout(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    program::stdout(env!("CARGO_BIN_EXE_apitap"), arguments).unwrap()
 }
 
 #[test]
@@ -54,4 +48,16 @@ fn a_module_may_have_the_name_of_a_command() {
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("pipelines.yaml"), "{stderr}");
+}
+
+#[test]
+fn it_has_no_colours_where_there_is_no_terminal() {
+    let wrong = run(&["--no-such-option"]);
+    for text in [stdout(&["--help"]).into_bytes(), wrong.stderr] {
+        assert!(
+            !text.contains(&b'\x1b'),
+            "{}",
+            String::from_utf8_lossy(&text)
+        );
+    }
 }

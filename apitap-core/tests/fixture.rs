@@ -1,6 +1,7 @@
 //! What the tests share: a database, an API of given pages, and jobs between them.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,8 +9,7 @@ use apitap_core::config::{Config, WriteMode};
 use apitap_core::source::SourceSpec;
 use apitap_core::source::pagination::Pagination;
 use apitap_core::source::retry::RetryPolicy;
-use apitap_core::write::{Sink, TableName};
-use apitap_core::write::{SslMode, TargetSpec};
+use apitap_core::write::{EmptyLoad, Sink, SslMode, TableName, TargetSpec};
 use apitap_core::{Engine, Job, Result, RunReport};
 use serde_json::Value;
 use testkit::test_database::{TestDatabase, test_database};
@@ -42,6 +42,7 @@ impl Fixture {
                 table: TableName::parse(table).unwrap(),
                 mode: WriteMode::Replace,
                 key: Vec::new(),
+                empty: EmptyLoad::Usual,
             },
         }
     }
@@ -117,6 +118,20 @@ pub(crate) async fn api(rows: Value) -> MockServer {
 pub(crate) async fn slow_api(rows: Value, delay: Duration) -> MockServer {
     let pages = pages_of(rows);
     serve(move |request: &Request| pages(request).set_delay(delay)).await
+}
+
+/// The same, but what comes after `page` waits until it is opened.
+pub(crate) async fn held_api(rows: Value, page: usize, open: Arc<AtomicBool>) -> MockServer {
+    let pages = pages_of(rows);
+    let answer = move |request: &Request| {
+        let mut pairs = request.url.query_pairs();
+        let number = pairs.find(|(key, _)| key == "page").unwrap().1;
+        match number.parse::<usize>().unwrap() > page && !open.load(SeqCst) {
+            true => pages(request).set_delay(Duration::from_secs(600)),
+            false => pages(request),
+        }
+    };
+    serve(answer).await
 }
 
 /// The same, but each page is refused before it is served.

@@ -174,6 +174,8 @@ async fn addresses_and_files_that_cannot_be_had_are_wrong_usage() {
     for arguments in [
         ["--metrics-addr", "192.0.2.1:1"],
         ["--trace", "no/such/folder/trace.json"],
+        ["--report", "no/such/folder/report.json"],
+        ["--report", "sql"],
     ] {
         let (code, stdout, stderr) = project.apitap(&arguments);
         assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
@@ -181,9 +183,13 @@ async fn addresses_and_files_that_cannot_be_had_are_wrong_usage() {
     }
     assert!(!project.fixture.exists("users").await);
     let (code, _, stderr) = project.apitap(&["--trace", "/dev/full"]);
-    assert_eq!(code, 1, "{stderr}");
+    // A caller that sees a failure would load again.
+    assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("5 rows into"), "{stderr}");
-    assert!(stderr.contains("error: writing the trace"), "{stderr}");
+    assert!(
+        stderr.contains("warning: the trace is not complete"),
+        "{stderr}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

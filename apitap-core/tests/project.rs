@@ -72,18 +72,48 @@ impl Project {
         command
     }
 
+    /// The same, started by a shell after `setup`, as in `ulimit -n 32` or `exec 2>&-`.
+    pub(crate) fn command_after(&self, setup: &str, arguments: &[&str]) -> Command {
+        let own = self.command(arguments);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("{setup}; exec \"$0\" \"$@\"")])
+            .arg(own.get_program())
+            .args(own.get_args())
+            .current_dir(self.path());
+        for (name, value) in own.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+    }
+
+    /// Adds a module and, if `source` has text, a source that comes first.
+    pub(crate) fn add(&self, module: &str, sql: &str, source: &str) {
+        std::fs::write(self.path().join(format!("sql/{module}.sql")), sql).unwrap();
+        let file = self.path().join("pipelines.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.replacen("sources:\n", &format!("sources:\n{source}"), 1);
+        std::fs::write(file, text).unwrap();
+    }
+
     /// Exit code, standard output, standard error.
     pub(crate) fn apitap(&self, arguments: &[&str]) -> (i32, String, String) {
-        let output = self.command(arguments).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (
-            output.status.code().unwrap(),
-            text(output.stdout),
-            text(output.stderr),
-        )
+        ended(self.command(arguments))
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Exit code, standard output and standard error of a command.
+pub(crate) fn ended(mut command: Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let code = output.status.code();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    (code.unwrap_or_else(|| panic!("{stderr}")), stdout, stderr)
 }

@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use tracing::Level;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+use super::console::Console;
 use crate::config::knobs;
+use crate::module::Module;
 use crate::trace::{TraceGuard, chrome_trace};
 
 const EXAMPLES: &str = "\
@@ -23,8 +27,8 @@ Examples:
   apitap --trace trace.json                       what ran when; open it in ui.perfetto.dev";
 
 const EXIT_STATUS: &str = "\
-Exit status: 0 when every module succeeded, 1 when one failed, 2 when nothing could be run.
-A module that fails leaves its table as it was.
+Exit status: 0 when every module succeeded, 1 when one failed, 2 when nothing could be run,
+130 after SIGINT and 143 after SIGTERM. A module that fails leaves its table as it was.
 
 A module named `completions` or `man` runs after an option, as in `apitap -m DIR man`.";
 
@@ -69,11 +73,16 @@ pub(super) struct Arguments {
     #[arg(long)]
     pub(super) schedule: bool,
 
-    /// Write what each run did, as JSON; `-` is standard output
+    /// A module whose load has no rows fails, and its table stays as it was
+    #[arg(long)]
+    pub(super) fail_on_empty: bool,
+
+    /// Write how each module ended and what it did, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
 
-    /// Serve /metrics for Prometheus during the runs; port 0 takes a free port
+    /// Serve /metrics for Prometheus during the runs; a port alone is on 127.0.0.1, and port 0
+    /// takes a free one
     #[arg(long, value_name = "ADDR")]
     pub(super) metrics_addr: Option<String>,
 
@@ -89,9 +98,9 @@ pub(super) struct Arguments {
     #[arg(long = "set", value_name = "STAGE.KNOB=VALUE")]
     pub(super) settings: Vec<String>,
 
-    /// Log JSON, one line per event
+    /// Write JSON to standard error, one line per event, message or error
     #[arg(long)]
-    log_json: bool,
+    pub(super) log_json: bool,
 
     /// What to log: error, warn, info, debug, trace or a filter [default: RUST_LOG, or warn]
     #[arg(long, value_name = "STR")]
@@ -114,19 +123,45 @@ impl Arguments {
     pub(super) fn selects(&self, module: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|name| name == module)
     }
+
+    /// The first name that no module has.
+    pub(super) fn unknown(&self, modules: &[Module]) -> Option<&str> {
+        let unknown = |name: &&String| modules.iter().all(|module| module.name != **name);
+        self.only.iter().find(unknown).map(String::as_str)
+    }
+}
+
+/// Whether JSON was asked for. Asked before the arguments are known to be right.
+pub(super) fn wants_json() -> bool {
+    let mut options = std::env::args_os()
+        .skip(1)
+        .take_while(|argument| argument != "--");
+    options.any(|argument| argument == "--log-json")
 }
 
 /// Starts the log, on standard error, and the trace. The guard ends the trace's file.
 ///
 /// # Errors
-/// The file of the trace cannot be created.
-pub(super) fn init_logs(arguments: &Arguments) -> anyhow::Result<Option<TraceGuard>> {
+/// The file of the trace cannot be created, or the level of the log is none.
+pub(super) fn init_logs(
+    arguments: &Arguments,
+    console: Console,
+) -> anyhow::Result<Option<TraceGuard>> {
     let filter = match &arguments.log_level {
-        Some(level) => EnvFilter::new(level),
+        Some(level) => EnvFilter::try_new(level)
+            .with_context(|| format!("--log-level `{level}` is no level or filter"))?,
         None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")),
     };
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let logs = match arguments.log_json {
+    // The client logs what it binds to statements, which is the data, and notices, which may quote it.
+    let filter = filter.and(filter_fn(|event| {
+        *event.level() <= Level::WARN || !event.target().starts_with("tokio_postgres")
+    }));
+    let logs = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        // It would write them to standard error, and panic where that cannot be written.
+        .log_internal_errors(false)
+        .with_writer(console);
+    let logs = match console.is_json() {
         true => logs.json().boxed(),
         false => logs.boxed(),
     };

@@ -7,18 +7,27 @@ use crate::module::Module;
 use crate::pipeline_file::PipelineFile;
 use crate::prometheus::Exposition;
 use crate::schedule::Schedule;
+use crate::write::EmptyLoad;
 use crate::{Config, Engine, Error, ErrorKind, Stage};
 use chrono::{DateTime, Utc};
 
 use super::arguments::Arguments;
 
-/// Jobs and the engine that runs them, all checked.
+/// Modules and the engine that runs them, all checked.
 pub(super) struct Plan {
     pub(super) engine: Engine,
-    pub(super) jobs: Vec<(Job, Option<Schedule>)>,
+    pub(super) modules: Vec<Planned>,
     /// What the runs measure.
     pub(super) exposition: Arc<Exposition>,
     config: Config,
+}
+
+/// A module as the files have it.
+pub(super) struct Planned {
+    pub(super) name: String,
+    /// Or why it cannot be run here: a variable is missing. That is none of the other modules'.
+    pub(super) job: Result<Job, Error>,
+    schedule: Option<Schedule>,
 }
 
 /// Modules that are due at one moment.
@@ -36,19 +45,27 @@ impl Plan {
         for setting in file.settings.iter().chain(&arguments.settings) {
             config = config.with(setting)?;
         }
-        Ok(Self {
-            jobs: jobs(arguments, &file, &config)?,
+        let plan = Self {
+            modules: modules(arguments, &file, &config)?,
             engine: Engine::new(config.clone()),
             exposition: Arc::default(),
             config,
-        })
+        };
+        let now = Utc::now();
+        if arguments.schedule && plan.next_round(now, now).is_none() {
+            let what = "--schedule: no module has a schedule that is ever due";
+            return Err(Error::new(ErrorKind::Config, Stage::Config, what).hint(
+                "give one to a module, as in {{ schedule(\"0 */5 * * * *\") }}, or leave out --schedule",
+            ));
+        }
+        Ok(plan)
     }
 
     /// Reads the files again, with the dates of today. The engine keeps its settings and the schemas
-    /// it knows. When a file is wrong, the jobs stay as they were.
+    /// it knows. When a file is wrong, the modules stay as they were.
     pub(super) fn reload(&mut self, arguments: &Arguments) -> Result<(), Error> {
         let file = PipelineFile::load(&arguments.yaml_config)?;
-        self.jobs = jobs(arguments, &file, &self.config)?;
+        self.modules = modules(arguments, &file, &self.config)?;
         Ok(())
     }
 
@@ -57,9 +74,9 @@ impl Plan {
     pub(super) fn next_round(&self, now: DateTime<Utc>, last: DateTime<Utc>) -> Option<Round> {
         let after = now.max(last);
         let due: Vec<_> = self
-            .jobs
+            .modules
             .iter()
-            .filter_map(|(job, schedule)| Some((schedule.as_ref()?.next_after(after)?, &job.name)))
+            .filter_map(|it| Some((it.schedule.as_ref()?.next_after(after)?, &it.name)))
             .collect();
         let moment = due.iter().map(|(moment, _)| *moment).min()?;
         let modules = due.into_iter().filter(|(when, _)| *when == moment);
@@ -70,33 +87,42 @@ impl Plan {
     }
 }
 
-/// The jobs of the modules that the command line selects.
-fn jobs(
+/// The modules that the command line selects.
+fn modules(
     arguments: &Arguments,
     file: &PipelineFile,
     config: &Config,
-) -> Result<Vec<(Job, Option<Schedule>)>, Error> {
-    let modules = Module::load_all(&arguments.modules)?;
-    let jobs = modules
-        .iter()
-        .filter(|module| arguments.selects(&module.name))
-        .map(|module| {
-            let job = Job::new(module, file, &config.write)?;
-            let schedule = module
-                .schedule
-                .as_deref()
-                .map(Schedule::parse)
-                .transpose()?;
-            Ok((job, schedule))
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
-    if jobs.is_empty() {
-        let names: Vec<_> = modules.iter().map(|module| module.name.as_str()).collect();
-        let what = "no module has a name given on the command line";
+) -> Result<Vec<Planned>, Error> {
+    let all = Module::load_all(&arguments.modules)?;
+    if let Some(unknown) = arguments.unknown(&all) {
+        let names: Vec<_> = all.iter().map(|module| module.name.as_str()).collect();
+        let what = format!("no module has the name `{unknown}`, given on the command line");
         return Err(Error::new(ErrorKind::Config, Stage::Config, what)
             .hint(format!("the modules are {}", names.join(", "))));
     }
-    Ok(jobs)
+    let selected = all.iter().filter(|module| arguments.selects(&module.name));
+    selected
+        .map(|module| {
+            let mut planned = planned(module, file, config)?;
+            if let (true, Ok(job)) = (arguments.fail_on_empty, &mut planned.job) {
+                job.sink.empty = EmptyLoad::Refused;
+            }
+            Ok(planned)
+        })
+        .collect()
+}
+
+fn planned(module: &Module, file: &PipelineFile, config: &Config) -> Result<Planned, Error> {
+    let job = match Job::new(module, file, &config.write) {
+        Err(error) if error.kind() != ErrorKind::Environment => return Err(error),
+        job => job,
+    };
+    let schedule = module.schedule.as_deref();
+    Ok(Planned {
+        name: module.name.clone(),
+        job,
+        schedule: schedule.map(Schedule::parse).transpose()?,
+    })
 }
 
 #[cfg(test)]
@@ -142,7 +168,10 @@ mod tests {
         let project = Project::new(&[("a.sql", "0 * * * * *")]);
         let arguments = project.arguments();
         let mut plan = Plan::new(&arguments).unwrap();
-        let url = |plan: &Plan| plan.jobs[0].0.sources[0].url.path().to_owned();
+        let url = |plan: &Plan| {
+            let job = plan.modules[0].job.as_ref().unwrap();
+            job.sources[0].url.path().to_owned()
+        };
         assert_eq!(url(&plan), "/old");
         project.write_file("http://h/new");
         plan.reload(&arguments).unwrap();

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::console::Console;
+use super::printable;
 use crate::metrics::Metrics;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
@@ -19,16 +21,16 @@ const REDRAW_EVERY: Duration = Duration::from_millis(200);
 pub(super) struct Progress(JoinHandle<()>);
 
 impl Progress {
-    pub(super) fn start(module: &str, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn start(module: &str, metrics: Arc<Metrics>, console: Console) -> Self {
         let module = module.to_owned();
         Self(tokio::spawn(async move {
             let start = Instant::now();
             tokio::time::sleep(QUIET).await;
-            if std::io::stderr().is_terminal() {
+            if !console.is_json() && std::io::stderr().is_terminal() {
                 redraw(&module, start, &metrics).await;
             }
             loop {
-                eprintln!("{module}: {}", state(start, &metrics));
+                console.info(&format!("{module}: {}", state(start, &metrics)));
                 tokio::time::sleep(LINE_EVERY).await;
             }
         }))
@@ -45,7 +47,7 @@ async fn redraw(module: &str, start: Instant, metrics: &Metrics) {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {msg}") {
         bar.0.set_style(style);
     }
-    bar.0.set_prefix(module.to_owned());
+    bar.0.set_prefix(printable::line(module).into_owned());
     loop {
         bar.0.set_message(state(start, metrics));
         bar.0.tick();

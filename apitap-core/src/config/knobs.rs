@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
-use super::{Config, WriteMethod, invalid};
+use super::{Config, MAX_BODY_BYTES, WriteMethod, invalid};
 use crate::error::{Error, ErrorKind, Result, Stage};
 
 /// One setting of [`Config`].
@@ -86,7 +86,7 @@ pub const KNOBS: &[Knob] = &[
     knob(
         "source.read_timeout",
         Values::Seconds,
-        "limit for silence while a body is read",
+        "limit for silence, before an answer and while its body is read",
         "",
     ),
     knob(
@@ -97,15 +97,15 @@ pub const KNOBS: &[Knob] = &[
     ),
     knob(
         "source.max_body_bytes",
-        Values::Count(1_024..=u64::MAX),
-        "most bytes of a page, decompressed",
-        "a larger page is an error",
+        Values::Count(1_024..=MAX_BODY_BYTES as u64),
+        "most bytes of a page, as sent and decompressed",
+        "a larger page is an error; `limits.body_bytes` says otherwise for one source",
     ),
     knob(
         "decode.path",
         Values::OneOf(&["tape", "rows"]),
         "how JSON becomes columns",
-        "`tape` puts bytes straight into columns; `rows` sends one `serde_json::Value` per row through a channel",
+        "`tape` puts bytes straight into columns; `rows` sends an owned value per row through a channel",
     ),
     knob("decode.batch_rows", POSITIVE, "most rows of a batch", ""),
     knob(

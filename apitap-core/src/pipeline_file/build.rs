@@ -1,5 +1,6 @@
 //! From the file's shape to checked specifications.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -7,16 +8,17 @@ use reqwest::header::{HeaderName, HeaderValue};
 use serde_saphyr::{Location, Spanned};
 use url::Url;
 
-use super::PipelineFile;
 use super::raw::{self, invalid, line};
-use crate::error::{Error, Result};
+use super::{PipelineFile, Unset};
+use crate::config::MAX_BODY_BYTES;
+use crate::error::{Error, ErrorKind, Result};
 use crate::schema::ColumnType;
 use crate::secret::Secret;
 use crate::source::pagination::Pagination;
 use crate::source::retry::RetryPolicy;
-use crate::source::{Auth, SourceSpec, TotalHint};
+use crate::source::{Auth, Limits, SourceSpec, TotalHint};
 use crate::template::{Context, dates_and_variables, variables};
-use crate::write::TargetSpec;
+use crate::write::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, TargetSpec};
 
 /// Where APIs commonly put the next cursor.
 const CURSOR_PATHS: [&str; 8] = [
@@ -44,11 +46,9 @@ const NEXT_PATHS: [&str; 7] = [
 pub(super) fn file(file: raw::File, context: Context<'_>) -> Result<PipelineFile> {
     unique("source", file.sources.iter().map(|source| &source.name))?;
     unique("target", file.targets.iter().map(|target| &target.name))?;
-    let sources = file.sources.into_iter().map(|it| source(it, context));
-    let targets = file.targets.into_iter().map(|it| target(it, context));
-    Ok(PipelineFile {
-        sources: sources.collect::<Result<_>>()?,
-        targets: targets.collect::<Result<_>>()?,
+    let mut built = PipelineFile {
+        sources: Vec::new(),
+        targets: Vec::new(),
         preset: file.engine.preset,
         settings: file
             .engine
@@ -56,7 +56,52 @@ pub(super) fn file(file: raw::File, context: Context<'_>) -> Result<PipelineFile
             .into_iter()
             .map(|(knob, value)| format!("{knob}={value}"))
             .collect(),
-    })
+        unset: Unset::default(),
+    };
+    for raw in file.sources {
+        let name = raw.name.value.clone();
+        match tolerant(context, |context| source(raw, context))? {
+            Ok(source) => built.sources.push(source),
+            Err(error) => built.unset.sources.push((name, error)),
+        }
+    }
+    for raw in file.targets {
+        let name = raw.name.value.clone();
+        match tolerant(context, |context| target(raw, context))? {
+            Ok(target) => built.targets.push(target),
+            Err(error) => built.unset.targets.push((name, error)),
+        }
+    }
+    Ok(built)
+}
+
+/// Builds with variables of the environment. If that fails and one of them is unset or empty, the error
+/// is for those who use what was to be built; any other error is the file's.
+fn tolerant<T>(
+    context: Context<'_>,
+    build: impl FnOnce(Context<'_>) -> Result<T>,
+) -> Result<Result<T>> {
+    let missing = Cell::new(false);
+    let env = |name: &str| {
+        let value = (context.env)(name);
+        missing.set(missing.get() || value.as_deref().is_none_or(str::is_empty));
+        value
+    };
+    let context = Context {
+        env: &env,
+        ..context
+    };
+    match build(context) {
+        Err(error) if missing.get() => {
+            let error = error.of_kind(ErrorKind::Environment);
+            Ok(Err(match error.next_step() {
+                Some(_) => error,
+                None => error.hint("set it, or put it into the file .env of the working folder"),
+            }))
+        }
+        Err(error) => Err(error),
+        Ok(built) => Ok(Ok(built)),
+    }
 }
 
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a Spanned<String>>) -> Result<()> {
@@ -117,7 +162,9 @@ fn source(raw: raw::Source, context: Context<'_>) -> Result<SourceSpec> {
         let location = raw.kind.referenced;
         spec.auth = Some(auth(raw, context).map_err(place(location))?);
     }
+    lines_can_do(&spec, &accept).map_err(place(start))?;
     spec.retry = retry(&raw.retry).map_err(place(start))?;
+    spec.limits = limits(&raw.limits).map_err(place(start))?;
     spec.table_destination_name = raw.table_destination_name;
     spec.primary_key = match raw.primary_key_in_dest {
         None => Vec::new(),
@@ -132,6 +179,7 @@ fn source(raw: raw::Source, context: Context<'_>) -> Result<SourceSpec> {
             .map_err(place(type_name.referenced))?;
         spec.columns.insert(column, column_type);
     }
+    spec.on_bad_text = raw.on_bad_text;
     spec.mode = raw.mode;
     let as_written: Vec<_> = raw
         .query_params
@@ -282,6 +330,39 @@ fn retry(raw: &raw::Retry) -> Result<RetryPolicy> {
     })
 }
 
+fn limits(raw: &raw::Limits) -> Result<Limits> {
+    let usual = Limits::default();
+    if raw
+        .body_bytes
+        .is_some_and(|bytes| bytes.get() > MAX_BODY_BYTES)
+    {
+        return Err(invalid(format!(
+            "limits.body_bytes must be at most {MAX_BODY_BYTES}"
+        )));
+    }
+    Ok(Limits {
+        body_bytes: raw.body_bytes,
+        rows: raw.rows.unwrap_or(usual.rows),
+        string_bytes: raw.string_bytes.unwrap_or(usual.string_bytes),
+    })
+}
+
+/// Whether what the source needs of an answer has a place in it, where it asks for NDJSON.
+fn lines_can_do(spec: &SourceSpec, accept: &[&str]) -> Result<()> {
+    let asks_for = |format: &str| {
+        accept
+            .iter()
+            .any(|accept| accept.to_ascii_lowercase().contains(format))
+    };
+    match spec.body_pointer() {
+        Some(pointer) if asks_for("ndjson") && !asks_for("application/json") => Err(invalid(
+            format!("the source asks for NDJSON, which has no place for {pointer}"),
+        )
+        .hint("ask for application/json, or page by number, offset or link_header without total_path and data_path")),
+        _ => Ok(()),
+    }
+}
+
 fn auth(raw: raw::Auth, context: Context<'_>) -> Result<Auth> {
     let kind = raw.kind.value.as_str();
     let value = |name: &str, given: &Option<String>, env: &Option<String>| {
@@ -365,6 +446,9 @@ fn credential(
     }
 }
 
+/// PostgreSQL's own limit for its time limits is 24 days.
+const LONGEST_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+
 fn target(raw: raw::Target, context: Context<'_>) -> Result<TargetSpec> {
     let name = raw.name.value;
     let start = raw.name.referenced;
@@ -380,6 +464,19 @@ fn target(raw: raw::Target, context: Context<'_>) -> Result<TargetSpec> {
                 _ => Ok(value),
             })
             .map_err(place(start))
+    };
+    let limit = |key: &str, seconds: Option<Spanned<f64>>| {
+        let Some(seconds) = seconds else {
+            return Ok(None);
+        };
+        let duration = Duration::try_from_secs_f64(seconds.value).ok();
+        match duration.filter(|limit| !limit.is_zero() && *limit <= LONGEST_LIMIT) {
+            Some(limit) => Ok(Some(limit)),
+            None => Err(invalid(format!(
+                "{key} is a number of seconds, above 0 and up to a day"
+            )))
+            .map_err(place(seconds.referenced)),
+        }
     };
     let at = place(raw.auth.referenced);
     let auth = raw.auth.value;
@@ -415,6 +512,9 @@ fn target(raw: raw::Target, context: Context<'_>) -> Result<TargetSpec> {
             .schema
             .map(|schema| text("schema", &schema))
             .transpose()?,
+        connect_timeout: limit("connect_timeout", raw.connect_timeout)?.unwrap_or(CONNECT_TIMEOUT),
+        answer_timeout: limit("answer_timeout", raw.answer_timeout)?.unwrap_or(ANSWER_TIMEOUT),
+        lock_timeout: limit("lock_timeout", raw.lock_timeout)?,
         name,
     })
 }

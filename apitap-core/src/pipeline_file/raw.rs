@@ -1,11 +1,12 @@
 //! The shape of `pipelines.yaml`, before templates and checks.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use serde::Deserialize;
 use serde_saphyr::{Error as YamlError, Location, Spanned};
 
-use crate::config::WriteMode;
+use crate::config::{BadText, WriteMode};
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::write::SslMode;
 
@@ -35,6 +36,8 @@ pub(super) struct Source {
     pub(super) url: Spanned<String>,
     #[serde(default)]
     pub(super) retry: Retry,
+    #[serde(default)]
+    pub(super) limits: Limits,
     pub(super) table_destination_name: Option<String>,
     #[serde(default)]
     pub(super) headers: Vec<KeyValue>,
@@ -46,6 +49,8 @@ pub(super) struct Source {
     pub(super) auth: Option<Auth>,
     #[serde(default)]
     pub(super) columns: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    pub(super) on_bad_text: BadText,
     pub(super) mode: Option<WriteMode>,
 }
 
@@ -69,6 +74,14 @@ pub(super) struct Retry {
     pub(super) max_attempts: Option<u32>,
     pub(super) max_delay_secs: Option<f64>,
     pub(super) min_delay_secs: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) body_bytes: Option<NonZeroUsize>,
+    pub(super) rows: Option<NonZeroUsize>,
+    pub(super) string_bytes: Option<NonZeroUsize>,
 }
 
 /// Every kind's fields in one struct: a tagged enum would lose the lines of errors.
@@ -140,6 +153,9 @@ pub(super) struct Target {
     pub(super) sslmode: Option<SslMode>,
     pub(super) sslrootcert: Option<String>,
     pub(super) schema: Option<String>,
+    pub(super) connect_timeout: Option<Spanned<f64>>,
+    pub(super) answer_timeout: Option<Spanned<f64>>,
+    pub(super) lock_timeout: Option<Spanned<f64>>,
 }
 
 #[derive(Debug, Deserialize)]

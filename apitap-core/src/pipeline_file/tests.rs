@@ -1,6 +1,9 @@
 //! The file as users write it, and as they get it wrong.
 
+use std::time::Duration;
+
 use super::*;
+use crate::config::BadText;
 
 const TARGET: &str = "
 targets:
@@ -27,7 +30,7 @@ fn source(fields: &str) -> Result<SourceSpec> {
     let text = format!(
         "sources:\n  - name: orders\n    url: https://api.test/v1/orders\n{fields}\n{TARGET}"
     );
-    Ok(parse(&text)?.sources.remove(0))
+    parse(&text)?.source("orders").cloned()
 }
 
 #[test]
@@ -52,6 +55,44 @@ fn the_reference_surface_is_read() {
     assert_eq!(spec.primary_key, ["id"]);
     let shown = format!("{spec:?}");
     assert!(!shown.contains("s3cr3t"), "{shown}");
+}
+
+#[test]
+fn limits_of_a_page_are_read() {
+    let spec = source("    limits: {body_bytes: 1000, rows: 20, string_bytes: 30}").unwrap();
+    let limits = spec.limits;
+    assert_eq!(limits.body_bytes.map(|bytes| bytes.get()), Some(1000));
+    assert_eq!((limits.rows.get(), limits.string_bytes.get()), (20, 30));
+    assert_eq!(source("").unwrap().limits, crate::source::Limits::default());
+    for wrong in ["{rows: 0}", "{depth: 9}", "{body_bytes: 3000000000}"] {
+        let error = source(&format!("    limits: {wrong}")).unwrap_err();
+        assert!(error.is_config(), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn lines_are_not_asked_for_what_they_have_no_place_for() {
+    let ndjson = "    headers: [{key: accept, value: Application/X-NDJSON}]\n";
+    for (fields, pointer) in [
+        (
+            "    pagination: {kind: cursor, cursor_param: c}",
+            "cursor_path",
+        ),
+        ("    pagination: {kind: next_link}", "next_path"),
+        (
+            "    pagination: {kind: page_only, page_param: p, total_path: /total}",
+            "total_path",
+        ),
+        ("    data_path: /rows", "data_path"),
+    ] {
+        let error = source(&format!("{ndjson}{fields}")).unwrap_err();
+        assert!(
+            error.is_config() && error.to_string().contains(pointer),
+            "{error}"
+        );
+        assert!(source(fields).is_ok());
+    }
+    assert!(source(ndjson).is_ok());
 }
 
 #[test]
@@ -136,6 +177,7 @@ fn wrong_files_are_reported_with_their_line_and_without_their_text() {
         ),
         ("    auth: {type: s3cr3t}", "line 4", "unknown auth type"),
         ("    mode: s3cr3t", "line 4", "append"),
+        ("    on_bad_text: s3cr3t", "line 4", "fail, replace"),
         (
             "  - name: orders\n    url: http://h",
             "line 4",
@@ -217,4 +259,109 @@ fn a_shortfall_is_allowed_where_the_file_says_so() {
     assert!(allowed(
         "    pagination: {kind: none, allow_shortfall: true}"
     ));
+}
+
+#[test]
+fn limits_of_a_target_are_seconds() {
+    let target = |limits: &str| -> Result<TargetSpec> {
+        Ok(parse(&format!("{TARGET}{limits}"))?.targets.remove(0))
+    };
+    let usual = target("").unwrap();
+    assert_eq!(
+        (
+            usual.connect_timeout.as_secs(),
+            usual.answer_timeout.as_secs(),
+            usual.lock_timeout
+        ),
+        (30, 60, None)
+    );
+    let limits = "    connect_timeout: 5\n    answer_timeout: 0.5\n    lock_timeout: 2.5\n";
+    let set = target(limits).unwrap();
+    assert_eq!(
+        (set.connect_timeout, set.answer_timeout, set.lock_timeout),
+        (
+            Duration::from_secs(5),
+            Duration::from_millis(500),
+            Some(Duration::from_millis(2_500))
+        )
+    );
+    for value in ["0", "-1", "1e9", "soon", ".nan"] {
+        for key in ["connect_timeout", "answer_timeout", "lock_timeout"] {
+            let error = target(&format!("    {key}: {value}\n")).unwrap_err();
+            assert!(
+                error.is_config() && error.to_string().contains("line 8"),
+                "{value}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_happens_to_bad_text_is_said_by_the_source() {
+    let of = |fields: &str| source(fields).unwrap().on_bad_text;
+    assert_eq!(of(""), BadText::Fail);
+    assert_eq!(of("    on_bad_text: fail"), BadText::Fail);
+    assert_eq!(of("    on_bad_text: replace"), BadText::Replace);
+}
+
+#[test]
+fn an_unset_variable_is_a_fault_for_who_uses_it() {
+    let text = "
+sources:
+  - {name: a, url: \"https://${UNSET}/v1\"}
+  - {name: b, url: https://b.test, auth: {type: bearer, token_env: NONE}}
+  - {name: c, url: https://c.test}
+targets:
+  - {type: postgres, name: pg, host: h, database: d, auth: {username: u, password_env: NONE}}
+  - {type: postgres, name: other, host: h, database: d, auth: {username: u}}
+";
+    let file = parse(text).unwrap();
+    assert!(file.source("c").is_ok() && file.target("other").is_ok());
+    for (error, place, variable) in [
+        (
+            file.source("a").unwrap_err(),
+            "line 3, column 20: source a: url",
+            "UNSET",
+        ),
+        (file.source("b").unwrap_err(), "source b: token_env", "NONE"),
+        (
+            file.target("pg").unwrap_err(),
+            "target pg: password_env",
+            "NONE",
+        ),
+    ] {
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Environment, "{text}");
+        assert!(text.contains(place), "{text}");
+        assert!(
+            text.contains(&format!("variable {variable} is not set")),
+            "{text}"
+        );
+        assert!(error.next_step().unwrap().contains(".env"), "{error:?}");
+    }
+    let known = file.source("d").unwrap_err();
+    assert!(known.next_step().unwrap().contains("c, a, b"), "{known:?}");
+}
+
+#[test]
+fn an_empty_variable_is_a_fault_for_who_uses_it() {
+    let text = "
+sources:
+  - {name: a, url: \"${EMPTY}\"}
+  - {name: b, url: https://b.test}
+";
+    let env = |name: &str| (name == "EMPTY").then(String::new);
+    let file = PipelineFile::parse(text, &env, NaiveDate::default()).unwrap();
+    assert!(file.source("b").is_ok());
+    assert_eq!(file.source("a").unwrap_err().kind(), ErrorKind::Environment);
+}
+
+#[test]
+fn other_faults_are_everybodys() {
+    let text = "
+sources:
+  - {name: a, url: \"https://${TOKEN}\", data_path: items}
+  - {name: b, url: https://b.test}
+";
+    assert_eq!(parse(text).unwrap_err().kind(), ErrorKind::Config);
 }
