@@ -81,6 +81,7 @@ impl Encoding {
                     pg_type: PgType::of_field(field)
                         .with_context(|| format!("no type for column {}", field.name()))?,
                     cast: None,
+                    always_identity: false,
                 })
             })
             .collect::<Result<_>>()?;

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, ensure};
 use apitap_core::config::{WriteConfig, WriteMethod, WriteMode};
 use apitap_core::metrics::Metrics;
 use apitap_core::write::TargetSpec;
-use apitap_core::write::{Load, Sink, TableName};
+use apitap_core::write::{EmptyLoad, Load, Sink, TableName};
 use arrow::array::RecordBatch;
 use criterion::{BenchmarkId, Criterion};
 use tokio::runtime::Runtime;
@@ -71,6 +71,7 @@ fn sink(url: &str) -> Result<Sink> {
         table: TableName::parse("written")?,
         mode: WriteMode::Append,
         key: Vec::new(),
+        empty: EmptyLoad::Usual,
     })
 }
 

@@ -5,6 +5,7 @@ mod compare;
 mod counters;
 mod dev;
 mod ending;
+mod faults;
 mod flamegraph;
 mod gate;
 mod gate_selftest;
@@ -16,6 +17,7 @@ mod run;
 mod selection;
 mod server;
 mod slowdown;
+mod soak;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -34,12 +36,14 @@ use crate::report::files::{write_chart, write_profiles, write_report};
 use crate::report::terminal::Colour;
 use crate::run_folder::RunFolder;
 use dev::DevCommand;
+use faults::FaultsArgs;
 use gate::GateArgs;
 use history::HistoryArgs;
 use kernel::KernelArgs;
 use list::ListArgs;
 use profile::ProfileArgs;
 use run::RunArgs;
+use soak::SoakArgs;
 use testkit::mock_api::{self, MockApiOptions};
 
 /// The harness failed, or a sample did not finish.
@@ -70,6 +74,8 @@ Examples:
   apitap-bench run --resume reports/runs/RUN       continue an interrupted run
   apitap-bench profile copy-vs-insert              why it is faster, and what to try next
   apitap-bench gate --base main                    whether the working tree is slower than main
+  apitap-bench faults                              whether nothing is lost when something goes wrong
+  apitap-bench soak --minutes 30                   whether a process that loads for long grows
   apitap-bench report reports/runs/RUN             render a report again from its samples
   apitap-bench compare RUN_A RUN_B                 two stored runs side by side
   apitap-bench history add reports/runs/RUN        keep the results of a run
@@ -111,6 +117,15 @@ enum Command {
     /// on the experiment's presets. Writes profiles/index.html into a new run folder.
     #[command(after_help = profile::EXAMPLES)]
     Profile(Box<ProfileArgs>),
+    /// Load with injected faults, and check that nothing is lost
+    ///
+    /// Each fault of the API, of PostgreSQL and of the loading process meets write methods and modes, on a
+    /// throw-away server from local binaries.
+    #[command(after_help = faults::EXAMPLES)]
+    Faults(Box<FaultsArgs>),
+    /// Load for long with random faults, and check that the process does not grow
+    #[command(after_help = soak::EXAMPLES)]
+    Soak(SoakArgs),
     /// Show two stored runs side by side, or why they are not comparable
     ///
     /// This is no gate: it also succeeds when something regressed.
@@ -164,6 +179,9 @@ enum Command {
     /// Run one job from standard input
     #[command(hide = true)]
     Worker,
+    /// Run orders from standard input, one per line
+    #[command(hide = true)]
+    SoakWorker,
     /// Decode or encode rows in one thread, to be counted from outside
     #[command(hide = true)]
     Kernel(KernelArgs),
@@ -226,6 +244,9 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Run(arguments) => return Box::pin(run::run(*arguments)).await,
         Command::Gate(arguments) => return Box::pin(gate::run(*arguments)).await,
         Command::Profile(arguments) => return Box::pin(profile::run(*arguments)).await,
+        Command::Faults(arguments) => return Box::pin(faults::run(*arguments)).await,
+        Command::Soak(arguments) => return Box::pin(soak::run(arguments)).await,
+        Command::SoakWorker => crate::soak::worker::run().await?,
         Command::Compare { run_a, run_b, json } => return compare::run(run_a, run_b, json),
         Command::Report {
             run_dir,

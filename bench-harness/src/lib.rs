@@ -13,6 +13,8 @@
 //! | `profile` | say where time and memory went, and why one arm is faster |
 //! | `report` | show findings to people: HTML, Markdown, terminal |
 //! | `gate` | say whether a change made the engine slower |
+//! | `faults` | load with injected faults, and check that nothing is lost |
+//! | `soak` | the same for long, in one process, which must not grow |
 //!
 //! All rooms use `experiment` (what is compared), `samples`, `run_record` and `run_folder` (what
 //! a run leaves behind), `fingerprint` (where it ran), `metric`, `format` and `stats`, which is
@@ -22,6 +24,7 @@
 mod atomic_write;
 mod cli;
 mod experiment;
+mod faults;
 mod fingerprint;
 mod format;
 mod gate;
@@ -34,6 +37,7 @@ mod run_folder;
 mod run_record;
 mod samples;
 mod schema_version;
+mod soak;
 mod stats;
 
 // What the programs, benchmarks and tests of this package use. Nothing else is public.

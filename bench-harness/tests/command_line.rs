@@ -1,21 +1,15 @@
 //! What `apitap-bench` prints about itself, and where it runs.
 
-use std::process::{Command, Output};
+use std::process::Output;
+
+use testkit::program;
 
 fn run(arguments: &[&str]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_apitap-bench"))
-        .args(arguments)
-        .current_dir(folder.path())
-        .env_remove("APITAP_EXPERIMENTS")
-        .output()
-        .unwrap()
+    program::run(env!("CARGO_BIN_EXE_apitap-bench"), arguments).unwrap()
 }
 
 fn stdout(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    program::stdout(env!("CARGO_BIN_EXE_apitap-bench"), arguments).unwrap()
 }
 
 #[test]

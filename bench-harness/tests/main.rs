@@ -6,6 +6,7 @@
 mod command_line;
 mod compare;
 mod docs;
+mod faults;
 mod history;
 mod list;
 mod mock_api;
@@ -15,4 +16,5 @@ mod postgres_gate;
 mod postgres_profile;
 mod postgres_run;
 mod report_html;
+mod soak;
 mod structure;

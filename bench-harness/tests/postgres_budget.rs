@@ -211,7 +211,7 @@ const SLOW_ROWS: &str = "
     DECLARE made record;
     BEGIN
         FOR made IN SELECT * FROM pg_event_trigger_ddl_commands()
-                    WHERE object_type = 'table' AND object_identity LIKE '%_apitap_%' LOOP
+                    WHERE object_type = 'table' AND object_identity LIKE 'public.%' LOOP
             EXECUTE format('ALTER TABLE %s ADD CONSTRAINT slow CHECK (public.spin())', made.object_identity);
         END LOOP;
     END $$;

@@ -144,10 +144,10 @@ async fn postgres_counters_are_taken_by_a_command_and_do_not_vary() {
             assert!(spread <= tolerance, "{one}");
         }
     }
-    // Ten to begin and end a load, and one for each hundred rows.
+    // Five to begin and end a load, and one for each hundred rows.
     assert_eq!(
         counted[1]["values"][0].as_f64(),
-        Some(20.0),
+        Some(15.0),
         "{}",
         counted[1]
     );

@@ -165,4 +165,6 @@ impl fmt::Display for ExperimentFiles {
 }
 
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ use apitap_core::source::pagination::Pagination;
 use apitap_core::timeline::{self, Moment, Timeline};
 use apitap_core::trace::{TraceGuard, chrome_trace};
 use apitap_core::write::TargetSpec;
-use apitap_core::write::{Sink, TableName};
+use apitap_core::write::{EmptyLoad, Sink, TableName};
 use apitap_core::{Config, Engine, Job, RunReport};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
@@ -314,6 +314,7 @@ impl WorkerJob {
                 table: TableName::parse(&self.table).map_err(|error| engine_error(&error))?,
                 mode: self.mode,
                 key: self.key.clone(),
+                empty: EmptyLoad::Usual,
             },
         })
     }

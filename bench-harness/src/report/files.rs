@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::document::Chart;
 use super::{html, json, markdown, profile, sections};
 use crate::experiment::{Experiment, ExperimentFiles};
 use crate::judge::history::entry::Entry;
@@ -61,8 +62,15 @@ pub(crate) fn write_report(folder: &RunFolder, earlier: Option<&[Entry]>) -> Res
 /// When a file cannot be read or written.
 pub(crate) fn write_chart(folder: &RunFolder, file: &Path, is_dark: bool) -> Result<()> {
     let results = Results::new(&folder.record()?, &folder.samples()?);
-    let drawing = html::standalone(&sections::gains(&results), is_dark);
-    write(file, drawing.as_bytes())
+    write_drawing(&sections::gains(&results), file, is_dark)
+}
+
+/// Draws a chart as a file of its own, in the colours of a light page or a dark one.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_drawing(chart: &Chart, file: &Path, is_dark: bool) -> Result<()> {
+    write(file, html::standalone(chart, is_dark).as_bytes())
 }
 
 /// Computes the profiles that the folder holds, and writes their page, their figures and their

@@ -10,6 +10,7 @@
 //! | [`unpaired`] | how two arms differ that did not run block by block |
 //! | [`mod@proportion`] | how often something happens, such as a false alarm |
 //! | [`change_point`] | where a series of results changes its level |
+//! | [`mod@trend`] | whether a series of readings grows |
 //!
 //! Nothing here reads a clock, a file or a random number that a fixed seed does not give, so every
 //! result can be checked against published tables. Everything is non-parametric: run times on
@@ -25,6 +26,7 @@ pub(crate) mod noise;
 pub(crate) mod power;
 pub(crate) mod proportion;
 pub(crate) mod sample;
+pub(crate) mod trend;
 pub(crate) mod unpaired;
 pub(crate) mod verdict;
 
@@ -39,6 +41,7 @@ pub(crate) use noise::{learned_threshold, threshold};
 pub(crate) use power::{blocks_for, scale};
 pub(crate) use proportion::{Proportion, proportion};
 pub(crate) use sample::Summary;
+pub(crate) use trend::trend;
 pub(crate) use unpaired::{Unpaired, UnpairedJudged, compare_unpaired, judge_unpaired};
 pub(crate) use verdict::{FLOOR, Threshold, verdict};
 pub use verdict::{UNCALIBRATED, Verdict};

@@ -140,7 +140,7 @@ pub(crate) fn scale(log_ratios: &[f64]) -> Option<f64> {
 ///
 /// Source: Abramowitz and Stegun, *Handbook of Mathematical Functions*, 26.2.23; off by less than
 /// 4.5e-4.
-fn upper_normal_quantile(probability: f64) -> f64 {
+pub(super) fn upper_normal_quantile(probability: f64) -> f64 {
     let t = (-2.0 * probability.ln()).sqrt();
     let numerator = 2.515_517 + t * (0.802_853 + t * 0.010_328);
     let denominator = 1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308));

@@ -8,12 +8,14 @@
 //! | [`mock_api`] | a workload behind every kind of pagination, and how fast that API can be |
 //! | [`network`] | a relay that adds latency, and the round trip as measured |
 //! | [`workload`] | seeded rows, and the checksum of what must land |
+//! | [`program`] | a command as a user runs it |
 //! | [`cpu`] | processor time of process trees, and steal |
 
 pub mod cpu;
 pub mod mock_api;
 pub mod network;
 pub mod postgres;
+pub mod program;
 pub mod test_database;
 pub mod with_postgres;
 pub mod workload;

@@ -43,9 +43,53 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A running cluster; dropping it stops the server, then removes the folder.
 pub(super) struct LocalServer {
     url: String,
+    launch: Launch,
+    port: u16,
     // Declared before the folder: fields are dropped in order.
     postmaster: Postmaster,
     _folder: TempDir,
+}
+
+/// How the server of a cluster is started, the first time and again.
+struct Launch {
+    binaries: ServerBinaries,
+    user: Option<ServerUser>,
+    folder: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Launch {
+    fn spawn(&self, port: u16) -> Result<Postmaster> {
+        let mut command = server_command(&self.binaries, self.user.as_ref());
+        let log = fs::File::create(self.log()).context("cannot create the server's log")?;
+        command
+            .arg("-D")
+            .arg(self.data())
+            .args(["-c", "listen_addresses=127.0.0.1"])
+            .args(["-c", &format!("port={port}")])
+            // A socket's path is limited to 107 bytes, and nobody uses it here.
+            .args(["-c", "unix_socket_directories="])
+            .args(&self.arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        Postmaster::spawn(command)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("server.log")
+    }
+
+    /// Waits until the server of `url` answers; why it never will is in its log.
+    async fn answers(&self, url: String, pid: u32) -> Result<String> {
+        let failure = async || (!cpu::is_running(pid)).then(|| log_tail(&self.log()));
+        first_to_answer(&[url], failure).await
+    }
 }
 
 impl LocalServer {
@@ -63,40 +107,56 @@ impl LocalServer {
         initdb(&binaries, user.as_ref(), folder.path(), &data, &password)
             .with_context(|| format!("cannot create a cluster with {}", binaries.dir.display()))?;
 
-        let log = folder.path().join("server.log");
+        let launch = Launch {
+            binaries,
+            user,
+            folder: folder.path().to_owned(),
+            arguments: options.server_arguments(),
+        };
         for _ in 0..PORT_ATTEMPTS {
             let port = free_port()?;
-            let mut command = server_command(&binaries, user.as_ref());
-            command
-                .arg("-D")
-                .arg(&data)
-                .args(["-c", "listen_addresses=127.0.0.1"])
-                .args(["-c", &format!("port={port}")])
-                // A socket's path is limited to 107 bytes, and nobody uses it here.
-                .args(["-c", "unix_socket_directories="])
-                .args(options.server_arguments())
-                .current_dir(folder.path())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(fs::File::create(&log).context("cannot create the server's log")?);
-            let postmaster = Postmaster::spawn(command)?;
-            let pid = postmaster.pid;
+            let postmaster = launch.spawn(port)?;
             let url = format!("postgres://{USER}:{password}@127.0.0.1:{port}/postgres");
-            let failure = async || (!cpu::is_running(pid)).then(|| log_tail(&log));
-            match first_to_answer(&[url], failure).await {
+            match launch.answers(url, postmaster.pid).await {
                 Ok(url) => {
                     let url = super::create_database(&url, USER).await?;
                     return Ok(Self {
                         url,
+                        launch,
+                        port,
                         postmaster,
                         _folder: folder,
                     });
                 }
-                Err(_) if log_tail(&log).contains("Address already in use") => {}
+                Err(_) if log_tail(&launch.log()).contains("Address already in use") => {}
                 Err(error) => return Err(error),
             }
         }
         bail!("no free port found in {PORT_ATTEMPTS} attempts")
+    }
+
+    /// Kills the postmaster as the kernel would for want of memory, and starts the server again on the
+    /// same data and port, which recovers from its log.
+    pub(super) async fn crash(&mut self) -> Result<()> {
+        let pid = i32::try_from(self.postmaster.pid).ok();
+        let pid = pid.and_then(Pid::from_raw).context("no such process")?;
+        rustix::process::kill_process(pid, Signal::KILL).context("cannot kill the server")?;
+        self.postmaster.end();
+        let give_up = Instant::now() + STOP_TIMEOUT;
+        // Its backends notice, and end; until then the data is in use.
+        while let Err(error) = self.start_again().await {
+            if Instant::now() > give_up {
+                return Err(error.context("the server does not start after a crash"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_again(&mut self) -> Result<()> {
+        self.postmaster = self.launch.spawn(self.port)?;
+        let url = self.url.clone();
+        self.launch.answers(url, self.postmaster.pid).await?;
+        Ok(())
     }
 
     pub(super) fn url(&self) -> &str {
@@ -151,6 +211,13 @@ impl Postmaster {
 
 impl Drop for Postmaster {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Postmaster {
+    /// Stops it, and waits until it is gone: a zombie would still count as the server of the data.
+    fn end(&mut self) {
         drop(self.stop.take());
         if let Some(keeper) = self.keeper.take()
             && keeper.join().is_err()

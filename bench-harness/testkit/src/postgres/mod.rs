@@ -77,13 +77,13 @@ pub struct PostgresServer {
     storage: Option<PgStorage>,
     image_digest: Option<String>,
     postmaster_pid: Option<u32>,
-    _backing: Option<Backing>,
+    backing: Option<Backing>,
 }
 
-/// Held for its Drop alone.
+/// What was started, and ends on drop.
 enum Backing {
     Docker { _server: Box<docker::DockerServer> },
-    Local { _server: local::LocalServer },
+    Local { server: Box<local::LocalServer> },
 }
 
 impl PostgresServer {
@@ -137,6 +137,19 @@ impl PostgresServer {
     /// The settings that change what a load costs, with their units, as they were at the start.
     pub fn settings(&self) -> &BTreeMap<String, String> {
         &self.settings
+    }
+
+    /// Kills the server with SIGKILL and starts it again on the same data and port, as after a crash.
+    ///
+    /// # Errors
+    /// When it was not started here from local binaries, or does not start again.
+    pub async fn crash(&mut self) -> Result<()> {
+        let Some(Backing::Local { server }) = &mut self.backing else {
+            bail!("only a server from local binaries can be killed");
+        };
+        server.crash().await?;
+        self.postmaster_pid = Some(server.postmaster_pid());
+        Ok(())
     }
 
     /// Creates an empty database and returns its URL.
@@ -205,7 +218,7 @@ impl PostgresServer {
             storage: Some(options.storage),
             image_digest: server.image_digest().map(str::to_owned),
             postmaster_pid: server.postmaster_pid(),
-            _backing: Some(Backing::Docker {
+            backing: Some(Backing::Docker {
                 _server: Box::new(server),
             }),
             ..described
@@ -219,7 +232,9 @@ impl PostgresServer {
         Ok(Self {
             storage: Some(options.storage),
             postmaster_pid: Some(server.postmaster_pid()),
-            _backing: Some(Backing::Local { _server: server }),
+            backing: Some(Backing::Local {
+                server: Box::new(server),
+            }),
             ..described
         })
     }
@@ -242,7 +257,7 @@ impl PostgresServer {
             storage: None,
             image_digest: None,
             postmaster_pid: None,
-            _backing: None,
+            backing: None,
         })
     }
 }

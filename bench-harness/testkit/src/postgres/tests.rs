@@ -76,6 +76,24 @@ async fn local_server_asks_for_its_password() {
 }
 
 #[tokio::test]
+async fn local_server_recovers_what_was_committed_before_a_crash() {
+    let mut server = PostgresServer::start(&options(PostgresChoice::Local))
+        .await
+        .unwrap();
+    let client = connect(server.url()).await.unwrap();
+    for statements in ["CREATE TABLE kept ()", "BEGIN; CREATE TABLE lost ()"] {
+        client.batch_execute(statements).await.unwrap();
+    }
+    let pid = server.postmaster_pid().unwrap();
+    server.crash().await.unwrap();
+    assert_ne!(server.postmaster_pid(), Some(pid));
+    assert!(client.simple_query("COMMIT").await.is_err());
+    let client = connect(server.url()).await.unwrap();
+    let tables = "SELECT to_regclass('kept')::text || coalesce(to_regclass('lost')::text, '')";
+    assert_eq!(text(&client, tables).await, "kept");
+}
+
+#[tokio::test]
 async fn cpu_time_of_ended_backends_still_counts() {
     let server = PostgresServer::start(&options(PostgresChoice::Local))
         .await

@@ -1,0 +1,69 @@
+//! What the worker and the server hold between loads.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use tokio_postgres::Client;
+
+/// What was read at one moment at which nothing was loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Reading {
+    /// Since the first load began.
+    pub(super) seconds: f64,
+    /// Loads that had ended by then.
+    pub(super) loads: usize,
+    /// Resident memory of the worker.
+    pub(super) memory_bytes: u64,
+    /// Open descriptors of the worker.
+    pub(super) descriptors: u64,
+    /// Threads of the worker.
+    pub(super) threads: u64,
+    /// Client sessions of the server, without ours.
+    pub(super) sessions: u64,
+}
+
+/// Reads what process `pid` and the server of `client` hold.
+pub(super) async fn read(
+    pid: u32,
+    client: &Client,
+    since: Duration,
+    loads: usize,
+) -> Result<Reading> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    let status = status.context("the worker has ended")?;
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
+    let descriptors = descriptors.context("the worker has ended")?.count() as u64;
+    let sessions = "SELECT count(*) FROM pg_stat_activity \
+                    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    let sessions = client.query_one(sessions, &[]).await;
+    let sessions: i64 = sessions.context("cannot count the sessions")?.get(0);
+    Ok(Reading {
+        seconds: since.as_secs_f64(),
+        loads,
+        memory_bytes: 1024 * figure(&status, "VmRSS:").context("no VmRSS of the worker")?,
+        descriptors,
+        threads: figure(&status, "Threads:").context("no threads of the worker")?,
+        sessions: sessions.unsigned_abs(),
+    })
+}
+
+/// A number of `/proc/PID/status`.
+fn figure(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_a_process_are_found_by_name() {
+        let status = "Name:\tx\nVmRSS:\t    1234 kB\nThreads:\t7\n";
+        assert_eq!(figure(status, "VmRSS:"), Some(1234));
+        assert_eq!(figure(status, "Threads:"), Some(7));
+        assert_eq!(figure(status, "VmHWM:"), None);
+    }
+}
