@@ -28,66 +28,83 @@ const DAY_US: i64 = 24 * HOUR_US;
 /// The functions in the place of DataFusion's own.
 pub(super) fn functions() -> [ScalarUDF; 2] {
     [
-        ScalarUDF::new_from_impl(DateTrunc(datetime::date_trunc())),
-        ScalarUDF::new_from_impl(DateBin(datetime::date_bin())),
+        (datetime::date_trunc(), Function::DateTrunc),
+        (datetime::date_bin(), Function::DateBin),
     ]
+    .map(|(inner, function)| ScalarUDF::new_from_impl(Calendar { inner, function }))
 }
 
-/// `date_trunc`, over DataFusion's.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct DateTrunc(Arc<ScalarUDF>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Function {
+    DateTrunc,
+    DateBin,
+}
 
-impl ScalarUDFImpl for DateTrunc {
+/// A function over DataFusion's, which says all of it except its values.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Calendar {
+    inner: Arc<ScalarUDF>,
+    function: Function,
+}
+
+impl ScalarUDFImpl for Calendar {
     fn name(&self) -> &str {
-        self.0.name()
+        self.inner.name()
     }
 
     fn aliases(&self) -> &[String] {
-        self.0.aliases()
+        self.inner.aliases()
     }
 
     fn signature(&self) -> &Signature {
-        self.0.signature()
+        self.inner.signature()
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.0.return_type(types)
+        self.inner.return_type(types)
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        self.0.return_field_from_args(args)
+        self.inner.return_field_from_args(args)
     }
 
     fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
-        self.0.inner().output_ordering(inputs)
+        self.inner.inner().output_ordering(inputs)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let unit = match args.args.as_slice() {
-            [ColumnarValue::Scalar(unit), _] => unit.try_as_str().flatten().and_then(Unit::parse),
-            _ => None,
-        };
-        let (Some(unit), Some(DataType::Timestamp(resolution, zone))) =
-            (unit, args.args.get(1).map(ColumnarValue::data_type))
-        else {
-            return self.0.invoke_with_args(args);
-        };
-        if resolution == TimeUnit::Nanosecond {
-            return self.0.invoke_with_args(args);
+        match self.function {
+            Function::DateTrunc => date_trunc(&self.inner, args),
+            Function::DateBin => date_bin(&self.inner, args),
         }
-        let is_scalar = matches!(args.args[1], ColumnarValue::Scalar(_));
-        let array = args.args[1].to_array(1.max(args.number_rows))?;
-        let zone: Option<Tz> = match zone.as_deref() {
-            None | Some("+00:00" | "UTC" | "Z") => None,
-            Some(zone) => Some(zone.parse()?),
-        };
-        let array = truncated(&array, unit, zone)
-            .map_err(|row| out_of_range("date_trunc", args.arg_fields[1].name(), row))?;
-        Ok(match is_scalar {
-            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?),
-            false => ColumnarValue::Array(array),
-        })
     }
+}
+
+fn date_trunc(inner: &ScalarUDF, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let unit = match args.args.as_slice() {
+        [ColumnarValue::Scalar(unit), _] => unit.try_as_str().flatten().and_then(Unit::parse),
+        _ => None,
+    };
+    let (Some(unit), Some(DataType::Timestamp(resolution, zone))) =
+        (unit, args.args.get(1).map(ColumnarValue::data_type))
+    else {
+        return inner.invoke_with_args(args);
+    };
+    if resolution == TimeUnit::Nanosecond {
+        return inner.invoke_with_args(args);
+    }
+    let is_scalar = matches!(args.args[1], ColumnarValue::Scalar(_));
+    let array = args.args[1].to_array(1.max(args.number_rows))?;
+    let zone: Option<Tz> = match zone.as_deref() {
+        None | Some("+00:00" | "UTC" | "Z") => None,
+        Some(zone) => Some(zone.parse()?),
+    };
+    let array = truncated(&array, unit, zone)
+        .map_err(|row| out_of_range("date_trunc", args.arg_fields[1].name(), row))?;
+    Ok(match is_scalar {
+        true => ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?),
+        false => ColumnarValue::Array(array),
+    })
 }
 
 /// The array with each moment at the start of its unit, or the row that cannot be.
@@ -188,48 +205,22 @@ impl Unit {
     }
 }
 
-/// `date_bin`, over DataFusion's.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct DateBin(Arc<ScalarUDF>);
-
-impl ScalarUDFImpl for DateBin {
-    fn name(&self) -> &str {
-        self.0.name()
+fn date_bin(inner: &ScalarUDF, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let [stride, value, ..] = args.args.as_slice() else {
+        return internal_err!("date_bin has two arguments or three");
+    };
+    if matches!(stride, ColumnarValue::Scalar(stride) if stride.is_null()) {
+        return inner.invoke_with_args(args);
     }
-
-    fn aliases(&self) -> &[String] {
-        self.0.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.0.signature()
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        self.0.return_type(types)
-    }
-
-    fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
-        self.0.inner().output_ordering(inputs)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [stride, value, ..] = args.args.as_slice() else {
-            return internal_err!("date_bin has two arguments or three");
-        };
-        if matches!(stride, ColumnarValue::Scalar(stride) if stride.is_null()) {
-            return self.0.invoke_with_args(args);
-        }
-        let rows = args.number_rows;
-        let column = args.arg_fields[1].name().clone();
-        let given = value.to_array(rows)?;
-        let bins = self.0.invoke_with_args(args)?;
-        let starts = bins.to_array(rows)?;
-        let lost = (0..rows).find(|&row| given.is_valid(row) && starts.is_null(row));
-        match lost {
-            Some(row) => Err(out_of_range("date_bin", &column, row)),
-            None => Ok(bins),
-        }
+    let rows = args.number_rows;
+    let column = args.arg_fields[1].name().clone();
+    let given = value.to_array(rows)?;
+    let bins = inner.invoke_with_args(args)?;
+    let starts = bins.to_array(rows)?;
+    let lost = (0..rows).find(|&row| given.is_valid(row) && starts.is_null(row));
+    match lost {
+        Some(row) => Err(out_of_range("date_bin", &column, row)),
+        None => Ok(bins),
     }
 }
 
