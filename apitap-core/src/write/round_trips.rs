@@ -95,15 +95,50 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+/// Bytes of a server's last answer that are read at once.
+const LAST_ANSWER_BYTES: usize = 4 << 10;
+
+impl<S: AsyncRead + Unpin> Counted<S> {
+    /// Reads until the server's side has ended. It has said why, and once sending fails the client reads no more.
+    fn poll_last_answer(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut room = [0; LAST_ANSWER_BYTES];
+        loop {
+            let mut buffer = ReadBuf::new(&mut room);
+            match ready!(Pin::new(&mut *self).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+/// Whether the other side has ended the connection, so that reading from it ends too.
+fn is_closed_by_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionReset | ConnectionAborted
+    )
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        self.sent.follow(&bytes[..count]);
-        Poll::Ready(Ok(count))
+        match ready!(Pin::new(&mut self.stream).poll_write(context, bytes)) {
+            Ok(count) => {
+                self.sent.follow(&bytes[..count]);
+                Poll::Ready(Ok(count))
+            }
+            Err(error) => {
+                if is_closed_by_peer(&error) {
+                    ready!(self.poll_last_answer(context));
+                }
+                Poll::Ready(Err(error))
+            }
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -178,6 +213,9 @@ impl Sent {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
 
     fn message(of_type: u8, contents: &[u8]) -> Vec<u8> {
@@ -208,6 +246,24 @@ mod tests {
         assert_eq!(round_trips(&[[parse, query].concat(), vec![]]), 1);
         // An answer that comes in pieces is one.
         assert_eq!(round_trips(&[message(b'Q', b"x\0"), vec![], vec![]]), 1);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_while_rows_are_sent_is_heard() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let heard = Arc::new(Heard::default());
+        let mut counted = Counted::new(client.unwrap(), Arc::default(), heard.clone());
+        let mut server = accepted.unwrap().0;
+        counted.write_all(&message(b'd', b"a row")).await.unwrap();
+        server.readable().await.unwrap();
+        let reason = b"SFATAL\0VFATAL\0C57P01\0Mterminated\0\0";
+        server.write_all(&message(b'E', reason)).await.unwrap();
+        // What it has not read makes its end a reset.
+        drop(server);
+        while counted.write_all(&message(b'd', b"a row")).await.is_ok() {}
+        assert_eq!(heard.error().unwrap().message, "terminated");
     }
 
     #[test]
