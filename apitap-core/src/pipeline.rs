@@ -2,6 +2,8 @@
 //!
 //! Nothing else in the crate spawns the tasks of a run.
 
+mod no_rows;
+
 use std::future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,6 +16,7 @@ use futures::stream::{self, StreamExt};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use self::no_rows::{NoRows, refuse_empty, without_columns};
 use crate::channel::{self, Receiver, Sender};
 use crate::concurrency_time::Activity;
 use crate::config::{Config, WriteMode};
@@ -27,8 +30,8 @@ use crate::schema::arrow_schema;
 use crate::source::SourceSpec;
 use crate::source_table::Begun;
 use crate::stage;
-use crate::transform::{ApiTable, Query, is_empty_over_nothing, of_data};
-use crate::write::{EmptyLoad, Load, LoadPlan, Session, Sink, Tidying, Writer};
+use crate::transform::{ApiTable, Query, of_data};
+use crate::write::{Load, LoadPlan, Session, Sink, Tidying, Writer};
 
 type Batch = arrow::array::RecordBatch;
 
@@ -199,14 +202,14 @@ impl Engine {
     ) -> Result<()> {
         let planned = async {
             let sources = self.begin_sources(job, metrics).await?;
-            match Nothing::of(&sources) {
-                Some(nothing) => Ok(Err(nothing)),
+            match NoRows::of(&sources) {
+                Some(no_rows) => Ok(Err(no_rows)),
                 None => Ok(Ok(self.plan(job, sources, metrics, counter, nuls).await?)),
             }
         };
         let query = match unless(&mut stop, job, planned).await? {
             Ok(query) => query,
-            Err(nothing) => return self.load_nothing(job, &nothing, metrics).await,
+            Err(no_rows) => return self.load_no_rows(job, &no_rows, metrics).await,
         };
         let schema = query.schema();
         let begun = self.begin_load(job.sink.clone(), &schema, metrics).boxed();
@@ -244,56 +247,6 @@ impl Engine {
     ) -> Result<Load> {
         let (config, tidying) = (self.config.write.clone(), self.tidying.clone());
         Load::begin_tidied(sink, schema, config, metrics.clone(), tidying).await
-    }
-
-    /// Loads a result whose columns nobody knows, because a source has no rows. That can be done where the result
-    /// has none either, and a table is there: nothing is added to it, or all is removed.
-    async fn load_nothing(
-        &self,
-        job: &Job,
-        nothing: &Nothing,
-        metrics: &Arc<Metrics>,
-    ) -> Result<()> {
-        let unknown = &nothing.unknown;
-        let columns_are_missing = || without_columns(unknown, &job.sink);
-        let config = &self.config.transform;
-        if !nothing.is_all || !is_empty_over_nothing(&job.sql, &nothing.sources, config).await {
-            return Err(columns_are_missing());
-        }
-        let schema: SchemaRef = Arc::new(arrow::datatypes::Schema::empty());
-        let mut sink = job.sink.clone();
-        // It is a matter of columns.
-        sink.key.clear();
-        let empties = match job.sink.mode {
-            WriteMode::Replace => true,
-            WriteMode::Append | WriteMode::Merge => false,
-        };
-        if empties {
-            if job.sink.empty != EmptyLoad::Allowed {
-                return Err(columns_are_missing());
-            }
-            let load = self.begin_load(sink, &schema, metrics).await?;
-            let loaded = match load.table_exists() {
-                true => load.commit().await,
-                false => Err(columns_are_missing()),
-            };
-            load.end(loaded.is_ok()).await;
-            loaded?;
-        } else {
-            sink.mode = WriteMode::Append;
-            let session = Session::open(&sink.target, metrics.clone()).await?;
-            let method = self.config.write.method;
-            let (plan, _) = LoadPlan::find(&session, &sink, &schema, method).await?;
-            if !plan.exists {
-                return Err(columns_are_missing());
-            }
-            refuse_empty(&job.sink)?;
-        }
-        tracing::warn!(
-            "source {unknown}: no rows, so none are loaded into {}",
-            job.sink.table
-        );
-        Ok(())
     }
 
     /// Begins every source and finds its columns: cached, or inferred from its first pages.
@@ -412,58 +365,6 @@ impl Engine {
             }
             _ => error,
         }
-    }
-}
-
-/// What is known of the sources of a job where the columns of one are unknown.
-struct Nothing {
-    /// That source.
-    unknown: String,
-    /// Whether none of the sources has a row.
-    is_all: bool,
-    /// All of them, and their columns.
-    sources: Vec<(String, Option<SchemaRef>)>,
-}
-
-impl Nothing {
-    fn of(sources: &[(Begun, Columns)]) -> Option<Self> {
-        let (unknown, _) = sources.iter().find(|(_, columns)| columns.is_empty())?;
-        let known = |(begun, columns): &(Begun, Columns)| {
-            let schema = (!columns.is_empty()).then(|| arrow_schema(columns));
-            (begun.name().to_owned(), schema)
-        };
-        Some(Self {
-            unknown: unknown.name().to_owned(),
-            is_all: sources.iter().all(|(begun, _)| begun.has_no_rows()),
-            sources: sources.iter().map(known).collect(),
-        })
-    }
-}
-
-/// The error of a load whose columns are unknown.
-fn without_columns(source: &str, sink: &Sink) -> Error {
-    let hint = match sink.mode {
-        WriteMode::Replace => {
-            "declare them under the source's `columns`, or let the table be emptied by sink(..., allow_empty=true); if there should be rows, check url and data_path"
-        }
-        WriteMode::Append | WriteMode::Merge => {
-            "declare them under the source's `columns`, or check its url and data_path"
-        }
-    };
-    let detail = format!("source {source}: no rows, so its columns are unknown");
-    Error::new(ErrorKind::Value, Stage::Infer, detail).hint(hint)
-}
-
-/// Refuses a load without rows, where that was asked for.
-fn refuse_empty(sink: &Sink) -> Result<()> {
-    match sink.empty {
-        EmptyLoad::Usual | EmptyLoad::Allowed => Ok(()),
-        EmptyLoad::Refused => Err(Error::new(
-            ErrorKind::Value,
-            Stage::Write,
-            format!("table {}: the load has no rows", sink.table),
-        )
-        .hint("check the source and the module's SQL; without --fail-on-empty it is no fault")),
     }
 }
 

@@ -51,7 +51,7 @@ impl Drop for UnderWay {
 }
 
 /// What is left of a load.
-pub(super) struct Litter {
+pub(super) struct Leftovers {
     pub(super) control: Arc<Session>,
     pub(super) target: TargetSpec,
     pub(super) metrics: Arc<Metrics>,
@@ -59,7 +59,7 @@ pub(super) struct Litter {
     pub(super) removal: Option<String>,
 }
 
-impl Litter {
+impl Leftovers {
     /// Rolls back, and removes the load's own table. It cannot fail: what remains is for the next load.
     pub(super) async fn remove(self) {
         const DOING: &str = "cleaning up after a load";
