@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, LargeBinaryArray,
-    LargeStringArray, PrimitiveArray, StringArray, StringViewArray,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, GenericStringArray,
+    LargeBinaryArray, LargeStringArray, OffsetSizeTrait, PrimitiveArray, StringArray,
+    StringViewArray,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
@@ -14,10 +15,10 @@ use arrow::datatypes::{
 };
 use bytes::{BufMut, BytesMut};
 
+use super::check::{Check, NUL_ESCAPE};
 use super::numeric;
 use super::pg_type::PgType;
 use crate::error::ErrorKind;
-use crate::json::{NESTED_TOO_DEEPLY, Scanner};
 use crate::time::civil_from_days;
 
 /// Why a cell cannot be written, and what to do about it.
@@ -29,37 +30,17 @@ pub(crate) struct Reason {
 }
 
 impl Reason {
-    const fn value(what: &'static str, hint: &'static str) -> Self {
+    pub(super) const fn value(what: &'static str, hint: &'static str) -> Self {
         let kind = ErrorKind::Value;
         Self { kind, what, hint }
     }
 
-    const fn nul(what: &'static str, hint: &'static str) -> Self {
+    pub(super) const fn nul(what: &'static str, hint: &'static str) -> Self {
         let kind = ErrorKind::NulCharacter;
         Self { kind, what, hint }
     }
 }
 
-const NUL: Reason = Reason::nul(
-    "the text has a NUL character, which PostgreSQL cannot store",
-    "remove it in the module's SQL with replace(column, chr(0), ''), or set on_bad_text: replace for the source",
-);
-const NUL_IN_JSON: Reason = Reason::nul(
-    "the JSON has a NUL character (\\u0000), which PostgreSQL cannot store",
-    "set on_bad_text: replace for the source, which puts U+FFFD in its place",
-);
-const NO_JSON: Reason = Reason::value(
-    "the text is not JSON",
-    "filter such rows in the module's SQL, or change the column's type in the table to text",
-);
-const DEEP_JSON: Reason = Reason::value(
-    "the JSON is nested more than 128 deep",
-    "change the column's type in the table to text",
-);
-const LONE_SURROGATE_IN_JSON: Reason = Reason::value(
-    "the JSON has half of a surrogate pair (\\ud800 to \\udfff), which is no character",
-    "set on_bad_text: replace for the source, or clean the text in the module's SQL",
-);
 const UUID: Reason = Reason::value("the text is no UUID", "clean it in the module's SQL");
 const RANGE: Reason = Reason::value(
     "the date or time lies outside what PostgreSQL can store",
@@ -83,7 +64,7 @@ const DATES: Range<i32> = -2_451_545..2_145_031_949;
 pub(crate) struct Cells<'a> {
     nulls: Option<&'a NullBuffer>,
     values: Values<'a>,
-    json: JsonText,
+    check: Check,
 }
 
 /// Where the text of a JSON column comes from.
@@ -145,6 +126,23 @@ impl<'a> Texts<'a> {
             Self::View(array) => array.value(row),
         }
     }
+
+    /// Whether one of them may hold `bytes`.
+    fn may_hold(&self, bytes: &[u8]) -> bool {
+        let all = match self {
+            Self::Plain(array) => all_bytes(array),
+            Self::Large(array) => all_bytes(array),
+            Self::View(_) => return true,
+        };
+        memchr::memmem::find(all, bytes).is_some()
+    }
+}
+
+/// The bytes of all texts, one after the other.
+fn all_bytes<O: OffsetSizeTrait>(array: &GenericStringArray<O>) -> &[u8] {
+    let offsets = array.value_offsets();
+    let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
+    &array.value_data()[first..last]
 }
 
 impl<'a> Bytes<'a> {
@@ -202,10 +200,18 @@ impl<'a> Cells<'a> {
             }
             _ => return None,
         };
+        let check = match &values {
+            Values::Text(texts) if texts.may_hold(b"\0") => Check::Nul,
+            Values::Json(_) | Values::Jsonb(_) if json == JsonText::Unknown => Check::Json,
+            Values::Json(texts) | Values::Jsonb(texts) if texts.may_hold(NUL_ESCAPE) => {
+                Check::EscapedNul
+            }
+            _ => Check::None,
+        };
         Some(Self {
             nulls: array.nulls(),
             values,
-            json,
+            check,
         })
     }
 
@@ -240,15 +246,17 @@ impl<'a> Cells<'a> {
                 numeric::binary(i256::from_i128(array.value(row)), *scale, out);
             }
             Values::Decimal256(array, scale) => numeric::binary(array.value(row), *scale, out),
-            Values::Text(texts) => out.extend_from_slice(plain_text(texts.value(row))?.as_bytes()),
+            Values::Text(texts) => {
+                out.extend_from_slice(self.check.text(texts.value(row))?.as_bytes())
+            }
             Values::Json(texts) => {
-                out.extend_from_slice(self.json_text(texts.value(row))?.as_bytes())
+                out.extend_from_slice(self.check.text(texts.value(row))?.as_bytes())
             }
             Values::Jsonb(texts) => {
                 // The version of jsonb's binary format: jsonb_recv.
                 const JSONB_VERSION: u8 = 1;
                 out.put_u8(JSONB_VERSION);
-                out.extend_from_slice(self.json_text(texts.value(row))?.as_bytes());
+                out.extend_from_slice(self.check.text(texts.value(row))?.as_bytes());
             }
             Values::Uuid(texts) => out.put_u128(uuid(texts.value(row)).ok_or(UUID)?),
             Values::Bytea(bytes) => out.extend_from_slice(bytes.value(row)),
@@ -287,9 +295,9 @@ impl<'a> Cells<'a> {
                 numeric::text(i256::from_i128(array.value(row)), *scale, out);
             }
             Values::Decimal256(array, scale) => numeric::text(array.value(row), *scale, out),
-            Values::Text(texts) => out.put_slice(plain_text(texts.value(row))?.as_bytes()),
+            Values::Text(texts) => out.put_slice(self.check.text(texts.value(row))?.as_bytes()),
             Values::Json(texts) | Values::Jsonb(texts) => {
-                out.put_slice(self.json_text(texts.value(row))?.as_bytes());
+                out.put_slice(self.check.text(texts.value(row))?.as_bytes());
             }
             Values::Uuid(texts) => {
                 let text = texts.value(row);
@@ -310,14 +318,14 @@ impl<'a> Cells<'a> {
                 let era = date(i64::from(days), out);
                 out.put_slice(era);
             }
-            Values::Time(array) => time(array.value(row), out),
+            Values::Time(array) => time(array.value(row).cast_unsigned(), out),
             Values::Timestamp(array, zoned) => {
                 const DAY_US: i64 = 86_400_000_000;
                 let micros = array.value(row);
                 stored_timestamp(micros)?;
                 let era = date(micros.div_euclid(DAY_US), out);
                 out.put_u8(b' ');
-                time(micros.rem_euclid(DAY_US), out);
+                time(micros.rem_euclid(DAY_US).cast_unsigned(), out);
                 out.put_slice(if *zoned { b"+00" } else { b"" });
                 out.put_slice(era);
             }
@@ -326,54 +334,15 @@ impl<'a> Cells<'a> {
                 let micros = whole_micros(interval.nanoseconds)?;
                 // Signs throughout: with intervalstyle sql_standard a leading minus would
                 // count for what follows it too.
-                let text = format!(
-                    "{:+} mons {:+} days {:+} microseconds",
-                    interval.months, interval.days, micros
-                );
+                let text = format!("{:+} mons {:+} days ", interval.months, interval.days);
                 out.put_slice(text.as_bytes());
+                out.put_u8(if micros < 0 { b'-' } else { b'+' });
+                // Servers before 15 read no more than 35 minutes as `microseconds`.
+                time(micros.unsigned_abs(), out);
             }
         }
         Ok(())
     }
-}
-
-impl Cells<'_> {
-    /// What no JSON type of PostgreSQL takes is refused here: the server's own message would say neither
-    /// the column nor, in every method, the row.
-    fn json_text<'t>(&self, text: &'t str) -> Result<&'t str, Reason> {
-        if self.json == JsonText::Unknown {
-            let mut scanner = Scanner::new(text, 0);
-            let read = scanner.skip().and_then(|_| scanner.end());
-            read.map_err(|error| match error.what {
-                NESTED_TOO_DEEPLY => DEEP_JSON,
-                _ => NO_JSON,
-            })?;
-            let found = scanner.take_unstorable();
-            return match (found.nul, found.lone_surrogate) {
-                (true, _) => Err(NUL_IN_JSON),
-                (_, true) => Err(LONE_SURROGATE_IN_JSON),
-                (false, false) => Ok(text),
-            };
-        }
-        // Decoding has refused the rest. `\\u0000` is an escaped backslash before plain digits.
-        for at in memchr::memmem::find_iter(text.as_bytes(), b"\\u0000") {
-            let backslashes = text.as_bytes()[..at]
-                .iter()
-                .rev()
-                .take_while(|&&byte| byte == b'\\');
-            if backslashes.count() % 2 == 0 {
-                return Err(NUL_IN_JSON);
-            }
-        }
-        Ok(text)
-    }
-}
-
-fn plain_text(text: &str) -> Result<&str, Reason> {
-    if memchr::memchr(0, text.as_bytes()).is_some() {
-        return Err(NUL);
-    }
-    Ok(text)
 }
 
 /// Days from PostgreSQL's epoch.
@@ -450,7 +419,7 @@ fn date(days: i64, out: &mut BytesMut) -> &'static [u8] {
     era
 }
 
-fn time(micros: i64, out: &mut BytesMut) {
+fn time(micros: u64, out: &mut BytesMut) {
     let seconds = micros / 1_000_000;
     padded(seconds / 3_600, 2, out);
     out.put_u8(b':');
@@ -463,7 +432,7 @@ fn time(micros: i64, out: &mut BytesMut) {
     }
 }
 
-fn padded(value: i64, width: usize, out: &mut BytesMut) {
+fn padded(value: impl itoa::Integer, width: usize, out: &mut BytesMut) {
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(value);
     for _ in digits.len()..width {

@@ -5,6 +5,7 @@
 //! parameters, arrays) or as text (COPY text and CSV).
 
 mod cell;
+mod check;
 mod coerce;
 mod copy_binary;
 mod copy_csv;
