@@ -1,13 +1,17 @@
 //! A strict JSON scanner over text already known to be UTF-8.
 //!
-//! It validates what it passes over and hands out slices; it never builds a tree.
+//! It validates what it reads and hands out slices; it never builds a tree.
 
+mod balanced;
 mod envelope;
 mod text;
 
 use std::fmt;
 use std::ops::Range;
 
+use wide::u8x16;
+
+use self::balanced::balanced_end;
 pub use self::envelope::{Envelope, longer_string, scan_lines};
 use self::text::unicode_escape;
 pub(crate) use self::text::{RawStr, Unstorable, replace_unstorable};
@@ -32,9 +36,14 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    /// Whether it may well be JSON, and only exceeds what the engine accepts.
-    pub fn is_limit(&self) -> bool {
-        self.what == NESTED_TOO_DEEPLY || self.what == TOO_LONG
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self.what {
+            NESTED_TOO_DEEPLY | TOO_LONG => {
+                "this limit is fixed: leave such rows out, or ask the API for them in another form"
+            }
+            _ => "check url and data_path, and that the API answers in JSON",
+        }
     }
 }
 
@@ -138,6 +147,17 @@ impl<'a> Scanner<'a> {
     pub(crate) fn eat(&mut self, wanted: u8) -> Result<bool> {
         let found = self.peek()? == wanted;
         self.at += usize::from(found);
+        Ok(found)
+    }
+
+    /// Consumes `wanted`, which begins with no white space, if it comes next.
+    #[inline]
+    pub(crate) fn eat_text(&mut self, wanted: &str) -> Result<bool> {
+        self.peek()?;
+        let found = self.bytes()[self.at..].starts_with(wanted.as_bytes());
+        if found {
+            self.at += wanted.len();
+        }
         Ok(found)
     }
 
@@ -301,6 +321,17 @@ impl<'a> Scanner<'a> {
         Ok(start..self.at)
     }
 
+    /// Passes over any value. Of an array or object only the brackets are looked at.
+    #[inline]
+    pub(crate) fn skip_unchecked(&mut self) -> Result<()> {
+        if !matches!(self.peek()?, b'{' | b'[') {
+            return self.value().map(drop);
+        }
+        let end = balanced_end(self.bytes(), self.at);
+        self.at = end.ok_or_else(|| self.error("unexpected end"))?;
+        Ok(())
+    }
+
     /// Checks the escape at `at` and returns the offset behind it.
     #[cold]
     fn escape(&mut self, bytes: &[u8], at: usize) -> Result<usize> {
@@ -387,33 +418,21 @@ impl<'a> Scanner<'a> {
 /// The first byte at or after `at` that a string cannot hold as it is.
 #[inline]
 fn plain_run_end(bytes: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    // Eight bytes at a time: a byte is below n, or equal to a constant, where borrowing from
-    // it reaches its high bit ("Bit Twiddling Hacks", hasless and haszero). A false positive
-    // can only come after a true one, and the lowest is what counts.
-    while let Some(chunk) = bytes.get(at..at + 8) {
-        let mut word = [0; 8];
-        word.copy_from_slice(chunk);
-        let word = u64::from_le_bytes(word);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let backslash = word ^ (ONES * u64::from(b'\\'));
-        let found = (word.wrapping_sub(ONES * 0x20) & !word)
-            | (quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash);
-        let found = found & HIGHS;
+    const LAST_CONTROL: u8 = 0x1F;
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let chunk = u8x16::new(*chunk);
+        let control = chunk.min(u8x16::splat(LAST_CONTROL)).simd_eq(chunk);
+        let quote = chunk.simd_eq(u8x16::splat(b'"'));
+        let backslash = chunk.simd_eq(u8x16::splat(b'\\'));
+        let found = (control | quote | backslash).to_bitmask();
         if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
+            return at + found.trailing_zeros() as usize;
         }
-        at += 8;
+        at += size_of::<u8x16>();
     }
-    while let Some(&byte) = bytes.get(at) {
-        if byte < 0x20 || byte == b'"' || byte == b'\\' {
-            break;
-        }
-        at += 1;
-    }
-    at
+    let is_plain = |byte: &&u8| **byte > LAST_CONTROL && !matches!(byte, b'"' | b'\\');
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(is_plain).count()
 }
 
 /// Goes to the next line; only blanks may come before it.

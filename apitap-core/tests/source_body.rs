@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use apitap_core::config::InferConfig;
 use apitap_core::error::ErrorKind;
+use apitap_core::infer::infer;
 use apitap_core::secret::Secret;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -120,10 +122,15 @@ async fn what_would_exhaust_memory_or_stack_is_an_error() {
         ("[".repeat(10_000), "nested more than 128 deep"),
         (number, "more digits"),
     ] {
-        let error = load_one(json(body)).await.unwrap_err();
+        let server = serve(move |_: &Request| json(body.clone())).await;
+        // Rows are checked when they are read.
+        let read = load(spec(&server.uri()))
+            .await
+            .and_then(|pages| infer("orders", &pages, &[], &InferConfig::default()));
+        let error = read.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidJson);
         assert!(
-            error.to_string().contains("page 1: ") && error.to_string().contains(what),
+            error.to_string().contains("source orders, page 1") && error.to_string().contains(what),
             "{error}"
         );
         assert!(error.next_step().unwrap().contains("fixed"));

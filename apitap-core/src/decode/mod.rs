@@ -23,6 +23,7 @@ pub use tape::TapeDecoder;
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::json::JsonError;
+use crate::source::Page;
 
 /// Places of columns by their names.
 ///
@@ -73,7 +74,16 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
-    /// The error of a fault in `row` (from 1) of `page` of `source`.
+    /// The error of a fault in `row` (from 1) of `page` of `source`. If the page is not JSON, that is what is wrong with
+    /// it, wherever it is: nothing else in it is to be trusted.
+    pub(crate) fn in_page(self, source: &str, page: &Page, row: usize) -> Error {
+        match first_broken_row(page) {
+            Some((row, error)) => Self::Json(error).into_error(source, page.index, row),
+            None => self.into_error(source, page.index, row),
+        }
+    }
+
+    /// The same in a page that is known to be JSON.
     pub(crate) fn into_error(self, source: &str, page: u64, row: usize) -> Error {
         let place = format!("source {source}, page {page}, row {row}");
         let value = |detail| Error::new(ErrorKind::Value, Stage::Decode, detail);
@@ -82,7 +92,8 @@ impl Fault {
                 ErrorKind::InvalidJson,
                 Stage::Decode,
                 format!("{place}: {error}"),
-            ),
+            )
+            .hint(error.hint()),
             Self::NotAnObject => value(format!("{place}: the row is not a JSON object"))
                 .hint("point data_path at an array of objects"),
             Self::KeyTwice(column) => value(format!(
@@ -111,6 +122,18 @@ impl Fault {
             Self::Engine(error) => error.at(place),
         }
     }
+}
+
+/// The first row of a page, from 1, that is not JSON.
+fn first_broken_row(page: &Page) -> Option<(usize, JsonError)> {
+    let mut rows = match PageRows::new(page) {
+        Ok(rows) => rows,
+        Err(error) => return Some((0, error)),
+    };
+    (1..=page.row_count).find_map(|row| {
+        let read = rows.scanner().skip().and_then(|_| rows.leave());
+        read.err().map(|error| (row, error))
+    })
 }
 
 /// A batch of arrays that were built by the schema; `rows` counts even without columns.

@@ -41,7 +41,7 @@ struct Member {
 pub fn parse(source: &str, page: &Page) -> Result<Vec<Row>> {
     let mut rows = Vec::with_capacity(page.row_count);
     let parsed = parse_rows(page, &mut rows);
-    parsed.map_err(|fault| fault.into_error(source, page.index, rows.len() + 1))?;
+    parsed.map_err(|fault| fault.in_page(source, page, rows.len() + 1))?;
     Ok(rows)
 }
 

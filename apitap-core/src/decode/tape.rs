@@ -17,12 +17,26 @@ use crate::source::Page;
 pub struct TapeDecoder {
     layout: Layout,
     batch_rows: usize,
-    /// The keys of the last row and their columns: rows of one source mostly agree in the
-    /// order of their keys, so the next key is compared instead of hashed.
-    expected: Vec<(String, Option<usize>)>,
+    /// The keys of the last row: rows of one source mostly agree in the order of their keys, so the
+    /// next key is compared instead of read and hashed.
+    expected: Vec<ExpectedKey>,
     /// The row in which each column was last filled, counted over all pages.
     filled: Vec<u64>,
     row: u64,
+}
+
+/// A key of the last row.
+struct ExpectedKey {
+    /// With its quotes and its colon, as a row without white space has it.
+    text: String,
+    column: Option<usize>,
+}
+
+impl ExpectedKey {
+    /// As it is written between its quotes.
+    fn name(&self) -> &str {
+        &self.text[1..self.text.len() - "\":".len()]
+    }
 }
 
 impl TapeDecoder {
@@ -59,7 +73,7 @@ impl TapeDecoder {
         let mut batches = Vec::with_capacity(page.row_count.div_ceil(self.batch_rows));
         let mut row = 0;
         self.rows(page, &mut row, &mut batches)
-            .map_err(|fault| fault.into_error(&self.layout.source, page.index, row))?;
+            .map_err(|fault| fault.in_page(&self.layout.source, page, row))?;
         Ok(batches)
     }
 
@@ -102,8 +116,7 @@ impl TapeDecoder {
         if !scanner.eat(b'}')? {
             let mut position = 0;
             loop {
-                let key = scanner.key()?;
-                let column = self.column(key, position)?;
+                let column = self.column(scanner, position)?;
                 position += 1;
                 match column {
                     None => {
@@ -134,11 +147,23 @@ impl TapeDecoder {
         Ok(nul)
     }
 
+    /// Reads a key and says which column it is.
     #[inline]
-    fn column(&mut self, key: RawStr<'_>, position: usize) -> Result<Option<usize>, Fault> {
+    fn column(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        position: usize,
+    ) -> Result<Option<usize>, Fault> {
         match self.expected.get(position) {
-            Some((name, column)) if !key.escaped && name == key.raw => Ok(*column),
-            _ => self.learn(key, position),
+            Some(key) if scanner.eat_text(&key.text)? => Ok(key.column),
+            known => {
+                // There is white space before the colon, or it is another key.
+                let key = scanner.key()?;
+                match known {
+                    Some(known) if known.name() == key.raw => Ok(known.column),
+                    _ => self.learn(key, position),
+                }
+            }
         }
     }
 
@@ -146,7 +171,8 @@ impl TapeDecoder {
     fn learn(&mut self, key: RawStr<'_>, position: usize) -> Result<Option<usize>, Fault> {
         let column = self.layout.column(key)?;
         self.expected.truncate(position);
-        self.expected.push((key.name().into_owned(), column));
+        let text = format!("\"{}\":", key.raw);
+        self.expected.push(ExpectedKey { text, column });
         Ok(column)
     }
 }

@@ -43,7 +43,7 @@ pub fn infer(
         let mut row = 0;
         sample
             .page(page, left, &mut row)
-            .map_err(|fault| fault.into_error(source, page.index, row))?;
+            .map_err(|fault| fault.in_page(source, page, row))?;
         left -= row.min(left);
         if left == 0 {
             break;

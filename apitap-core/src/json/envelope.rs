@@ -16,11 +16,11 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Validates the whole of `body` and finds the rows at `data_path` and the `wanted` values,
-    /// all RFC 6901 pointers.
+    /// Finds the rows at `data_path` and the `wanted` values, all RFC 6901 pointers, and validates all of `body` but the
+    /// rows, of which only the brackets are looked at.
     ///
     /// # Errors
-    /// Anything that is not JSON, or nothing at `data_path`.
+    /// Anything else that is not JSON, or nothing at `data_path`.
     pub fn scan(body: &[u8], data_path: &str, wanted: &[&str]) -> Result<Self> {
         let text = utf8(body)?;
         let mut scanner = Scanner::new(text, 0);
@@ -45,19 +45,12 @@ impl Envelope {
     }
 }
 
-/// Counts the rows of newline-delimited JSON, empty lines aside, and validates each.
+/// Counts the rows of newline-delimited JSON, empty lines aside. Whether each is JSON shows when it is read.
 ///
 /// # Errors
-/// A line that is not JSON.
+/// A line that is no value.
 pub fn scan_lines(body: &[u8]) -> Result<usize> {
-    let mut scanner = Scanner::new(utf8(body)?, 0);
-    let mut rows = 0;
-    while scanner.peek().is_ok() {
-        scanner.skip()?;
-        line_end(&mut scanner)?;
-        rows += 1;
-    }
-    Ok(rows)
+    count(&mut Scanner::new(utf8(body)?, 0), count_lines)
 }
 
 /// Where a string of more than `limit` bytes begins, in a body known to be valid.
@@ -102,7 +95,7 @@ impl Search {
             |pointer: &Vec<String>| pointer.len() > path.len() && pointer.starts_with(path);
         let leads_on = leads_on(&self.data_path) || self.wanted.iter().any(leads_on);
         if is_rows && first == b'[' {
-            self.row_count = count_elements(scanner)?;
+            self.row_count = count(scanner, count_elements)?;
         } else if leads_on && first == b'{' {
             self.object(scanner, path)?;
         } else if leads_on && first == b'[' {
@@ -176,19 +169,45 @@ impl Search {
     }
 }
 
-fn count_elements(scanner: &mut Scanner<'_>) -> Result<usize> {
+/// How a row is passed over.
+type PassOver = fn(&mut Scanner<'_>) -> Result<()>;
+
+/// Counts rows by their brackets: each is checked when it is decoded. Where that fails, they are checked at once, to say
+/// exactly what is wrong.
+fn count(
+    scanner: &mut Scanner<'_>,
+    rows: fn(&mut Scanner<'_>, PassOver) -> Result<usize>,
+) -> Result<usize> {
+    let start = scanner.clone();
+    rows(scanner, |scanner| scanner.skip_unchecked()).or_else(|_| {
+        *scanner = start;
+        rows(scanner, |scanner| scanner.skip().map(drop))
+    })
+}
+
+fn count_elements(scanner: &mut Scanner<'_>, pass_over: PassOver) -> Result<usize> {
     scanner.expect(b'[', "expected `[`")?;
     if scanner.eat(b']')? {
         return Ok(0);
     }
     let mut count = 0;
     loop {
-        scanner.skip()?;
+        pass_over(scanner)?;
         count += 1;
         if !scanner.more(b']')? {
             return Ok(count);
         }
     }
+}
+
+fn count_lines(scanner: &mut Scanner<'_>, pass_over: PassOver) -> Result<usize> {
+    let mut count = 0;
+    while scanner.peek().is_ok() {
+        pass_over(scanner)?;
+        line_end(scanner)?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 #[cfg(test)]

@@ -84,10 +84,7 @@ fn empty(emptiness: Emptiness) -> Facts {
 }
 
 fn invalid(cause: &JsonError) -> Error {
-    let hint = match cause.is_limit() {
-        true => "this limit is fixed: leave such rows out, or ask the API for them in another form",
-        false => "check url and data_path, and that the API answers in JSON",
-    };
+    let hint = cause.hint();
     Error::new(ErrorKind::InvalidJson, Stage::Source, cause.to_string()).hint(hint)
 }
 

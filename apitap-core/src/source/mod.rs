@@ -1,7 +1,7 @@
 //! Pages of an API, in order.
 //!
 //! [`pages`] keeps up to `concurrency` requests in flight, each a task of its own that fetches,
-//! retries, validates and hashes one page. Their results are joined in order and shown to the
+//! retries, scans and hashes one page. Their results are joined in order and shown to the
 //! pagination's state machine, which says what to ask for next. At most `concurrency` pages
 //! exist at a time, on their way or waiting. Dropping the stream aborts the requests.
 
@@ -42,7 +42,7 @@ use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::Metrics;
 use crate::stage;
 
-/// One page of rows, validated.
+/// One page of rows. Its brackets match; whether each row is JSON shows when it is read.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// Its number in order, from 1.
