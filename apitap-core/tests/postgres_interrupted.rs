@@ -44,6 +44,14 @@ async fn stalling_api() -> MockServer {
 
 const MODES: [WriteMode; 3] = [WriteMode::Append, WriteMode::Replace, WriteMode::Merge];
 
+/// Those of `asked` connections through which a table that exists is loaded.
+fn used(mode: WriteMode, asked: usize) -> usize {
+    match mode {
+        WriteMode::Replace => asked,
+        WriteMode::Append | WriteMode::Merge => 1,
+    }
+}
+
 fn config(method: WriteMethod, connections: usize) -> Config {
     Config::default()
         .with(&format!("write.method={method}"))
@@ -155,7 +163,7 @@ async fn postgres_says_why_it_ended_a_session_and_the_next_load_is_whole() {
     );
     for mode in MODES {
         for method in WriteMethod::ALL {
-            let several = if mode == WriteMode::Merge { 1 } else { 2 };
+            let several = used(mode, 2);
             // All sessions, or only the one that holds the locks.
             for (connections, victims) in [
                 (1, ""),
@@ -199,8 +207,11 @@ async fn postgres_says_that_a_session_was_idle_for_too_long() {
     let limit =
         format!("ALTER DATABASE \"{database}\" SET idle_in_transaction_session_timeout = '100ms'");
     fixture.client.batch_execute(&limit).await.unwrap();
-    let job = job(&fixture, &server.uri(), WriteMode::Append);
-    for (method, connections) in [(WriteMethod::Insert, 1), (WriteMethod::Unnest, 2)] {
+    for (method, mode, connections) in [
+        (WriteMethod::Insert, WriteMode::Append, 1),
+        (WriteMethod::Unnest, WriteMode::Replace, 2),
+    ] {
+        let job = job(&fixture, &server.uri(), mode);
         let error = run(&job, config(method, connections)).await.unwrap_err();
         assert!(
             error.chain().contains("idle-in-transaction timeout"),
@@ -228,11 +239,7 @@ async fn postgres_keeps_nothing_of_a_run_that_is_dropped() {
             (WriteMethod::CopyText, 2),
             (WriteMethod::Insert, 2),
         ] {
-            let connections = if mode == WriteMode::Merge {
-                1
-            } else {
-                connections
-            };
+            let connections = used(mode, connections);
             make(&fixture, "").await;
             let job = job(&fixture, &server.uri(), mode);
             let engine = Engine::new(config(method, connections));
@@ -279,7 +286,7 @@ async fn litter(fixture: &Fixture, job: &Job) {
     let server = stalling_api().await;
     let mut job = job.clone();
     job.sources = vec![Arc::new(crate::fixture::source("r", &server.uri()))];
-    job.sink.mode = WriteMode::Append;
+    job.sink.mode = WriteMode::Replace;
     job.sink.key.clear();
     // A runtime of its own, which ends in the middle of a load as a process does.
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -349,11 +356,7 @@ async fn postgres_a_table_cannot_be_altered_while_it_is_loaded() {
         for connections in [1, 2] {
             make(&fixture, "").await;
             let job = job(&fixture, &server.uri(), mode);
-            let connections = if mode == WriteMode::Merge {
-                1
-            } else {
-                connections
-            };
+            let connections = used(mode, connections);
             let engine = Engine::new(config(WriteMethod::CopyText, connections));
             let alter = async {
                 until_under_way(&fixture, connections).await;

@@ -192,7 +192,7 @@ pub const KNOBS: &[Knob] = &[
         "write.connections",
         Values::Count(1..=64),
         "connections that load",
-        "`merge` always uses one",
+        "`merge`, and `append` to a table that exists, use one",
     ),
     knob(
         "write.mode",

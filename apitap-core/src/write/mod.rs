@@ -32,6 +32,7 @@ mod locate;
 mod merge;
 mod place;
 mod plan;
+mod remove;
 mod replace;
 mod round_trips;
 mod server_error;
@@ -53,15 +54,16 @@ use tracing::Instrument as _;
 use self::merge::Matching;
 use self::place::Place;
 pub use self::plan::LoadPlan;
+pub use self::remove::drop_table;
 use self::replace::{create_like, swap};
 use self::session::Idle;
 pub(crate) use self::session::Session;
 pub use self::statements::insert_statement;
+use self::table::create;
 pub use self::table::{LoadColumn, TableName};
-use self::table::{create, overriding, quoted_list};
 pub(crate) use self::target::{ANSWER_TIMEOUT, CONNECT_TIMEOUT};
 pub use self::target::{SslMode, TargetSpec};
-use self::tidy::Litter;
+use self::tidy::Leftovers;
 pub(crate) use self::tidy::Tidying;
 pub use self::writer::Writer;
 use crate::concurrency_time::Activity;
@@ -136,8 +138,6 @@ enum Route {
     Swap,
     /// A temporary stage that is merged.
     Merge(String, Matching),
-    /// A separate table that several connections fill, and whose rows are then moved.
-    Stage,
 }
 
 impl Load {
@@ -201,16 +201,9 @@ impl Load {
         metrics: Arc<Metrics>,
         tidying: Tidying,
     ) -> Result<Self> {
-        if sink.mode == WriteMode::Merge && config.connections.get() > 1 {
-            tracing::warn!(
-                "mode merge loads through one connection: the last of a load's duplicates wins"
-            );
-            config.connections = std::num::NonZeroUsize::MIN;
-        }
-        let several = config.connections.get() > 1;
         let doing = format!("looking for table {}", sink.table);
         // With several, this transaction waits for the others while it keeps the locks.
-        let idle = if several {
+        let idle = if config.connections.get() > 1 {
             Idle::Unlimited
         } else {
             Idle::Usual
@@ -219,9 +212,13 @@ impl Load {
         let place = Place::lock(&control, &sink.table).await?;
         let (plan, encoder) =
             LoadPlan::of_load(&control, &sink, schema, config.method, &place).await?;
+        if !plan.takes_several_connections(sink.mode) {
+            config.connections = std::num::NonZeroUsize::MIN;
+        }
+        let several = config.connections.get() > 1;
         let (route, table) = match sink.mode {
-            WriteMode::Append if several => (Route::Stage, place.own_table()),
-            WriteMode::Replace if several || plan.exists => (Route::Swap, place.own_table()),
+            WriteMode::Append | WriteMode::Replace if several => (Route::Swap, place.own_table()),
+            WriteMode::Replace if plan.exists => (Route::Swap, place.own_table()),
             WriteMode::Append | WriteMode::Replace => (Route::Direct, plan.table.clone()),
             WriteMode::Merge => {
                 let stage = "_apitap_stage".to_owned();
@@ -373,20 +370,6 @@ impl Load {
                 self.execute(&merge::statement(stage, &table, columns, key, *matching))
                     .await?;
             }
-            Route::Stage => {
-                let names = quoted_list(self.plan.columns.iter().map(|column| &column.name));
-                let stage = &self.target.table;
-                let create = if self.plan.exists {
-                    String::new()
-                } else {
-                    create(&table, &self.plan.columns, &self.sink.key) + ";\n"
-                };
-                self.execute(&format!(
-                    "{create}INSERT INTO {table} ({names}){} SELECT {names} FROM {stage};\nDROP TABLE {stage}",
-                    overriding(&self.plan.columns)
-                ))
-                .await?;
-            }
         }
         Ok(())
     }
@@ -415,18 +398,18 @@ impl Load {
     pub async fn end(mut self, committed: bool) {
         self.has_ended = true;
         if !committed {
-            await_server(&self.metrics, self.litter().remove()).await;
+            await_server(&self.metrics, self.leftovers().remove()).await;
         }
     }
 
     /// Ends a load that is to stop, whatever its connection does now.
     pub(crate) async fn abandon(mut self) {
         self.has_ended = true;
-        await_server(&self.metrics, self.litter().interrupt()).await;
+        await_server(&self.metrics, self.leftovers().interrupt()).await;
     }
 
-    fn litter(&self) -> Litter {
-        Litter {
+    fn leftovers(&self) -> Leftovers {
+        Leftovers {
             control: self.control.clone(),
             target: self.sink.target.clone(),
             metrics: self.metrics.clone(),
@@ -438,7 +421,7 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.tidying.spawn(self.litter().interrupt());
+            self.tidying.spawn(self.leftovers().interrupt());
         }
     }
 }
@@ -463,17 +446,6 @@ fn setup(
                 statements.push(create(&plan.table, &plan.columns, key));
             }
             statements.push(merge::create_stage(stage, &plan.table, &plan.columns));
-        }
-        Route::Stage if plan.exists => {
-            let names = quoted_list(plan.columns.iter().map(|column| &column.name));
-            statements.push(format!(
-                "CREATE UNLOGGED TABLE {filled} AS SELECT {names} FROM {} WITH NO DATA",
-                plan.table
-            ));
-        }
-        Route::Stage => {
-            let create = create(filled, &plan.columns, &[]);
-            statements.push(create.replacen("CREATE", "CREATE UNLOGGED", 1));
         }
     }
     statements.join(";\n")

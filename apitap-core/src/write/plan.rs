@@ -63,6 +63,17 @@ impl LoadPlan {
         Self::new(session, sink, schema, method, place, lock).await
     }
 
+    /// Whether several connections may fill the load's table: a new one, which takes its name at the end. Their
+    /// transactions cannot commit as one, so into a table that exists rows would have to be written twice.
+    pub(super) fn takes_several_connections(&self, mode: WriteMode) -> bool {
+        match mode {
+            WriteMode::Append => !self.exists,
+            WriteMode::Replace => true,
+            // The last of a load's duplicates wins, and connections overtake each other.
+            WriteMode::Merge => false,
+        }
+    }
+
     async fn new(
         session: &Session,
         sink: &Sink,

@@ -82,7 +82,7 @@ impl TableName {
     }
 
     /// A table of the same schema.
-    pub(crate) fn sibling(&self, name: String) -> Self {
+    pub fn sibling(&self, name: String) -> Self {
         Self {
             schema: self.schema.clone(),
             name,
