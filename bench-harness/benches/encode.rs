@@ -2,6 +2,9 @@
 //!
 //! A page's rows go into one statement, or into one chunk of a COPY stream. `insert` also makes the
 //! text of the statement, which it does for every flush; the others have theirs once per load.
+//!
+//! The group `encode-copy-binary` has the same work in bytes of the result, beside a copy of these bytes: no
+//! encoder is faster than that.
 
 mod support {
     pub(crate) mod batches;
@@ -21,7 +24,7 @@ use apitap_core::write::{LoadColumn, TableName, insert_statement};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::BytesMut;
-use criterion::{BenchmarkId, Criterion};
+use criterion::{BenchmarkId, Criterion, Throughput};
 use testkit::workload::Workload;
 
 use support::batches::batches;
@@ -39,6 +42,11 @@ fn main() -> Result<()> {
 }
 
 fn benchmarks(criterion: &mut Criterion) -> Result<()> {
+    ways(criterion)?;
+    beside_memcpy(criterion)
+}
+
+fn ways(criterion: &mut Criterion) -> Result<()> {
     let mut group = criterion.benchmark_group("encode");
     for name in Workload::names() {
         let sample = Sample::until(name, PAGE_ROWS, |sample| sample.bytes >= BYTES)?;
@@ -59,6 +67,46 @@ fn benchmarks(criterion: &mut Criterion) -> Result<()> {
                 });
             });
         }
+    }
+    Ok(())
+}
+
+fn beside_memcpy(criterion: &mut Criterion) -> Result<()> {
+    let mut group = criterion.benchmark_group("encode-copy-binary");
+    for name in Workload::names() {
+        let sample = Sample::until(name, PAGE_ROWS, |sample| sample.bytes >= BYTES)?;
+        let batches = &batches(&sample)?;
+        let schema = batches.first().context("a sample without rows")?.schema();
+        let encoding = &Encoding::plan(name, &schema, WriteMethod::CopyBinary)?;
+        let mut encoded = Vec::new();
+        for batch in batches {
+            let mut chunk = BytesMut::new();
+            encoding.encode(batch, &mut chunk)?;
+            encoded.push(chunk);
+        }
+        let bytes: usize = encoded.iter().map(BytesMut::len).sum();
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(BenchmarkId::new("encode", name), |bencher| {
+            let mut out = BytesMut::new();
+            bencher.iter(|| {
+                for batch in batches {
+                    out.clear();
+                    let encoded = encoding.encode(batch, &mut out);
+                    encoded.expect("the workload can be encoded");
+                    black_box(&out);
+                }
+            });
+        });
+        group.bench_function(BenchmarkId::new("memcpy", name), |bencher| {
+            let mut out = BytesMut::new();
+            bencher.iter(|| {
+                for chunk in &encoded {
+                    out.clear();
+                    out.extend_from_slice(black_box(chunk));
+                    black_box(&out);
+                }
+            });
+        });
     }
     Ok(())
 }
