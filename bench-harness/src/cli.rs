@@ -18,6 +18,7 @@ mod selection;
 mod server;
 mod slowdown;
 mod soak;
+mod tune;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -45,6 +46,7 @@ use profile::ProfileArgs;
 use run::RunArgs;
 use soak::SoakArgs;
 use testkit::mock_api::{self, MockApiOptions};
+use tune::TuneArgs;
 
 /// The harness failed, or a sample did not finish.
 const FAILED: u8 = 1;
@@ -72,6 +74,7 @@ Examples:
   apitap-bench run prepared pipelining             only these experiments
   apitap-bench run --full --postgres docker        for a claim, on a container
   apitap-bench run --resume reports/runs/RUN       continue an interrupted run
+  apitap-bench tune --workload orders              which configuration is fastest
   apitap-bench profile copy-vs-insert              why it is faster, and what to try next
   apitap-bench gate --base main                    whether the working tree is slower than main
   apitap-bench faults                              whether nothing is lost when something goes wrong
@@ -117,6 +120,12 @@ enum Command {
     /// on the experiment's presets. Writes profiles/index.html into a new run folder.
     #[command(after_help = profile::EXAMPLES)]
     Profile(Box<ProfileArgs>),
+    /// Find the fastest configuration for a workload, or for a pipeline of your own
+    ///
+    /// Tries the engine's knobs within a given time, confirms what it found in fresh loads, and prints the
+    /// configuration to use with its evidence.
+    #[command(after_help = tune::EXAMPLES)]
+    Tune(Box<TuneArgs>),
     /// Load with injected faults, and check that nothing is lost
     ///
     /// Each fault of the API, of PostgreSQL and of the loading process meets write methods and modes, on a
@@ -182,6 +191,9 @@ enum Command {
     /// Run orders from standard input, one per line
     #[command(hide = true)]
     SoakWorker,
+    /// Run one load of a pipeline, by an order from standard input
+    #[command(hide = true)]
+    TuneWorker,
     /// Decode or encode rows in one thread, to be counted from outside
     #[command(hide = true)]
     Kernel(KernelArgs),
@@ -191,6 +203,9 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::Tune(arguments) = &cli.command {
+        arguments.load_environment();
+    }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let done = match cli.command {
         // Without log and runtime, whose threads would be counted too.
@@ -246,6 +261,8 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Profile(arguments) => return Box::pin(profile::run(*arguments)).await,
         Command::Faults(arguments) => return Box::pin(faults::run(*arguments)).await,
         Command::Soak(arguments) => return Box::pin(soak::run(arguments)).await,
+        Command::Tune(arguments) => return Box::pin(tune::run(*arguments)).await,
+        Command::TuneWorker => crate::tune::worker::run().await?,
         Command::SoakWorker => crate::soak::worker::run().await?,
         Command::Compare { run_a, run_b, json } => return compare::run(run_a, run_b, json),
         Command::Report {

@@ -15,6 +15,7 @@
 //! | `gate` | say whether a change made the engine slower |
 //! | `faults` | load with injected faults, and check that nothing is lost |
 //! | `soak` | the same for long, in one process, which must not grow |
+//! | `tune` | say which configuration suits a workload, or a pipeline of a user's own |
 //!
 //! All rooms use `experiment` (what is compared), `samples`, `run_record` and `run_folder` (what
 //! a run leaves behind), `fingerprint` (where it ran), `metric`, `format` and `stats`, which is
@@ -39,6 +40,7 @@ mod samples;
 mod schema_version;
 mod soak;
 mod stats;
+mod tune;
 
 // What the programs, benchmarks and tests of this package use. Nothing else is public.
 pub use cli::{command, main};

@@ -15,6 +15,7 @@ mod postgres_counters;
 mod postgres_gate;
 mod postgres_profile;
 mod postgres_run;
+mod postgres_tune;
 mod report_html;
 mod soak;
 mod structure;

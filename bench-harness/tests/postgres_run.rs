@@ -46,10 +46,13 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Between them: a query with PostgreSQL's own answer, an arm of psql, arms with a folder of their
-/// own, arms of different rows, and a relay.
-const MECHANISMS: [&str; 5] = [
+/// Between them: a query with PostgreSQL's own answer, for all arms and for one; an arm of psql; arms with a
+/// folder of their own; arms of different rows; rows that exist, appended to and merged into; and a relay.
+const MECHANISMS: [&str; 8] = [
     "aggregate-memory",
+    "ceiling-aggregate",
+    "ceiling-append",
+    "ceiling-merge",
     "memory-growth",
     "pipelining",
     "psql-ceiling",
@@ -69,6 +72,8 @@ async fn every_kind_of_experiment_runs_on_postgres_verified_and_reported() {
     let folder = only_folder(out.path());
     let measured = |sample: &Sample| match &sample.outcome {
         Outcome::Measured(figures) if sample.arm == "ten times the rows" => figures.rows == 3_000,
+        // Five statuses, paid or not.
+        Outcome::Measured(figures) if sample.arm == "aggregate" => figures.rows == 10,
         Outcome::Measured(figures) => figures.rows == 300,
         _ => false,
     };
@@ -86,6 +91,8 @@ async fn every_kind_of_experiment_runs_on_postgres_verified_and_reported() {
             experiment.definition.id
         );
     }
+    // Both arms of the three experiments whose baseline is psql.
+    assert_eq!(results.floors.len(), 6);
     let stdout = String::from_utf8(output.stdout).unwrap();
     for id in MECHANISMS {
         assert!(stdout.contains(id), "{stdout}");

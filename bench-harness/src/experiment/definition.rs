@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::num::NonZero;
 
 use anyhow::{Context, Result, ensure};
+use apitap_core::config::WriteMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,15 @@ pub struct Definition {
     /// because its own answer is what every sample is held against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql: Option<String>,
+    /// Columns that identify a row: the key of every load, and the primary key of a table that is
+    /// there before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
+    /// Rows that the table holds before a sample, as a share of those of the load: above 0, at most
+    /// 1. They are numbered like the load's first rows and have other values. There is no table
+    /// before the engine's load if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<f64>,
     /// Presets on which every arm is run in turn, each with the rows of a sample. Empty where each
     /// arm names its own preset.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -96,12 +106,25 @@ pub struct Arm {
     /// Rows, where they are not the experiment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<Rows>,
+    /// The query, where it is not the experiment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+    /// What happens to rows that are in the table: `append`, `replace` or `merge`. The engine replaces
+    /// them if absent. With `psql_copy` see there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub mode: Option<WriteMode>,
     /// What watches the engine meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attach: Vec<Attachment>,
-    /// Whether this is not the engine but `psql \copy` of a binary file made beforehand.
+    /// Whether this is not the engine but `psql \copy` of a binary file made beforehand: straight into
+    /// the table, or, with a `mode`, into a temporary table, from which one statement appends or merges
+    /// the rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub psql_copy: bool,
+    /// The gain that is promised of a variant, where it is not the experiment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
 }
 
 /// Something that watches a run as users may have it watched.
@@ -121,6 +144,7 @@ impl Arm {
     fn does_as(&self, other: &Self) -> bool {
         let nameless = |arm: &Self| Self {
             name: String::new(),
+            expected: None,
             ..arm.clone()
         };
         nameless(self) == nameless(other)
@@ -174,6 +198,16 @@ impl Definition {
         std::iter::once(&self.baseline).chain(&self.candidates)
     }
 
+    /// The gain that is promised of the arm of that name.
+    #[must_use]
+    pub fn expected_of(&self, arm: &str) -> Expected {
+        let mut arms = self.arms();
+        let own = arms
+            .find(|one| one.name == arm)
+            .and_then(|one| one.expected);
+        own.unwrap_or(self.expected)
+    }
+
     fn check(&self) -> Result<()> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         ensure!(
@@ -181,7 +215,7 @@ impl Definition {
             "id: {:?} is not made of a-z, 0-9 and -",
             self.id
         );
-        Workload::named(&self.workload).context("workload")?;
+        let workload = Workload::named(&self.workload).context("workload")?;
         ensure!(
             Metric::COMPARED.contains(&self.metric),
             "metric: experiments compare {}",
@@ -192,22 +226,33 @@ impl Definition {
             self.on.is_empty() == self.rows.is_some(),
             "rows: set them for every preset under `on`, or once if the arms name their presets"
         );
+        for key in &self.key {
+            ensure!(
+                workload.columns().iter().any(|column| column.name == *key),
+                "key: the workload has no column {key:?}"
+            );
+        }
+        let share = self.existing.unwrap_or(1.0);
+        ensure!(
+            share > 0.0 && share <= 1.0,
+            "existing: {share} is not above 0 and at most 1"
+        );
         let mut names = HashSet::new();
         for arm in self.arms() {
             ensure!(names.insert(&arm.name), "two arms are named {:?}", arm.name);
             self.check_arm(arm)
+                .and_then(|()| self.check_mode(arm))
                 .with_context(|| format!("arm {:?}", arm.name))?;
-            ensure!(
-                self.sql.is_none() || arm.rows.is_none(),
-                "arm {:?}: the experiment's own query is checked against one answer, so an arm cannot have its own rows",
-                arm.name
-            );
             ensure!(
                 self.id == IDENTICAL || arm == &self.baseline || !arm.does_as(&self.baseline),
                 "arm {:?} does the same as the baseline",
                 arm.name
             );
         }
+        ensure!(
+            self.arms().take(2).all(|arm| arm.expected.is_none()),
+            "expected: what is promised of baseline and first candidate is the experiment's"
+        );
         if let Some(vary) = &self.vary {
             self.check_vary(vary).context("vary")?;
         }
@@ -223,7 +268,7 @@ impl Definition {
                 "psql_copy takes neither preset nor knobs nor attachments"
             );
             ensure!(
-                self.sql.is_none(),
+                !self.has_query(arm),
                 "psql_copy loads all rows: it has no sql"
             );
             return Ok(());
@@ -235,6 +280,37 @@ impl Definition {
         presets
             .into_iter()
             .try_for_each(|preset| configured(preset, &arm.knobs).map(|_| ()))
+    }
+
+    fn has_query(&self, arm: &Arm) -> bool {
+        arm.sql.is_some() || self.sql.is_some()
+    }
+
+    fn check_mode(&self, arm: &Arm) -> Result<()> {
+        ensure!(
+            arm.mode != Some(WriteMode::Merge) || !self.key.is_empty(),
+            "mode merge needs the experiment's key"
+        );
+        ensure!(
+            !arm.psql_copy || arm.mode != Some(WriteMode::Replace),
+            "psql_copy cannot replace a table"
+        );
+        if self.existing.is_some() {
+            let keeps = matches!(arm.mode, Some(WriteMode::Append | WriteMode::Merge));
+            ensure!(
+                keeps || arm.psql_copy,
+                "mode: append or merge, where rows exist"
+            );
+            ensure!(
+                self.key.is_empty() || arm.mode == Some(WriteMode::Merge),
+                "key: rows that exist have the numbers of those that would be appended"
+            );
+            ensure!(
+                !self.has_query(arm),
+                "sql: the result could not be checked, because rows exist"
+            );
+        }
+        Ok(())
     }
 
     fn check_vary(&self, vary: &Vary) -> Result<()> {
@@ -295,72 +371,4 @@ pub(crate) fn configured(preset: &str, knobs: &[String]) -> Result<apitap_core::
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINIMAL: &str = r#"
-        id = "counter"
-        title = "Atomic row counter"
-        claim = "2-5%"
-        section = "2A"
-        expected = { low = 1.02, high = 1.05 }
-        metric = "wall_seconds"
-        workload = "orders"
-        on = { before = 50000, tuned = 200000 }
-        baseline = { name = "mutex", knobs = ["counter=mutex"] }
-        candidates = [{ name = "atomic", knobs = ["counter=atomic"] }]
-    "#;
-
-    fn refusal(from: &str, to: &str) -> String {
-        let changed = MINIMAL.replace(from, to);
-        assert_ne!(changed, MINIMAL);
-        format!("{:#}", Definition::parse(&changed).unwrap_err())
-    }
-
-    #[test]
-    fn a_file_says_what_is_compared() {
-        let definition = Definition::parse(MINIMAL).unwrap();
-        assert_eq!(definition.on["tuned"].get(), 200_000);
-        assert!(!definition.quick);
-        let names: Vec<&str> = definition.arms().map(|arm| arm.name.as_str()).collect();
-        assert_eq!(names, ["mutex", "atomic"]);
-    }
-
-    #[test]
-    fn what_a_file_gets_wrong_is_named() {
-        assert!(refusal("metric =", "metrics =").contains("metrics"));
-        assert!(refusal("50000", "0").contains("nonzero"));
-        assert!(refusal("\"orders\"", "\"order\"").contains("workload: there is no workload"));
-        assert!(refusal("counter=atomic", "counters=atomic").contains("arm \"atomic\""));
-        assert!(refusal("name = \"atomic\"", "name = \"mutex\"").contains("two arms"));
-        assert!(refusal("on = {", "rows = 1\non = {").contains("rows: set"));
-        let on = "on = { before = 50000, tuned = 200000 }";
-        assert!(refusal(on, "rows = 5").contains("preset: name one"));
-        assert!(refusal("before =", "after =").contains("unknown preset"));
-        assert!(refusal("id = \"counter\"", "id = \"Counter\"").contains("id:"));
-        let same = "baseline = { name = \"mutex\", knobs = [\"counter=atomic\"] }";
-        let mutex = "baseline = { name = \"mutex\", knobs = [\"counter=mutex\"] }";
-        assert!(refusal(mutex, same).contains("does the same as the baseline"));
-        let rows = "sql = \"SELECT 1\"\nbaseline = { name = \"mutex\", rows = 5, knobs = [\"counter=mutex\"] }";
-        assert!(refusal(mutex, rows).contains("an arm cannot have its own rows"));
-        for (name, values, complaint) in [
-            ("counter", "1, 2", "counter"),
-            ("write.batch_rows", "1, 1", "1 is there twice"),
-        ] {
-            let grid = format!(
-                "vary = {{ on = \"tuned\", rows = 1, parameters = [\
-                 {{ name = \"{name}\", values = [{values}] }}] }}\nid = \"counter\""
-            );
-            let refused = refusal("id = \"counter\"", &grid);
-            assert!(refused.contains(complaint), "{refused}");
-        }
-        let batch = "candidates = [{ name = \"atomic\", knobs = [\"write.batch_rows=5\"] }]\n\
-                     vary = { on = \"tuned\", rows = 1, parameters = [\
-                     { name = \"write.batch_rows\", values = [1, 2] }] }";
-        let atomic = "candidates = [{ name = \"atomic\", knobs = [\"counter=atomic\"] }]";
-        assert!(refusal(atomic, batch).contains("arm \"atomic\" sets it too"));
-        let grid = "vary = { on = \"tuned\", rows = 1, parameters = [\
-                    { name = \"write.batch_row\", values = [1, 2] }] }\nid = \"counter\"";
-        assert!(refusal("id = \"counter\"", grid).contains("write.batch_row"));
-    }
-}
+mod tests;

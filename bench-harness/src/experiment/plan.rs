@@ -1,5 +1,6 @@
 //! From an experiment to the scenarios that a run takes samples of.
 
+use apitap_core::config::WriteMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +21,14 @@ pub struct ScenarioPlan {
     pub cell: Vec<Setting>,
     /// Workload by name.
     pub workload: String,
-    /// The query; all columns and rows if absent.
+    /// The query of arms without one; all columns and rows if absent.
     pub sql: Option<String>,
+    /// Columns that identify a row; may be empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
+    /// Rows that the table holds before a sample, as a share of those of the load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<f64>,
     /// Round trip added between worker and PostgreSQL; absent without a relay between them.
     pub postgres_round_trip_ms: Option<f64>,
     /// Round trip added between worker and API.
@@ -52,6 +59,9 @@ pub struct ArmPlan {
     pub name: String,
     /// Rows that it reads.
     pub rows: u64,
+    /// The query, where it is not the scenario's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
     /// What it runs.
     pub load: LoadPlan,
     /// The build that runs it, where it is not this program.
@@ -74,7 +84,7 @@ pub struct Revision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum LoadPlan {
-    /// The engine, replacing a table that is not there, so that every arm makes its own.
+    /// The engine. Where no rows exist there is no table, so that every arm makes its own.
     Engine {
         /// Preset by name.
         preset: String,
@@ -83,9 +93,15 @@ pub enum LoadPlan {
         /// What watches it meanwhile.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         attach: Vec<Attachment>,
+        /// What happens to rows that are in the table; they are replaced if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
+        mode: Option<WriteMode>,
     },
-    /// `psql \copy` in binary of a file made beforehand, into an empty table.
+    /// `psql \copy` in binary of a file made beforehand, into a table that is there.
     PsqlCopy,
+    /// The same into a temporary table, and from there by one statement in this mode.
+    PsqlStaged(#[schemars(with = "String")] WriteMode),
 }
 
 impl Experiment {
@@ -178,6 +194,8 @@ impl Experiment {
             cell: Vec::new(),
             workload: definition.workload.clone(),
             sql: definition.sql.clone(),
+            key: definition.key.clone(),
+            existing: definition.existing,
             postgres_round_trip_ms: None,
             api_round_trip_ms: None,
             blocks: scale.blocks(),
@@ -197,6 +215,12 @@ impl ScenarioPlan {
         &self.arms[0]
     }
 
+    /// The query of `arm`; all columns and rows if it has none.
+    #[must_use]
+    pub fn query<'a>(&'a self, arm: &'a ArmPlan) -> Option<&'a str> {
+        arm.sql.as_deref().or(self.sql.as_deref())
+    }
+
     /// The same comparison of baseline and first candidate once more, named after `when`.
     #[must_use]
     pub fn repeated(&self, when: &str) -> Self {
@@ -211,17 +235,20 @@ impl ScenarioPlan {
 
 fn arm_plan(arm: &Arm, on: Option<&str>, varied: &[String], rows: Rows) -> ArmPlan {
     let preset = arm.preset.as_deref().or(on);
-    let load = match preset {
-        Some(preset) if !arm.psql_copy => LoadPlan::Engine {
+    let load = match (preset, arm.mode) {
+        (Some(preset), mode) if !arm.psql_copy => LoadPlan::Engine {
             preset: preset.to_owned(),
             knobs: [&arm.knobs, varied].concat(),
             attach: arm.attach.clone(),
+            mode: mode.filter(|mode| *mode != WriteMode::Replace),
         },
-        _ => LoadPlan::PsqlCopy,
+        (_, Some(mode)) => LoadPlan::PsqlStaged(mode),
+        (_, None) => LoadPlan::PsqlCopy,
     };
     ArmPlan {
         name: arm.name.clone(),
         rows: arm.rows.unwrap_or(rows).get(),
+        sql: arm.sql.clone(),
         load,
         revision: None,
     }

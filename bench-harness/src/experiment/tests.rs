@@ -24,7 +24,8 @@ fn scenarios_have_names_of_their_own_and_baselines_that_differ_from_candidates()
                 plan.name
             );
             let differs = |arm: &ArmPlan| {
-                (&arm.load, arm.rows) != (&plan.baseline().load, plan.baseline().rows)
+                let of = |arm: &ArmPlan| (arm.load.clone(), arm.rows, arm.sql.clone());
+                of(arm) != of(plan.baseline())
             };
             let is_control = plan.experiment == IDENTICAL;
             assert!(
@@ -43,7 +44,7 @@ fn a_change_is_measured_on_both_presets() {
     assert_eq!(names, ["counter on before", "counter on tuned"]);
     let preset = |plan: &ScenarioPlan| match &plan.baseline().load {
         LoadPlan::Engine { preset, .. } => preset.clone(),
-        LoadPlan::PsqlCopy => String::new(),
+        LoadPlan::PsqlCopy | LoadPlan::PsqlStaged(_) => String::new(),
     };
     assert_eq!(
         plans.iter().map(preset).collect::<Vec<_>>(),

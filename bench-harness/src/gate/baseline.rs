@@ -181,7 +181,7 @@ fn what(plan: &ScenarioPlan) -> String {
     let arm = plan.baseline();
     let load = match &arm.load {
         LoadPlan::Engine { preset, knobs, .. } => format!("{preset} {}", knobs.join(" ")),
-        LoadPlan::PsqlCopy => "psql".to_owned(),
+        LoadPlan::PsqlCopy | LoadPlan::PsqlStaged(_) => "psql".to_owned(),
     };
     let sql = plan.sql.as_deref().unwrap_or("all columns");
     let (rows, workload) = (arm.rows, &plan.workload);

@@ -143,10 +143,12 @@ impl GateScenario {
         let arm = |(name, revision): &(&str, Revision)| ArmPlan {
             name: (*name).to_owned(),
             rows,
+            sql: None,
             load: LoadPlan::Engine {
                 preset: self.preset.clone(),
                 knobs: self.knobs.clone(),
                 attach: Vec::new(),
+                mode: None,
             },
             revision: Some(revision.clone()),
         };
@@ -157,6 +159,8 @@ impl GateScenario {
             cell: Vec::new(),
             workload: self.workload.clone(),
             sql: self.sql.clone(),
+            key: Vec::new(),
+            existing: None,
             postgres_round_trip_ms: None,
             api_round_trip_ms: None,
             blocks: size.blocks.map_or(blocks, NonZero::get),

@@ -193,16 +193,33 @@ fn of_baseline(plan: &ScenarioPlan) -> ScenarioPlan {
 
 /// Whether the baselines of both do the same, whatever they are called.
 fn is_alike(one: &ScenarioPlan, other: &ScenarioPlan) -> bool {
-    let engine = |plan: &ScenarioPlan| match &plan.baseline().load {
-        LoadPlan::Engine { preset, knobs, .. } => configured(preset, knobs).ok(),
-        LoadPlan::PsqlCopy => None,
+    let does_as = match (&one.baseline().load, &other.baseline().load) {
+        (
+            LoadPlan::Engine {
+                preset,
+                knobs,
+                mode,
+                ..
+            },
+            LoadPlan::Engine {
+                preset: other_preset,
+                knobs: other_knobs,
+                mode: other_mode,
+                ..
+            },
+        ) => {
+            let config = configured(preset, knobs).ok();
+            mode == other_mode && config == configured(other_preset, other_knobs).ok()
+        }
+        (load, other) => load == other,
     };
-    one.workload == other.workload
-        && one.sql == other.sql
+    does_as
+        && one.workload == other.workload
+        && one.query(one.baseline()) == other.query(other.baseline())
+        && (&one.key, one.existing) == (&other.key, other.existing)
         && one.baseline().rows == other.baseline().rows
         && one.postgres_round_trip_ms == other.postgres_round_trip_ms
         && one.api_round_trip_ms == other.api_round_trip_ms
-        && engine(one) == engine(other)
 }
 
 #[cfg(test)]

@@ -320,8 +320,8 @@ impl Pair<'_> {
         judged.map_or(
             (Verdict::Inconclusive, ClaimVerdict::Inconclusive),
             |(measure, judged)| {
-                let expected = &self.definition.expected;
-                let claim = claim_verdict(expected, &judged.comparison, measure.threshold);
+                let expected = self.definition.expected_of(self.candidate);
+                let claim = claim_verdict(&expected, &judged.comparison, measure.threshold);
                 (judged.verdict, claim)
             },
         )

@@ -9,6 +9,7 @@ pub(crate) mod compare;
 mod crossing;
 mod family;
 mod finding;
+mod floor;
 pub(crate) mod history;
 mod holds;
 mod recommendation;
@@ -28,6 +29,7 @@ pub(crate) use crossing::Crossing;
 pub(crate) use family::Family;
 pub(crate) use finding::identical_log_ratios;
 pub(crate) use finding::{Control, Differing, Finding, Weakened};
+pub(crate) use floor::Floor;
 pub(crate) use holds::{GridPart, Holds, Values};
 pub(crate) use recommendation::{Headline, Reason, Recommendation};
 pub(crate) use scenario::{Excluded, Exclusion, ScenarioResults};
@@ -78,6 +80,9 @@ pub struct Results {
     pub families: Vec<Family>,
     /// What was measured, by scenario, in the order in which it ran.
     pub scenarios: Vec<ScenarioResults>,
+    /// How fast arms could be at most that are compared with psql.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub floors: Vec<Floor>,
     /// What a reader must know before trusting the figures.
     pub warnings: Vec<Warning>,
     /// Machine, server and versions.
@@ -246,6 +251,7 @@ impl Results {
             experiments,
             families,
             scenarios,
+            floors: floor::all(run, &samples_of),
             warnings: Vec::new(),
             fingerprint: run.fingerprint.clone(),
             profiles: Vec::new(),

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use apitap_core::config::WriteMode;
 
 use crate::run_record::MockApiCeiling;
 use testkit::mock_api::measure_ceiling;
 use testkit::postgres::{connect, quoted};
-use testkit::workload::{Workload, make_reference_file};
+use testkit::workload::{Workload, make_reference_file, quote_table};
 
 /// Rows of a page, and connections, for measuring the mock API's ceiling: those of the tuned preset,
 /// which reads it fastest.
@@ -48,4 +49,67 @@ pub(super) async fn make_reference(
     let drop = format!("DROP TABLE {}", quoted(MADE_FROM));
     let dropped = client.batch_execute(&drop).await;
     dropped.context("cannot drop the reference table")
+}
+
+/// The command by which psql copies `file` into the table with this quoted name.
+pub(super) fn copy_command(table: &str, file: &Path) -> Result<String> {
+    let file = file.to_str().context("the file's path is not UTF-8")?;
+    let file = file.replace('\'', "''");
+    Ok(format!("\\copy {table} FROM '{file}' WITH (FORMAT binary)"))
+}
+
+/// What psql runs in one transaction to load `file` into `table` by way of a temporary table and one
+/// statement.
+pub(super) fn staged_commands(
+    file: &Path,
+    (table, mode): (&str, WriteMode),
+    workload: &Workload,
+    key: &[String],
+) -> Result<Vec<String>> {
+    let (table, stage) = (quote_table(table), quoted("stage"));
+    let mut load = format!("INSERT INTO {table} SELECT * FROM {stage}");
+    if mode == WriteMode::Merge {
+        let others = workload.columns().iter().map(|column| &column.name);
+        let set: Vec<String> = others
+            .filter(|name| !key.contains(name))
+            .map(|name| format!("{0} = excluded.{0}", quoted(name)))
+            .collect();
+        let key: Vec<String> = key.iter().map(|column| quoted(column)).collect();
+        load += &format!(
+            " ON CONFLICT ({}) DO UPDATE SET {}",
+            key.join(", "),
+            set.join(", ")
+        );
+    }
+    Ok(vec![
+        format!("CREATE TEMP TABLE {stage} (LIKE {table}) ON COMMIT DROP"),
+        copy_command(&stage, file)?,
+        load,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_staged_and_then_appended_or_merged() {
+        let narrow = Workload::named("narrow").unwrap();
+        let commands = |mode| {
+            let file = Path::new("/tmp/it's");
+            let key = ["id".to_owned()];
+            let commands = staged_commands(file, ("landed", mode), &narrow, &key);
+            commands.unwrap().join("\n")
+        };
+        insta::assert_snapshot!(commands(WriteMode::Append), @r#"
+        CREATE TEMP TABLE "stage" (LIKE "landed") ON COMMIT DROP
+        \copy "stage" FROM '/tmp/it''s' WITH (FORMAT binary)
+        INSERT INTO "landed" SELECT * FROM "stage"
+        "#);
+        insta::assert_snapshot!(commands(WriteMode::Merge), @r#"
+        CREATE TEMP TABLE "stage" (LIKE "landed") ON COMMIT DROP
+        \copy "stage" FROM '/tmp/it''s' WITH (FORMAT binary)
+        INSERT INTO "landed" SELECT * FROM "stage" ON CONFLICT ("id") DO UPDATE SET "value" = excluded."value"
+        "#);
+    }
 }

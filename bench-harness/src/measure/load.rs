@@ -11,12 +11,13 @@ use tokio_postgres::Client;
 
 use super::Executor;
 use super::child::{self, Ended};
+use super::expected::Expected;
 use super::progress::Step;
 use super::server::{self, Surroundings};
-use super::verify::{Check, verify};
+use super::table::TableBefore;
+use super::verify::verify;
 use crate::measure::worker::WorkerJob;
 use crate::profile::statistics::{self, ServerStatistics};
-use crate::run_record::Verification;
 use crate::samples::{Measurements, Outcome};
 use testkit::cpu::CpuTimes;
 use testkit::postgres::connect;
@@ -32,8 +33,10 @@ pub(super) const SETTLE_TIME: Duration = Duration::from_secs(2);
 pub(super) struct ArmUnderTest {
     /// What it runs.
     pub(super) load: ArmLoad,
+    /// The table that it finds.
+    pub(super) before: TableBefore,
     /// What the table must hold.
-    pub(super) expected: Verification,
+    pub(super) expected: Expected,
 }
 
 /// What one arm runs.
@@ -45,11 +48,13 @@ pub(super) enum ArmLoad {
         /// What it loads.
         job: Box<WorkerJob>,
     },
-    /// `psql \copy … FROM` a binary file made beforehand: the ceiling of what any client can do
-    /// over one connection.
-    PsqlCopy {
+    /// psql, which loads a binary file made beforehand: the ceiling of what any client can do over one
+    /// connection.
+    Psql {
         /// The file.
         file: PathBuf,
+        /// What it runs, in one transaction.
+        commands: Vec<String>,
     },
 }
 
@@ -85,14 +90,12 @@ pub(super) struct Target {
     pub(super) psql: Psql,
     /// The table; dropped before each sample.
     pub(super) table: String,
-    /// How its content is verified.
-    pub(super) check: Check,
     /// The server's first process, if it is on this machine.
     pub(super) postmaster: Option<u32>,
 }
 
 /// Takes samples of the arms of one scenario.
-pub(super) struct Loader {
+pub(crate) struct Loader {
     target: Target,
     arms: Vec<ArmUnderTest>,
     client: Client,
@@ -129,22 +132,40 @@ impl Loader {
         })
     }
 
-    /// Prepares a sample, untimed: resets the table for the arm, and writes what the sample before left
-    /// unwritten.
+    /// Adds an arm like `like`, with other changes to its preset; returns its index.
     ///
-    /// The engine makes its own table (`replace`). psql makes none, so it gets an empty one, with autovacuum
-    /// off.
+    /// # Errors
+    /// When that arm does not run the engine.
+    pub(crate) fn add_arm(&mut self, like: usize, settings: Vec<String>) -> Result<usize> {
+        let ArmUnderTest {
+            load: ArmLoad::Engine { program, job },
+            before,
+            expected,
+        } = &self.arms[like]
+        else {
+            bail!("psql has no settings");
+        };
+        let job = WorkerJob {
+            settings,
+            ..WorkerJob::clone(job)
+        };
+        let arm = ArmUnderTest {
+            load: ArmLoad::Engine {
+                program: program.clone(),
+                job: Box::new(job),
+            },
+            before: before.clone(),
+            expected: expected.clone(),
+        };
+        self.arms.push(arm);
+        Ok(self.arms.len() - 1)
+    }
+
+    /// Prepares a sample, untimed: resets the table for the arm, and writes what was left unwritten.
     async fn reset(&mut self, arm: usize) -> Result<()> {
-        let table = quote_table(&self.target.table);
-        let mut statements = format!("DROP TABLE IF EXISTS {table};");
-        if let (ArmLoad::PsqlCopy { .. }, Check::Workload(workload)) =
-            (&self.arms[arm].load, &self.target.check)
-        {
-            let create = workload.create_table_sql(&self.target.table);
-            statements += &format!("{create}; ALTER TABLE {table} SET (autovacuum_enabled = off);");
-        }
-        let reset = self.client.batch_execute(&statements).await;
-        reset.context("cannot reset the table")?;
+        let Target { psql, table, .. } = &self.target;
+        let made = self.arms[arm].before.make(&self.client, psql, table).await;
+        made.context("cannot reset the table")?;
         if self.checkpoints && !server::checkpoint(&self.client).await? {
             self.checkpoints = false;
             tracing::warn!(
@@ -160,19 +181,9 @@ impl Loader {
             ArmLoad::Engine { program, job } => {
                 run_worker(&mut program.worker(), job, SAMPLE_TIMEOUT).await
             }
-            ArmLoad::PsqlCopy { file } => {
-                let file = file.to_str().context("the file's path is not UTF-8")?;
-                let statement = format!(
-                    "\\copy {} FROM '{}' WITH (FORMAT binary)",
-                    quote_table(&self.target.table),
-                    file.replace('\'', "''")
-                );
-                child::run(
-                    &mut self.target.psql.command(&statement),
-                    b"",
-                    SAMPLE_TIMEOUT,
-                )
-                .await
+            ArmLoad::Psql { commands, .. } => {
+                let mut psql = self.target.psql.transaction(commands);
+                child::run(&mut psql, b"", SAMPLE_TIMEOUT).await
             }
         }
     }
@@ -219,8 +230,9 @@ impl Loader {
             extra: serde_json::Value::Null,
         };
         match &self.arms[arm].load {
-            ArmLoad::PsqlCopy { file } => Ok(Measurements {
+            ArmLoad::Psql { file, commands } => Ok(Measurements {
                 bytes_to_server: tokio::fs::metadata(file).await?.len(),
+                statements: commands.len() as u64,
                 ..common
             }),
             ArmLoad::Engine { .. } => {
@@ -266,8 +278,8 @@ pub(super) enum Loaded {
         ended: Ended,
         /// What happened on the machine and the server meanwhile.
         seen: Surroundings,
-        /// What landed.
-        landed: Verification,
+        /// Rows that landed.
+        rows: u64,
         /// What the server counted; none if nobody asked.
         counted: Option<ServerStatistics>,
     },
@@ -311,9 +323,13 @@ impl Loader {
             Err(error) => return Ok(failed(error)),
         };
         then(self).await?;
-        let expected = &self.arms[arm].expected;
+        let Expected {
+            check,
+            verification,
+            kept_rows,
+        } = &self.arms[arm].expected;
         // Wrong data first: a busy host is no excuse for it.
-        let landed = match verify(&self.client, &self.target.check, table, expected).await {
+        let landed = match verify(&self.client, check, table, verification).await {
             Ok(Ok(landed)) => landed,
             Ok(Err(reason)) => return Ok(Loaded::Not(Outcome::WrongData { reason })),
             Err(error) if self.client.is_closed() => return Err(error),
@@ -324,7 +340,7 @@ impl Loader {
             None => Loaded::Well {
                 ended,
                 seen,
-                landed,
+                rows: landed.rows - kept_rows,
                 counted,
             },
         })
@@ -365,16 +381,13 @@ impl Executor for Loader {
             async |loader| loader.run(arm).await,
             async |loader| loader.tamper(step).await,
         );
-        let (ended, seen, landed) = match loaded.await? {
+        let (ended, seen, rows) = match loaded.await? {
             Loaded::Not(outcome) => return Ok(outcome),
             Loaded::Well {
-                ended,
-                seen,
-                landed,
-                ..
-            } => (ended, seen, landed),
+                ended, seen, rows, ..
+            } => (ended, seen, rows),
         };
-        let measured = self.measurements(arm, &ended, &seen, landed.rows).await;
+        let measured = self.measurements(arm, &ended, &seen, rows).await;
         Ok(measured.map_or_else(
             |error| Outcome::Failed {
                 reason: format!("{error:#}"),

@@ -1,6 +1,7 @@
 //! What a scenario needs before its first sample: servers, relays, files, and what must land.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,25 +9,26 @@ use anyhow::{Context, Result};
 use apitap_core::config::WriteMode;
 use tempfile::TempDir;
 
-use super::ceilings::{make_reference, mock_api_ceiling};
+use super::ceilings::{copy_command, make_reference, mock_api_ceiling, staged_commands};
+use super::expected::expected;
 use super::load::{ArmLoad, ArmUnderTest, Loader, Program, Tampering, Target};
-use super::oracle;
-use super::verify::Check;
+use super::table::TableBefore;
 use crate::experiment::{ArmPlan, LoadPlan, SCRATCH, ScenarioPlan};
 use crate::measure::worker::{PageKind, Watch, WorkerJob};
-use crate::run_record::{RoundTrip, Scenario, Verification};
+use crate::run_record::{RoundTrip, Scenario};
 use testkit::mock_api::{MockApiOptions, MockApiProcess};
 use testkit::network::{
     Relay, measure_http_round_trip, measure_postgres_round_trip, server_address,
 };
-use testkit::workload::{Psql, Workload};
+use testkit::workload::{Psql, Workload, quote_table};
 
 /// The table that samples load.
 const TABLE: &str = "landed";
 
 /// A scenario that is ready. Dropping it ends its servers and removes its files.
-pub(super) struct Prepared {
-    pub(super) loader: Loader,
+pub(crate) struct Prepared {
+    /// What takes its samples.
+    pub(crate) loader: Loader,
     apis: Vec<MockApiProcess>,
     _relays: Vec<Relay>,
     _files: TempDir,
@@ -34,23 +36,25 @@ pub(super) struct Prepared {
 
 /// Where a scenario runs.
 #[derive(Clone)]
-pub(super) struct Host {
+pub(crate) struct Host {
     /// This program, which is also the worker and the mock API.
-    pub(super) program: PathBuf,
+    pub(crate) program: PathBuf,
     /// Programs of other revisions, by the names of the arms that they run.
-    pub(super) revisions: BTreeMap<String, PathBuf>,
+    pub(crate) revisions: BTreeMap<String, PathBuf>,
     /// The scenario's own database.
-    pub(super) database_url: String,
+    pub(crate) database_url: String,
     /// The server's first process, if it is on this machine.
-    pub(super) postmaster: Option<u32>,
+    pub(crate) postmaster: Option<u32>,
     /// Seed of the expected rows, if it differs from the workload's.
-    pub(super) expect_seed: Option<u64>,
+    pub(crate) expect_seed: Option<u64>,
     /// A cell to change after one sample.
-    pub(super) tampering: Option<Tampering>,
+    pub(crate) tampering: Option<Tampering>,
+    /// Most rows of a page that the API gives, if it has such a limit.
+    pub(crate) api_page_rows: Option<NonZero<u64>>,
 }
 
 /// Makes everything that `scenario` needs, and notes in it the measured ceilings and round trips.
-pub(super) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepared> {
+pub(crate) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepared> {
     let plan = scenario.plan.clone();
     let workload = Workload::named(&plan.workload)?;
     let files = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -59,7 +63,10 @@ pub(super) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
     let mut apis = BTreeMap::new();
     for arm in &plan.arms {
         if let std::collections::btree_map::Entry::Vacant(entry) = apis.entry(arm.rows) {
-            let options = MockApiOptions::new(&plan.workload, arm.rows);
+            let options = MockApiOptions {
+                max_page_rows: host.api_page_rows,
+                ..MockApiOptions::new(&plan.workload, arm.rows)
+            };
             entry.insert(MockApiProcess::start_with(&host.program, &options).await?);
         }
     }
@@ -92,20 +99,36 @@ pub(super) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
         relays.push(relay);
     }
 
-    let (check, expected) = expected(&plan, &workload, &host).await?;
-    scenario.verification = expected;
+    let expected_workload = match host.expect_seed {
+        Some(seed) => workload.clone().with_seed(seed),
+        None => workload.clone(),
+    };
+    let expected = expected(&plan, &expected_workload, &host.database_url).await?;
+    let verification = expected.iter().map(|expected| &expected.verification);
+    scenario.verification = verification.cloned().collect();
     let mut arms = Vec::with_capacity(plan.arms.len());
-    for (arm, expected) in plan.arms.iter().zip(&scenario.verification) {
+    for (arm, expected) in plan.arms.iter().zip(expected) {
+        let place = (host.database_url.as_str(), files.path());
+        let before = TableBefore::prepare(&plan, arm, &workload, TABLE, place).await?;
         let file = files.path().join(format!("{}.copy", arm.rows));
-        if arm.load == LoadPlan::PsqlCopy && !file.exists() {
+        let is_psql = !matches!(arm.load, LoadPlan::Engine { .. });
+        if is_psql && !file.exists() {
             make_reference(&host.database_url, &workload, arm.rows, &file).await?;
         }
         let load = match &arm.load {
-            LoadPlan::PsqlCopy => ArmLoad::PsqlCopy { file },
+            LoadPlan::PsqlCopy => ArmLoad::Psql {
+                commands: vec![copy_command(&quote_table(TABLE), &file)?],
+                file,
+            },
+            LoadPlan::PsqlStaged(mode) => ArmLoad::Psql {
+                commands: staged_commands(&file, (TABLE, *mode), &workload, &plan.key)?,
+                file,
+            },
             LoadPlan::Engine {
                 preset,
                 knobs,
                 attach,
+                mode,
             } => {
                 let scratch = files.path().join(format!("scratch-{}", arms.len()));
                 std::fs::create_dir(&scratch).context("cannot make a scratch folder")?;
@@ -114,11 +137,11 @@ pub(super) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
                     source_url: api_urls[&arm.rows].clone(),
                     workload: plan.workload.clone(),
                     pages: PageKind::PageNumber,
-                    sql: sql(&plan),
+                    sql: sql(&plan, arm),
                     database_url: worker_database_url.clone(),
                     table: TABLE.to_owned(),
-                    mode: WriteMode::Replace,
-                    key: Vec::new(),
+                    mode: mode.unwrap_or(WriteMode::Replace),
+                    key: plan.key.clone(),
                     watch: Watch::Nothing,
                     attach: attach.clone(),
                     preset: preset.clone(),
@@ -135,14 +158,14 @@ pub(super) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
         };
         arms.push(ArmUnderTest {
             load,
-            expected: expected.clone(),
+            before,
+            expected,
         });
     }
     let target = Target {
         psql: Psql::new(&worker_database_url)?,
         database_url: host.database_url,
         table: TABLE.to_owned(),
-        check,
         postmaster: host.postmaster,
     };
     Ok(Prepared {
@@ -155,7 +178,7 @@ pub(super) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
 
 impl Prepared {
     /// Ends its servers.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         for api in self.apis {
             // Ctrl-C on a terminal reaches the mock API too, which may be gone by now.
             if let Err(error) = api.stop().await {
@@ -203,36 +226,7 @@ fn relay_to(url: &str, added_ms: f64) -> Result<Relay> {
     Relay::start(target, Duration::from_secs_f64(added_ms / 1e3))
 }
 
-fn sql(plan: &ScenarioPlan) -> String {
+fn sql(plan: &ScenarioPlan, arm: &ArmPlan) -> String {
     let all = || format!("SELECT * FROM {}", plan.workload);
-    plan.sql.clone().unwrap_or_else(all)
-}
-
-/// How the content of the table is verified, and what each arm must load.
-async fn expected(
-    plan: &ScenarioPlan,
-    workload: &Workload,
-    host: &Host,
-) -> Result<(Check, Vec<Verification>)> {
-    let workload = match host.expect_seed {
-        Some(seed) => workload.clone().with_seed(seed),
-        None => workload.clone(),
-    };
-    let Some(sql) = &plan.sql else {
-        let mut expected = Vec::with_capacity(plan.arms.len());
-        let mut known: BTreeMap<u64, Verification> = BTreeMap::new();
-        for ArmPlan { rows, .. } in &plan.arms {
-            if !known.contains_key(rows) {
-                let (workload, rows) = (workload.clone(), *rows);
-                let sum = tokio::task::spawn_blocking(move || workload.expectation(rows)).await?;
-                known.insert(rows, sum.into());
-            }
-            expected.push(known[rows].clone());
-        }
-        return Ok((Check::Workload(workload), expected));
-    };
-    // In an experiment with a query, no arm has its own rows.
-    let rows = plan.baseline().rows;
-    let (check, answer) = oracle::answer(&host.database_url, &workload, rows, sql).await?;
-    Ok((check, vec![answer; plan.arms.len()]))
+    plan.query(arm).map_or_else(all, str::to_owned)
 }

@@ -223,7 +223,7 @@ pub(super) fn about_left(left: Duration) -> String {
 }
 
 /// `45 s`, `3 min 20 s`.
-fn spoken(duration: Duration) -> String {
+pub(crate) fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs_f64().round() as u64;
     match (seconds / 60, seconds % 60) {
         (0, seconds) => format!("{seconds} s"),

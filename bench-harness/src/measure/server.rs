@@ -79,7 +79,8 @@ impl Before {
     }
 }
 
-fn stolen(before: &CpuTimes, after: &CpuTimes) -> Option<String> {
+/// Why the host's steal between two readings spoils what ran, if it does.
+pub(crate) fn stolen(before: &CpuTimes, after: &CpuTimes) -> Option<String> {
     let share = before.steal_share(after);
     let ticks = after.steal_ticks.saturating_sub(before.steal_ticks);
     (share > STEAL_LIMIT_SHARE && ticks >= STEAL_LEAST_TICKS).then(|| {

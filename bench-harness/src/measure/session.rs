@@ -434,6 +434,7 @@ impl Session {
                 .clone()
                 .filter(|(scenario, _)| *scenario == plan.name)
                 .map(|(_, tampering)| tampering),
+            api_page_rows: None,
         };
         let ending = work(self, host).await;
         drop_or_warn(&admin_url, &name).await;

@@ -1,11 +1,13 @@
 //! A constructed run for the tests of results and reports: some claims on both presets, a grid, a
 //! confirmation, and one of everything that goes wrong.
 
+mod ceiling;
 mod experiments;
 
 use chrono::{DateTime, TimeDelta};
 use serde_json::json;
 
+pub(crate) use ceiling::{CEILING, with_ceiling};
 use experiments::EXPERIMENTS;
 
 use crate::experiment::{ArmPlan, Definition, Experiment, LoadPlan, Scale, ScenarioPlan};
@@ -74,7 +76,7 @@ fn seconds_per_thousand_rows(plan: &ScenarioPlan, arm: &ArmPlan) -> f64 {
 fn preset_and_knobs(arm: &ArmPlan) -> (bool, &[String]) {
     match &arm.load {
         LoadPlan::Engine { preset, knobs, .. } => (preset == "before", knobs),
-        LoadPlan::PsqlCopy => (false, &[]),
+        LoadPlan::PsqlCopy | LoadPlan::PsqlStaged(_) => (false, &[]),
     }
 }
 

@@ -13,7 +13,7 @@ const MAX_COLUMNS: usize = 100;
 const MIN_CUT_COLUMNS: usize = 12;
 
 /// Sections that are shown whole; of the others their warnings and commands are.
-const SHOWN: [&str; 2] = ["summary", "claims"];
+const SHOWN: [&str; 3] = ["summary", "claims", "ceiling"];
 
 /// Whether to use ANSI colours. The caller knows whether it writes to a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -111,7 +111,7 @@ pub(crate) fn compare(log_ratios: &[f64], confidence: f64) -> Option<Comparison>
 
 /// Where values lie that scatter symmetrically, in their own unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Location {
+pub struct Location {
     /// The Hodges–Lehmann estimate.
     pub estimate: f64,
     /// Its interval.

@@ -35,7 +35,9 @@ mod simulation;
 
 pub(crate) use change_point::{MIN_SEGMENT, SIGNIFICANCE, change_points};
 pub(crate) use claim::{ClaimVerdict, Expected, claim_verdict};
-pub(crate) use compare::{Comparison, Interval, location, log_ratio};
+pub(crate) use compare::{
+    Comparison, Interval, Location, blocks_needed, compare, location, log_ratio,
+};
 pub(crate) use family::{Correction, Judged, judge_family};
 pub(crate) use noise::{learned_threshold, threshold};
 pub(crate) use power::{blocks_for, scale};

@@ -89,7 +89,7 @@ impl Sides<'_> {
         let base_arm = if self.stored.is_some() { HEAD } else { BASE };
         let config = match &plan.baseline().load {
             LoadPlan::Engine { preset, knobs, .. } => configured(preset, knobs).ok(),
-            LoadPlan::PsqlCopy => None,
+            LoadPlan::PsqlCopy | LoadPlan::PsqlStaged(_) => None,
         };
         let counters = Metric::GATED.into_iter();
         counters

@@ -238,6 +238,7 @@ fn one_more_statement_fails_in_however_many_loads_but_not_where_it_varies() {
                 "write.connections=2".to_owned(),
             ],
             attach: Vec::new(),
+            mode: None,
         };
     }
     let found = judged(&record, samples, &Rules::default());

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use apitap_core::config::WriteMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,8 @@ pub enum Difference {
     },
     /// They run different queries.
     Sql,
+    /// The table holds other rows before a sample, or has another key.
+    Table,
     /// They add different round trips.
     RoundTrip {
         /// Between the worker and what.
@@ -130,8 +133,15 @@ fn plans(a: &ScenarioPlan, b: &ScenarioPlan) -> Vec<Difference> {
             b: b.workload.clone(),
         });
     }
-    if a.sql != b.sql {
+    let queries = |plan: &ScenarioPlan| -> Vec<Option<String>> {
+        let arms = plan.arms.iter();
+        arms.map(|arm| plan.query(arm).map(str::to_owned)).collect()
+    };
+    if a.arms.len() == b.arms.len() && queries(a) != queries(b) {
         differences.push(Difference::Sql);
+    }
+    if (&a.key, a.existing) != (&b.key, b.existing) {
+        differences.push(Difference::Table);
     }
     for (to, a, b) in [
         (
@@ -230,6 +240,7 @@ impl fmt::Display for Difference {
         match self {
             Self::Workload { a, b } => write!(f, "the workload is {a} in A and {b} in B"),
             Self::Sql => f.write_str("the queries differ"),
+            Self::Table => f.write_str("the rows that exist, or their key, differ"),
             Self::RoundTrip { to, a, b } => write!(
                 f,
                 "the added round trip to {to} is {} in A and {} in B",
@@ -277,8 +288,28 @@ fn round_trip(ms: Option<f64>) -> String {
 
 fn load(plan: &LoadPlan) -> String {
     match plan {
-        LoadPlan::Engine { preset, knobs, .. } if knobs.is_empty() => preset.clone(),
-        LoadPlan::Engine { preset, knobs, .. } => format!("{preset} with {}", knobs.join(" ")),
+        LoadPlan::Engine {
+            preset,
+            knobs,
+            mode,
+            ..
+        } => {
+            let knobs = match knobs.is_empty() {
+                true => String::new(),
+                false => format!(" with {}", knobs.join(" ")),
+            };
+            format!("{preset}{knobs}{}", in_mode(*mode))
+        }
         LoadPlan::PsqlCopy => "psql \\copy".to_owned(),
+        LoadPlan::PsqlStaged(mode) => format!("psql \\copy{}", in_mode(Some(*mode))),
+    }
+}
+
+fn in_mode(mode: Option<WriteMode>) -> &'static str {
+    match mode {
+        None => "",
+        Some(WriteMode::Append) => " in mode append",
+        Some(WriteMode::Replace) => " in mode replace",
+        Some(WriteMode::Merge) => " in mode merge",
     }
 }

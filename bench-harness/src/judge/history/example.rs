@@ -63,10 +63,12 @@ pub(crate) fn run(
     let arm = |name: &str, preset: &str| ArmPlan {
         name: name.to_owned(),
         rows: ROWS,
+        sql: None,
         load: LoadPlan::Engine {
             preset: preset.to_owned(),
             knobs: Vec::new(),
             attach: Vec::new(),
+            mode: None,
         },
         revision: None,
     };
@@ -77,6 +79,8 @@ pub(crate) fn run(
         cell: Vec::new(),
         workload: "orders".to_owned(),
         sql: None,
+        key: Vec::new(),
+        existing: None,
         postgres_round_trip_ms: None,
         api_round_trip_ms: None,
         blocks: BLOCKS,

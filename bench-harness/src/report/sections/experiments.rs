@@ -1,11 +1,13 @@
 //! One part for each experiment: what was compared, and all that was found.
 
+use apitap_core::config::WriteMode;
+
 use super::format::{
     besides, capitalised, claim_tone, claim_word, listed, measured, on, promise, reason,
 };
 use super::{arms, findings, grid, holds, paragraph, summary};
 use crate::experiment::{Arm, Definition};
-use crate::format::{Count, Whole, one_line};
+use crate::format::{Count, Percent, Whole, one_line};
 use crate::judge::{ExperimentResults, Results, ScenarioResults};
 use crate::report::document::{Block, Section, Tone};
 
@@ -60,6 +62,18 @@ fn part(results: &Results, experiment: &ExperimentResults) -> Section {
     part.push(paragraph(compared(definition, &scenarios)));
     if let Some(sql) = &definition.sql {
         part.push(paragraph(format!("Every sample runs: {}", one_line(sql))));
+    }
+    for arm in definition.arms() {
+        if let Some(sql) = &arm.sql {
+            let name = one_line(&arm.name);
+            part.push(paragraph(format!("{name} runs: {}", one_line(sql))));
+        }
+    }
+    if let Some(share) = definition.existing {
+        part.push(paragraph(format!(
+            "Before each sample the table holds rows: {} of the number that is loaded.",
+            Percent(share)
+        )));
     }
     let comparisons = findings::table(experiment, results.confidence_level);
     if !comparisons.rows.is_empty() {
@@ -162,7 +176,15 @@ fn compared(definition: &Definition, scenarios: &[&ScenarioResults]) -> String {
 /// An arm with what makes it one: `insert (write.method=insert)`.
 fn arm(arm: &Arm) -> String {
     let preset = arm.preset.iter().map(|preset| format!("preset {preset}"));
-    let details: Vec<String> = preset.chain(arm.knobs.iter().cloned()).collect();
+    let mode = arm.mode.map(|mode| match mode {
+        WriteMode::Append => "mode append".to_owned(),
+        WriteMode::Replace => "mode replace".to_owned(),
+        WriteMode::Merge => "mode merge".to_owned(),
+    });
+    let details: Vec<String> = preset
+        .chain(arm.knobs.iter().cloned())
+        .chain(mode)
+        .collect();
     let name = one_line(&arm.name);
     if details.is_empty() {
         name

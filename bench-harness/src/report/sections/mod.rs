@@ -4,6 +4,7 @@
 //! have are in [`format`].
 
 mod arms;
+mod ceiling;
 mod claims;
 mod environment;
 mod excluded;
@@ -31,12 +32,9 @@ use crate::judge::{Results, Warning};
 
 /// The report of `results`, and of the `history` that they end.
 pub(super) fn report(results: &Results, history: Option<&History>) -> Document {
-    let mut sections = vec![
-        summary::section(results),
-        claims::section(results),
-        waterfall::section(results),
-        experiments::section(results),
-    ];
+    let mut sections = vec![summary::section(results), claims::section(results)];
+    sections.extend(ceiling::section(results));
+    sections.extend([waterfall::section(results), experiments::section(results)]);
     sections.extend(history.map(history::section));
     sections.extend([
         environment::section(results),

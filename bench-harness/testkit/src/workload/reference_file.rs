@@ -112,20 +112,30 @@ impl Psql {
         Ok(Self { environment })
     }
 
+    /// psql about to run statements and backslash commands, which take effect together or not at all.
+    pub fn transaction(&self, statements: &[String]) -> Command {
+        let mut command = self.bare();
+        // One alone needs nothing around it, which would cost two round trips.
+        if statements.len() > 1 {
+            command.arg("--single-transaction");
+        }
+        for statement in statements {
+            command.args(["-c", statement]);
+        }
+        command
+    }
+
     /// psql about to run one statement or backslash command, its output piped.
     pub fn command(&self, statement: &str) -> Command {
+        let mut command = self.bare();
+        command.args(["-c", statement]);
+        command
+    }
+
+    fn bare(&self) -> Command {
         let mut command = Command::new("psql");
         command
-            .args([
-                "-X",
-                "-q",
-                "-A",
-                "-t",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-c",
-                statement,
-            ])
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
             .envs(self.environment.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -135,7 +145,10 @@ impl Psql {
     }
 
     /// Runs one statement or backslash command, and returns what it prints, unaligned.
-    pub(super) async fn run(&self, statement: &str) -> Result<String> {
+    ///
+    /// # Errors
+    /// When psql is missing or fails; the message has what it said.
+    pub async fn run(&self, statement: &str) -> Result<String> {
         let output = self.command(statement).output().await.context(NO_PSQL)?;
         printed(output)
     }

@@ -1,5 +1,7 @@
 //! What does not compare, and why.
 
+use apitap_core::config::WriteMode;
+
 use super::*;
 use crate::experiment::LoadPlan;
 use crate::judge::compare::refusal::Reason;
@@ -57,10 +59,17 @@ fn each_difference_of_a_scenario_refuses_it_alone() {
     let lines = [
         of_plan(|scenario| scenario.plan.workload = "events".to_owned()),
         of_plan(|scenario| scenario.plan.sql = Some("select id from orders".to_owned())),
+        of_plan(|scenario| scenario.plan.arms[1].sql = Some("select id from orders".to_owned())),
+        of_plan(|scenario| scenario.plan.existing = Some(0.5)),
         of_plan(|scenario| scenario.plan.postgres_round_trip_ms = Some(0.5)),
         of_plan(|scenario| scenario.plan.arms.swap(0, 1)),
         of_plan(|scenario| scenario.plan.arms[1].rows = 25_000),
         of_plan(|scenario| scenario.plan.arms[0].load = LoadPlan::PsqlCopy),
+        of_plan(|scenario| {
+            if let LoadPlan::Engine { mode, .. } = &mut scenario.plan.arms[0].load {
+                *mode = Some(WriteMode::Append);
+            }
+        }),
         of_plan(|scenario| scenario.verification[0].rows = 249_999),
         of_plan(|scenario| scenario.verification[1].checksum = "77".to_owned()),
         of_plan(|scenario| scenario.verification.clear()),
@@ -72,10 +81,13 @@ fn each_difference_of_a_scenario_refuses_it_alone() {
     insta::assert_snapshot!(lines.join("\n"), @r#"
     counter on tuned: the workload is orders in A and events in B
     counter on tuned: the queries differ
+    counter on tuned: the queries differ
+    counter on tuned: the rows that exist, or their key, differ
     counter on tuned: the added round trip to PostgreSQL is none in A and 0.5 ms in B
     counter on tuned: the arms are mutex, atomic in A and atomic, mutex in B
     counter on tuned: `atomic` reads 250,000 rows in A and 25,000 in B
     counter on tuned: `mutex` is tuned with counter=mutex in A and psql \copy in B
+    counter on tuned: `mutex` is tuned with counter=mutex in A and tuned with counter=mutex in mode append in B
     counter on tuned: `mutex` loads 250,000 rows in A and 249,999 in B
     counter on tuned: `atomic` loads other rows: their checksum is -8730160531498760 in A and 77 in B
     counter on tuned: B has no expected rows

@@ -1,0 +1,108 @@
+//! The table as a sample finds it: none, an empty one, or one with rows.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tokio_postgres::Client;
+
+use super::ceilings::{copy_command, make_reference};
+use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan};
+use testkit::postgres::quoted;
+use testkit::workload::{Psql, Workload, quote_table};
+
+/// Rows that exist have the values of another seed: a merge that leaves one as it was is found.
+const SEED_OF_EXISTING: u64 = 0x6f6c_6465_7221;
+
+/// Rows that a table holds before a load.
+#[derive(Debug, Clone)]
+pub(super) struct ExistingRows {
+    /// What they are the first rows of.
+    pub(super) workload: Workload,
+    /// How many.
+    pub(super) rows: u64,
+}
+
+impl ExistingRows {
+    /// Those that the load of `arm` finds; none where `plan` has none.
+    pub(super) fn of(plan: &ScenarioPlan, arm: &ArmPlan, workload: &Workload) -> Option<Self> {
+        let share = plan.existing?;
+        let seed = workload.seed() ^ SEED_OF_EXISTING;
+        Some(Self {
+            workload: workload.clone().with_seed(seed),
+            rows: (arm.rows as f64 * share) as u64,
+        })
+    }
+}
+
+/// What is made before each sample of an arm.
+#[derive(Debug, Clone)]
+pub(super) struct TableBefore {
+    /// The statement that creates the table; absent where the load makes it.
+    create: Option<String>,
+    /// Its primary key; may be empty.
+    key: Vec<String>,
+    /// Its rows, as a file for `\copy` in binary.
+    rows: Option<PathBuf>,
+}
+
+impl TableBefore {
+    /// The table of `arm`, with the file of its rows in `folder`.
+    ///
+    /// psql makes no table, so it finds one in any case.
+    pub(super) async fn prepare(
+        plan: &ScenarioPlan,
+        arm: &ArmPlan,
+        workload: &Workload,
+        table: &str,
+        (database_url, folder): (&str, &Path),
+    ) -> Result<Self> {
+        let is_engine = matches!(arm.load, LoadPlan::Engine { .. });
+        let existing = ExistingRows::of(plan, arm, workload);
+        let rows = match &existing {
+            None => None,
+            Some(ExistingRows { workload, rows }) => {
+                let file = folder.join(format!("existing-{rows}.copy"));
+                if !file.exists() {
+                    make_reference(database_url, workload, *rows, &file).await?;
+                }
+                Some(file)
+            }
+        };
+        Ok(Self {
+            create: (rows.is_some() || !is_engine).then(|| workload.create_table_sql(table)),
+            key: plan.key.clone(),
+            rows,
+        })
+    }
+
+    /// Drops `table` and makes it anew, as it is before a load: never vacuumed during one, and after rows
+    /// were copied into it vacuumed and analysed, as if they had been there for long.
+    pub(super) async fn make(&self, client: &Client, psql: &Psql, table: &str) -> Result<()> {
+        let name = quote_table(table);
+        let drop = format!("DROP TABLE IF EXISTS {name}");
+        let dropped = client.batch_execute(&drop).await;
+        dropped.context("cannot drop the table")?;
+        let Some(create) = &self.create else {
+            return Ok(());
+        };
+        let create = format!("{create}; ALTER TABLE {name} SET (autovacuum_enabled = off)");
+        let created = client.batch_execute(&create).await;
+        created.context("cannot make the table")?;
+        if let Some(file) = &self.rows {
+            let copied = psql.run(&copy_command(&name, file)?).await;
+            copied.context("cannot copy the rows that exist before a load")?;
+        }
+        if !self.key.is_empty() {
+            let key: Vec<String> = self.key.iter().map(|column| quoted(column)).collect();
+            let add = format!("ALTER TABLE {name} ADD PRIMARY KEY ({})", key.join(", "));
+            let added = client.batch_execute(&add).await;
+            added.context("cannot add the table's primary key")?;
+        }
+        if self.rows.is_some() {
+            let vacuum = format!("VACUUM (ANALYZE) {name}");
+            let vacuumed = client.batch_execute(&vacuum).await;
+            vacuumed.context("cannot vacuum the table")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! Loads of a user's pipeline, from the user's API into a scratch table on the user's server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use apitap_core::config::WriteMode;
+use apitap_core::source::pagination::Pagination;
+use apitap_core::write::drop_table;
+use apitap_core::{Job, RunReport};
+use tokio::process::Command;
+
+use super::bench::{Bench, Load, Loaded};
+use super::candidates::{Asking, Candidate, Facts};
+use super::clock::Clock;
+use super::worker::{LoadOrder, Project, into_scratch};
+use crate::format::{Seconds, Whole};
+use crate::measure::child;
+use crate::measure::server::stolen;
+use crate::measure::worker::engine_error;
+use testkit::cpu::CpuTimes;
+
+/// How much longer than its limit a worker may take: it rolls back first.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the scratch table is tried to be dropped: a process that was killed a moment ago may hold its
+/// lock.
+const DROP_WITHIN: Duration = Duration::from_secs(10);
+const DROP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A module and its scratch table.
+pub(super) struct PipelineBench {
+    /// This program, which is also the worker.
+    program: PathBuf,
+    project: Project,
+    /// What all candidates keep of the user's settings.
+    kept: Vec<String>,
+    scratch: String,
+    clock: Clock,
+    /// Rows of the first load.
+    rows: Option<u64>,
+}
+
+impl PipelineBench {
+    pub(super) fn new(program: PathBuf, project: Project, kept: Vec<String>, clock: Clock) -> Self {
+        Self {
+            program,
+            project,
+            kept,
+            scratch: format!("apitap_tune_{}", std::process::id()),
+            clock,
+            rows: None,
+        }
+    }
+
+    /// Drops the scratch table of `job`.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or a load holds the table for long.
+    pub(super) async fn drop_scratch(&self, job: &Job) -> Result<()> {
+        let sink = into_scratch(job, &self.scratch).sink;
+        let give_up = tokio::time::Instant::now() + DROP_WITHIN;
+        loop {
+            match drop_table(&sink.target, &sink.table).await {
+                Ok(()) => return Ok(()),
+                Err(error) if tokio::time::Instant::now() > give_up => {
+                    let context = format!("the scratch table {} is left behind", sink.table);
+                    return Err(engine_error(&error).context(context));
+                }
+                Err(_) => tokio::time::sleep(DROP_INTERVAL).await,
+            }
+        }
+    }
+
+    /// Compares with the first load, which tells what follows.
+    fn check(&mut self, load: &Load) -> Result<()> {
+        let Some(rows) = self.rows else {
+            self.rows = Some(load.rows);
+            let left = self.clock.left().as_secs_f64();
+            // A guess from the first load: faster candidates fit more often, and processes take time too.
+            let loads = (left / load.seconds.max(0.05)) as u64;
+            self.clock.say(&format!(
+                "a load takes {} and makes {} requests; in the time that is left up to about {} loads may make \
+                 up to {} requests",
+                Seconds(load.seconds),
+                Whole(load.requests),
+                Whole(loads),
+                Whole(loads * load.requests)
+            ));
+            return Ok(());
+        };
+        ensure!(
+            rows == load.rows,
+            "the first load had {} rows and a later one {}: times of different data say nothing, so a pipeline \
+             whose API changes meanwhile cannot be tuned",
+            Whole(rows),
+            Whole(load.rows)
+        );
+        Ok(())
+    }
+}
+
+/// What is known of the loads of `job` before the first one.
+pub(super) fn facts(job: &Job) -> Facts {
+    let says_page_rows = |pagination: &Pagination| match pagination {
+        Pagination::PageNumber { per_page_param, .. } => per_page_param.is_some(),
+        Pagination::LimitOffset { .. } => true,
+        Pagination::Cursor {
+            page_size_param, ..
+        } => page_size_param.is_some(),
+        Pagination::LinkHeader | Pagination::NextLink { .. } | Pagination::None => false,
+    };
+    let paginations = || job.sources.iter().map(|source| &source.pagination);
+    let asking = Asking {
+        says_page_rows: paginations().any(says_page_rows),
+        ahead: paginations().any(Pagination::is_numbered),
+        alone: job.sources.len() == 1,
+    };
+    // Scratch tables are replaced. Where the user's rows are merged or appended, several connections write
+    // them twice.
+    Facts::new(asking, job.sink.mode == WriteMode::Replace)
+}
+
+impl Bench for PipelineBench {
+    async fn load(&mut self, candidate: &Candidate, limit: Duration) -> Result<Loaded> {
+        let order = LoadOrder {
+            project: self.project.clone(),
+            settings: [&self.kept[..], &candidate.settings()].concat(),
+            scratch: self.scratch.clone(),
+            limit_seconds: limit.as_secs_f64(),
+        };
+        let order = serde_json::to_vec(&order).context("cannot serialise the order")?;
+        let mut command = Command::new(&self.program);
+        command.arg("tune-worker");
+        let machine = CpuTimes::now()?;
+        let ended = match child::run(&mut command, &order, limit + GRACE).await {
+            Ok(ended) => ended,
+            Err(error) => return Ok(Loaded::Failed(format!("{error:#}"))),
+        };
+        let is_spoiled = stolen(&machine, &CpuTimes::now()?).is_some();
+        let report: Option<RunReport> = serde_json::from_slice(&ended.stdout)
+            .context("the worker's report is not the engine's")?;
+        let Some(report) = report else {
+            return Ok(Loaded::OverLimit);
+        };
+        let load = Load {
+            seconds: report.wall_seconds,
+            rows_read: report.rows_read,
+            rows: report.rows_written,
+            pages: report.http.pages,
+            requests: report.http.requests,
+            retries: report.http.retries,
+        };
+        self.check(&load)?;
+        Ok(if is_spoiled {
+            Loaded::Spoiled
+        } else {
+            Loaded::Well(load)
+        })
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn say(&mut self, line: &str) {
+        self.clock.say(line);
+    }
+}
