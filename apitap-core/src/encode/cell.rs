@@ -15,31 +15,10 @@ use arrow::datatypes::{
 };
 use bytes::{BufMut, BytesMut};
 
-use super::check::{Check, NUL_ESCAPE};
+use super::check::{Check, NUL_ESCAPE, Reason};
 use super::numeric;
 use super::pg_type::PgType;
-use crate::error::ErrorKind;
 use crate::time::civil_from_days;
-
-/// Why a cell cannot be written, and what to do about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reason {
-    pub(crate) kind: ErrorKind,
-    pub(crate) what: &'static str,
-    pub(crate) hint: &'static str,
-}
-
-impl Reason {
-    pub(super) const fn value(what: &'static str, hint: &'static str) -> Self {
-        let kind = ErrorKind::Value;
-        Self { kind, what, hint }
-    }
-
-    pub(super) const fn nul(what: &'static str, hint: &'static str) -> Self {
-        let kind = ErrorKind::NulCharacter;
-        Self { kind, what, hint }
-    }
-}
 
 const UUID: Reason = Reason::value("the text is no UUID", "clean it in the module's SQL");
 const RANGE: Reason = Reason::value(

@@ -1,8 +1,28 @@
 //! Texts that PostgreSQL cannot hold, refused before they are sent: the server's own message would say neither the
 //! column nor, in every method, the row.
 
-use super::cell::Reason;
+use crate::error::ErrorKind;
 use crate::json::{NESTED_TOO_DEEPLY, Scanner};
+
+/// Why a cell cannot be written, and what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reason {
+    pub(crate) kind: ErrorKind,
+    pub(crate) what: &'static str,
+    pub(crate) hint: &'static str,
+}
+
+impl Reason {
+    pub(super) const fn value(what: &'static str, hint: &'static str) -> Self {
+        let kind = ErrorKind::Value;
+        Self { kind, what, hint }
+    }
+
+    pub(super) const fn nul(what: &'static str, hint: &'static str) -> Self {
+        let kind = ErrorKind::NulCharacter;
+        Self { kind, what, hint }
+    }
+}
 
 const NUL: Reason = Reason::nul(
     "the text has a NUL character, which PostgreSQL cannot store",
@@ -24,6 +44,7 @@ const LONE_SURROGATE_IN_JSON: Reason = Reason::value(
     "the JSON has half of a surrogate pair (\\ud800 to \\udfff), which is no character",
     "set on_bad_text: replace for the source, or clean the text in the module's SQL",
 );
+
 /// What a text is checked for, cell by cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {

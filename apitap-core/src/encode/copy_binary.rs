@@ -26,7 +26,7 @@ pub(super) fn field(
     cells: &Cells<'_>,
     row: usize,
     out: &mut BytesMut,
-) -> Result<(), super::cell::Reason> {
+) -> Result<(), super::check::Reason> {
     if cells.is_null(row) {
         out.put_i32(NULL);
         return Ok(());

@@ -20,8 +20,9 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use bytes::BytesMut;
 
+pub(crate) use self::cell::Cells;
 use self::cell::JsonText;
-pub(crate) use self::cell::{Cells, Reason};
+pub(crate) use self::check::Reason;
 use self::coerce::Coercion;
 pub use self::pg_type::PgType;
 use self::pg_type::sql_name;

@@ -9,7 +9,8 @@ use std::fmt;
 use bytes::{BufMut, BytesMut};
 use tokio_postgres::types::{Format, IsNull, ToSql, Type};
 
-use super::cell::{Cells, Reason};
+use super::cell::Cells;
+use super::check::Reason;
 use super::{RowEncoder, copy_binary};
 use crate::config::StatementForm;
 

@@ -159,7 +159,9 @@ fn plan(workload: &Workload) -> ScenarioPlan {
             preset: "tuned".to_owned(),
             knobs: Vec::new(),
             attach: Vec::new(),
+            mode: None,
         },
+        sql: None,
         revision: None,
     };
     ScenarioPlan {
@@ -169,6 +171,8 @@ fn plan(workload: &Workload) -> ScenarioPlan {
         cell: Vec::new(),
         workload: workload.name.clone(),
         sql: None,
+        key: Vec::new(),
+        existing: None,
         postgres_round_trip_ms: None,
         api_round_trip_ms: workload.latency_ms,
         blocks: 0,
