@@ -405,7 +405,7 @@ fn time(micros: u64, out: &mut BytesMut) {
     padded(seconds / 60 % 60, 2, out);
     out.put_u8(b':');
     padded(seconds % 60, 2, out);
-    if micros % 1_000_000 != 0 {
+    if !micros.is_multiple_of(1_000_000) {
         out.put_u8(b'.');
         padded(micros % 1_000_000, 6, out);
     }

@@ -65,7 +65,7 @@ impl Check {
     /// What PostgreSQL cannot hold is refused here: the server's own message would say neither the column nor, in
     /// every method, the row.
     #[inline]
-    pub(super) fn text<'t>(self, text: &'t str) -> Result<&'t str, Reason> {
+    pub(super) fn text(self, text: &str) -> Result<&str, Reason> {
         match self {
             Self::None => Ok(text),
             Self::Nul if text.contains('\0') => Err(NUL),

@@ -57,8 +57,8 @@ pub struct Definition {
     /// there before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<String>,
-    /// Rows that the table holds before a sample, as a share of those of the load: above 0, at most
-    /// 1. They are numbered like the load's first rows and have other values. There is no table
+    /// Rows that the table holds before a sample, as a share of those of the load: above 0, and at
+    /// most 1. They are numbered like the load's first rows and have other values. There is no table
     /// before the engine's load if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing: Option<f64>,

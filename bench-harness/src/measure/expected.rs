@@ -1,6 +1,7 @@
 //! What the table must hold after each arm's load.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use anyhow::{Context, Result};
 use apitap_core::config::WriteMode;
@@ -34,18 +35,20 @@ pub(super) async fn expected(
     let mut expected = Vec::with_capacity(plan.arms.len());
     for arm in &plan.arms {
         let query = plan.query(arm);
-        if !known.contains_key(&(query, arm.rows)) {
-            let loaded = match query {
-                Some(sql) => oracle::answer(database_url, workload, arm.rows, sql).await?,
-                None => {
-                    let check = Check::Workload(workload.clone());
-                    (check, of_workload(workload, arm.rows).await?)
-                }
-            };
-            known.insert((query, arm.rows), loaded);
-        }
-        let (check, loaded) = known[&(query, arm.rows)].clone();
-        expected.push(with_existing(plan, arm, workload, (check, loaded)).await?);
+        let loaded = match known.entry((query, arm.rows)) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(unknown) => {
+                let loaded = match query {
+                    Some(sql) => oracle::answer(database_url, workload, arm.rows, sql).await?,
+                    None => {
+                        let check = Check::Workload(workload.clone());
+                        (check, of_workload(workload, arm.rows).await?)
+                    }
+                };
+                unknown.insert(loaded).clone()
+            }
+        };
+        expected.push(with_existing(plan, arm, workload, loaded).await?);
     }
     Ok(expected)
 }
