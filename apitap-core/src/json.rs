@@ -63,6 +63,8 @@ pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     unstorable: Unstorable,
+    /// Objects around what is read, which count for how deep it may be nested.
+    outer_depth: usize,
 }
 
 /// A number as it is written.
@@ -90,6 +92,7 @@ impl<'a> Scanner<'a> {
             text,
             at,
             unstorable,
+            outer_depth: 0,
         }
     }
 
@@ -140,6 +143,20 @@ impl<'a> Scanner<'a> {
         } else {
             Err(self.error(what))
         }
+    }
+
+    /// Consumes the bracket that opens a row.
+    #[inline]
+    pub(crate) fn enter_row(&mut self) -> Result<()> {
+        self.expect(b'{', "expected `{`")?;
+        self.outer_depth = 1;
+        Ok(())
+    }
+
+    /// The row is over.
+    #[inline]
+    pub(crate) fn leave_row(&mut self) {
+        self.outer_depth = 0;
     }
 
     /// Consumes `wanted` if it comes next.
@@ -372,7 +389,7 @@ impl<'a> Scanner<'a> {
             // At a value.
             match self.peek()? {
                 open @ (b'{' | b'[') => {
-                    if depth == MAX_DEPTH {
+                    if self.outer_depth + depth == MAX_DEPTH {
                         return Err(self.error(NESTED_TOO_DEEPLY));
                     }
                     self.at += 1;

@@ -143,8 +143,8 @@ fn inputs_without_an_end_of_nesting_digits_or_keys_are_decoded_or_refused() {
     let digits = "7".repeat(5_000_000);
     let keys: Vec<_> = (0..5_000).map(|key| format!("\"k{key}\":{key}")).collect();
     for (row, is_read) in [
-        (format!("{{\"a\":{}}}", deep(128)), true),
-        (format!("{{\"a\":{}}}", deep(129)), false),
+        (format!("{{\"a\":{}}}", deep(127)), true),
+        (format!("{{\"a\":{}}}", deep(128)), false),
         (format!("{{\"a\":{}}}", deep(10_000)), false),
         (format!("{{\"a\":{}", "{\"a\":".repeat(1_000_000)), false),
         (format!("{{\"a\":{}}}", &digits[..131_072]), true),

@@ -43,6 +43,7 @@ impl<'a> PageRows<'a> {
     /// Goes from the end of a row to the next.
     #[inline]
     pub(crate) fn leave(&mut self) -> Result<(), JsonError> {
+        self.scanner.leave_row();
         match self.separator {
             Separator::Comma => self.scanner.more(b']').map(drop),
             Separator::Line => json::line_end(&mut self.scanner),

@@ -64,7 +64,7 @@ fn members(scanner: &mut Scanner<'_>) -> Result<Option<Vec<Member>>, Fault> {
         scanner.skip()?;
         return Ok(None);
     }
-    scanner.expect(b'{', "expected `{`")?;
+    scanner.enter_row()?;
     let mut members = Vec::new();
     if scanner.eat(b'}')? {
         return Ok(Some(members));

@@ -110,7 +110,7 @@ impl TapeDecoder {
         if scanner.peek()? != b'{' {
             return Err(Fault::NotAnObject);
         }
-        scanner.expect(b'{', "expected `{`")?;
+        scanner.enter_row()?;
         let mut filled = 0;
         let mut nul = None;
         if !scanner.eat(b'}')? {

@@ -91,7 +91,7 @@ impl Sample {
         if scanner.peek()? != b'{' {
             return Err(Fault::NotAnObject);
         }
-        scanner.expect(b'{', "expected `{`")?;
+        scanner.enter_row()?;
         if scanner.eat(b'}')? {
             return Ok(());
         }
