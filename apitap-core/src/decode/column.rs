@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::json::{RawNumber, RawStr, RawValue};
+use crate::json::{RawNumber, RawStr, RawValue, Scanner};
 use crate::schema::is_json;
 use crate::time;
 
@@ -81,6 +81,24 @@ impl ColumnBuilder {
             Self::TimestampTz(column) | Self::Timestamp(column) => column.append_null(),
             Self::Date(column) => column.append_null(),
         }
+    }
+
+    /// Reads the value at the cursor if it is of the column's type and takes one step: an integer, or a string without
+    /// escapes. None of anything else, which [`append`](Self::append) takes; the cursor then stays where it is.
+    #[inline]
+    pub(crate) fn append_plain(&mut self, scanner: &mut Scanner<'_>) -> Option<Fit> {
+        match self {
+            Self::Text(column) => {
+                let text = scanner.plain_string()?;
+                if is_full(column, text) {
+                    return Some(Err(full()));
+                }
+                column.append_value(text);
+            }
+            Self::Int(column) => column.append_value(scanner.plain_integer()?),
+            _ => return None,
+        }
+        Some(Ok(()))
     }
 
     /// Appends `value`; `raw` is its JSON text, quotes and all. A NUL character, which PostgreSQL cannot
@@ -271,7 +289,6 @@ fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Scanner;
 
     fn number(text: &str) -> RawNumber<'_> {
         Scanner::new(text, 0).number().unwrap()

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
-use super::column::ColumnBuilder;
+use super::column::{ColumnBuilder, Misfit};
 use super::{ByName, Fault, NulSighting};
 use crate::config::{BadText, UnknownFields};
 use crate::error::Result;
@@ -71,16 +71,25 @@ impl Layout {
         index: usize,
         column: &mut ColumnBuilder,
     ) -> Result<bool, Fault> {
+        scanner.peek()?;
+        if let Some(fit) = column.append_plain(scanner) {
+            return self.fitted(index, fit);
+        }
         scanner.take_unstorable();
         let (value, raw) = scanner.value_and_text()?;
         let found = scanner.take_unstorable();
         if found.any() {
             return self.unstorable(raw, found, index, column);
         }
-        column
-            .append(value, raw, &mut self.scratch)
-            .map_err(|misfit| Fault::Misfit(self.name(index), misfit))?;
-        Ok(false)
+        let fit = column.append(value, raw, &mut self.scratch);
+        self.fitted(index, fit)
+    }
+
+    /// No NUL was found; the value fits, or why it does not.
+    #[inline]
+    fn fitted(&self, index: usize, fit: Result<(), Misfit>) -> Result<bool, Fault> {
+        fit.map(|()| false)
+            .map_err(|misfit| Fault::Misfit(self.name(index), misfit))
     }
 
     #[cold]

@@ -211,44 +211,55 @@ impl<'a> Cells<'a> {
         )
     }
 
-    /// Appends the cell's binary form, without its length. The cell must not be null.
+    /// Appends the cell's binary form, behind its length if `FRAMED`. The cell must not be null.
     #[inline]
-    pub(crate) fn binary(&self, row: usize, out: &mut BytesMut) -> Result<(), Reason> {
+    pub(crate) fn binary<const FRAMED: bool>(
+        &self,
+        row: usize,
+        out: &mut BytesMut,
+    ) -> Result<(), Reason> {
         match &self.values {
-            Values::Bool(array) => out.put_u8(u8::from(array.value(row))),
-            Values::Int2(array) => out.put_i16(array.value(row)),
-            Values::Int4(array) => out.put_i32(array.value(row)),
-            Values::Int8(array) => out.put_i64(array.value(row)),
-            Values::Float4(array) => out.put_f32(array.value(row)),
-            Values::Float8(array) => out.put_f64(array.value(row)),
+            Values::Bool(array) => put::<FRAMED>(&[u8::from(array.value(row))], out),
+            Values::Int2(array) => put::<FRAMED>(&array.value(row).to_be_bytes(), out),
+            Values::Int4(array) => put::<FRAMED>(&array.value(row).to_be_bytes(), out),
+            Values::Int8(array) => put::<FRAMED>(&array.value(row).to_be_bytes(), out),
+            Values::Float4(array) => put::<FRAMED>(&array.value(row).to_be_bytes(), out),
+            Values::Float8(array) => put::<FRAMED>(&array.value(row).to_be_bytes(), out),
             Values::Decimal128(array, scale) => {
-                numeric::binary(i256::from_i128(array.value(row)), *scale, out);
+                let unscaled = i256::from_i128(array.value(row));
+                put_numeric::<FRAMED>(unscaled, *scale, out);
             }
-            Values::Decimal256(array, scale) => numeric::binary(array.value(row), *scale, out),
-            Values::Text(texts) => {
-                out.extend_from_slice(self.check.text(texts.value(row))?.as_bytes())
+            Values::Decimal256(array, scale) => {
+                put_numeric::<FRAMED>(array.value(row), *scale, out);
             }
-            Values::Json(texts) => {
-                out.extend_from_slice(self.check.text(texts.value(row))?.as_bytes())
+            Values::Text(texts) | Values::Json(texts) => {
+                put::<FRAMED>(self.check.text(texts.value(row))?.as_bytes(), out);
             }
             Values::Jsonb(texts) => {
                 // The version of jsonb's binary format: jsonb_recv.
                 const JSONB_VERSION: u8 = 1;
+                let text = self.check.text(texts.value(row))?.as_bytes();
+                put_length::<FRAMED>(size_of_val(&JSONB_VERSION) + text.len(), out);
                 out.put_u8(JSONB_VERSION);
-                out.extend_from_slice(self.check.text(texts.value(row))?.as_bytes());
+                out.extend_from_slice(text);
             }
-            Values::Uuid(texts) => out.put_u128(uuid(texts.value(row)).ok_or(UUID)?),
-            Values::Bytea(bytes) => out.extend_from_slice(bytes.value(row)),
+            Values::Uuid(texts) => {
+                let value = uuid(texts.value(row)).ok_or(UUID)?;
+                put::<FRAMED>(&value.to_be_bytes(), out);
+            }
+            Values::Bytea(bytes) => put::<FRAMED>(bytes.value(row), out),
             Values::Date(array) => {
-                out.put_i32(stored_date(array.value(row))?);
+                put::<FRAMED>(&stored_date(array.value(row))?.to_be_bytes(), out);
             }
-            Values::Time(array) => out.put_i64(array.value(row)),
+            Values::Time(array) => put::<FRAMED>(&array.value(row).to_be_bytes(), out),
             Values::Timestamp(array, _) => {
-                out.put_i64(stored_timestamp(array.value(row))?);
+                put::<FRAMED>(&stored_timestamp(array.value(row))?.to_be_bytes(), out);
             }
             Values::Interval(array) => {
                 let interval = array.value(row);
-                out.put_i64(whole_micros(interval.nanoseconds)?);
+                let micros = whole_micros(interval.nanoseconds)?;
+                put_length::<FRAMED>(size_of::<i64>() + 2 * size_of::<i32>(), out);
+                out.put_i64(micros);
                 out.put_i32(interval.days);
                 out.put_i32(interval.months);
             }
@@ -321,6 +332,30 @@ impl<'a> Cells<'a> {
             }
         }
         Ok(())
+    }
+}
+
+#[inline]
+fn put<const FRAMED: bool>(bytes: &[u8], out: &mut BytesMut) {
+    put_length::<FRAMED>(bytes.len(), out);
+    out.extend_from_slice(bytes);
+}
+
+#[inline]
+fn put_length<const FRAMED: bool>(length: usize, out: &mut BytesMut) {
+    if FRAMED {
+        out.put_i32(length as i32);
+    }
+}
+
+fn put_numeric<const FRAMED: bool>(unscaled: i256, scale: i8, out: &mut BytesMut) {
+    let start = out.len();
+    put_length::<FRAMED>(0, out);
+    let behind_length = out.len();
+    numeric::binary(unscaled, scale, out);
+    if FRAMED {
+        let length = (out.len() - behind_length) as i32;
+        out[start..behind_length].copy_from_slice(&length.to_be_bytes());
     }
 }
 

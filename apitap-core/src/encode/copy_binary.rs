@@ -31,10 +31,5 @@ pub(super) fn field(
         out.put_i32(NULL);
         return Ok(());
     }
-    let start = out.len();
-    out.put_i32(0);
-    cells.binary(row, out)?;
-    let length = (out.len() - start - size_of::<i32>()) as i32;
-    out[start..start + size_of::<i32>()].copy_from_slice(&length.to_be_bytes());
-    Ok(())
+    cells.binary::<true>(row, out)
 }

@@ -118,7 +118,7 @@ impl ToSql for CellParameter<'_> {
             return Ok(IsNull::Yes);
         }
         self.cells
-            .binary(self.row, out)
+            .binary::<false>(self.row, out)
             .map_err(|reason| boxed(self.column, self.row, reason))?;
         Ok(IsNull::No)
     }

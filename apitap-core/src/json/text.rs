@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use wide::u8x16;
+
 use super::Scanner;
 
 /// Escapes that JSON allows and that no text of PostgreSQL can hold.
@@ -92,6 +94,26 @@ impl<'a> RawStr<'a> {
         }
         out.push_str(rest);
     }
+}
+
+/// The first byte at or after `at` that a string cannot hold as it is.
+#[inline]
+pub(super) fn plain_run_end(bytes: &[u8], mut at: usize) -> usize {
+    const LAST_CONTROL: u8 = 0x1F;
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let chunk = u8x16::new(*chunk);
+        let control = chunk.min(u8x16::splat(LAST_CONTROL)).simd_eq(chunk);
+        let quote = chunk.simd_eq(u8x16::splat(b'"'));
+        let backslash = chunk.simd_eq(u8x16::splat(b'\\'));
+        let found = (control | quote | backslash).to_bitmask();
+        if found != 0 {
+            return at + found.trailing_zeros() as usize;
+        }
+        at += size_of::<u8x16>();
+    }
+    let is_plain = |byte: &&u8| **byte > LAST_CONTROL && !matches!(byte, b'"' | b'\\');
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(is_plain).count()
 }
 
 /// The character that `\u` at `at` means, none for a lone surrogate, and the bytes it takes. The outer

@@ -1,9 +1,10 @@
 //! The APIs of a load with a fault, and what their requests say about it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use tokio::net::TcpSocket;
 
 use super::api::{FaultApi, Gate, Request};
 use super::fault::{ApiFault, Body, Inject, ProcessFault, ServerFault};
@@ -121,12 +122,29 @@ fn acts_at_the_gate(inject: Inject) -> bool {
     }
 }
 
-/// An address at which nothing listens.
-pub(super) async fn closed_port() -> Result<SocketAddr> {
-    let api = FaultApi::start(None, None, None).await?;
-    let address = api.address();
-    api.stop().await;
-    Ok(address)
+/// An address at which nothing listens. It is bound for as long as this lives: a port that is let go may be
+/// given to the API of another cell.
+pub(super) struct ClosedPort {
+    address: SocketAddr,
+    _bound: TcpSocket,
+}
+
+impl ClosedPort {
+    pub(super) fn new() -> Result<Self> {
+        let socket = TcpSocket::new_v4().context("no socket to be had")?;
+        socket
+            .bind((Ipv4Addr::LOCALHOST, 0).into())
+            .context("no port of 127.0.0.1 to be had")?;
+        let address = socket.local_addr().context("the port is unknown")?;
+        Ok(Self {
+            address,
+            _bound: socket,
+        })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
 }
 
 #[cfg(test)]
@@ -153,6 +171,21 @@ mod tests {
         assert!(early(&well, wait).is_empty());
         assert_eq!(early(&[request(7, 0), request(7, 999)], wait).len(), 1);
         assert_eq!(early(&[request(7, 0), request(9, 700)], wait).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_answers_at_a_closed_port_and_nothing_gets_it() {
+        let closed = ClosedPort::new().unwrap();
+        let refused = tokio::net::TcpStream::connect(closed.address()).await;
+        assert_eq!(
+            refused.unwrap_err().kind(),
+            std::io::ErrorKind::ConnectionRefused
+        );
+        assert!(
+            tokio::net::TcpListener::bind(closed.address())
+                .await
+                .is_err()
+        );
     }
 
     #[test]

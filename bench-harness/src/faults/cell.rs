@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use url::Url;
 
 use super::api::{FaultApi, Gate};
-use super::apis::{Apis, closed_port};
+use super::apis::{Apis, ClosedPort};
 use super::disk::Disk;
 use super::fault::{ApiFault, Cell, Inject, ProcessFault, ServerFault};
 use super::judge::{self, Seen};
@@ -145,7 +145,8 @@ impl<L: Loader> Bench<'_, L> {
             disk.fill()?;
         }
         let apis = Apis::start(self.cell.fault.inject).await?;
-        let secrets = self.project.lead(&self.ends(&apis).await?)?;
+        let closed = ClosedPort::new()?;
+        let secrets = self.project.lead(&self.ends(&apis, &closed)?)?;
         let lock = match self.cell.fault.inject {
             Inject::Server(fault) => prepare(fault, &self.table, &self.database).await?,
             Inject::Api(_) | Inject::Process(_) => None,
@@ -170,14 +171,13 @@ impl<L: Loader> Bench<'_, L> {
     }
 
     /// Where the load reads and writes; a port at which nothing listens where the fault says so.
-    async fn ends(&self, apis: &Apis) -> Result<Ends> {
+    fn ends(&self, apis: &Apis, closed: &ClosedPort) -> Result<Ends> {
         let mut database = self.database.clone();
         let mut api = apis.api.address();
         match self.cell.fault.inject {
-            Inject::Api(ApiFault::Refused) => api = closed_port().await?,
+            Inject::Api(ApiFault::Refused) => api = closed.address(),
             Inject::Server(ServerFault::Refused) => {
-                let port = closed_port().await?.port();
-                let set = database.set_port(Some(port));
+                let set = database.set_port(Some(closed.address().port()));
                 set.ok().context("the database's URL has no port")?;
             }
             Inject::Server(ServerFault::WrongPassword) => {

@@ -111,13 +111,6 @@ impl FaultApi {
         self.address
     }
 
-    /// Closes its port and its connections.
-    pub(super) async fn stop(mut self) {
-        self.accepting.abort();
-        // That it was aborted is what is wanted.
-        let _ = (&mut self.accepting).await;
-    }
-
     /// The requests so far, in the order in which they came.
     pub(super) fn requests(&self) -> Vec<Request> {
         self.shared.requests().clone()
