@@ -14,7 +14,7 @@ use self::balanced::balanced_end;
 pub use self::envelope::{Envelope, longer_string, scan_lines};
 pub use self::error::JsonError;
 pub(crate) use self::error::NESTED_TOO_DEEPLY;
-pub(crate) use self::scalar::RawNumber;
+pub(crate) use self::scalar::{PlainNumber, RawNumber};
 pub(crate) use self::text::{RawStr, Unstorable, replace_unstorable};
 
 /// How deep arrays and objects may be nested, as in `serde_json`.

@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::json::{RawNumber, RawStr, RawValue, Scanner};
+use crate::json::{PlainNumber, RawNumber, RawStr, RawValue, Scanner};
 use crate::schema::is_json;
 use crate::time;
 
@@ -83,21 +83,62 @@ impl ColumnBuilder {
         }
     }
 
-    /// Reads the value at the cursor if it is of the column's type and takes one step: an integer, or a string without
-    /// escapes. None of anything else, which [`append`](Self::append) takes; the cursor then stays where it is.
+    /// Reads the value at the cursor if it is of the column's type and plain: most values are. None of anything else,
+    /// which [`append`](Self::append) takes; the cursor then stays where it is.
     #[inline]
-    pub(crate) fn append_plain(&mut self, scanner: &mut Scanner<'_>) -> Option<Fit> {
-        match self {
+    pub(crate) fn append_plain(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        scratch: &mut String,
+    ) -> Option<Fit> {
+        let end = match self {
+            Self::Int(column) => {
+                let (number, end) = scanner.plain_number()?;
+                column.append_value((number.scale == 0).then_some(number.unscaled)?);
+                end
+            }
+            Self::Float(column) => {
+                let (number, end) = scanner.plain_number()?;
+                column.append_value(plain_f64(number)?);
+                end
+            }
+            Self::Bool(column) => {
+                let (value, end) = scanner.plain_bool()?;
+                column.append_value(value);
+                end
+            }
             Self::Text(column) => {
-                let text = scanner.plain_string()?;
+                let (text, end) = match scanner.plain_string() {
+                    Some(plain) => plain,
+                    None => {
+                        let end = scanner.string_into(scratch)?;
+                        (scratch.as_str(), end)
+                    }
+                };
                 if is_full(column, text) {
                     return Some(Err(full()));
                 }
                 column.append_value(text);
+                end
             }
-            Self::Int(column) => column.append_value(scanner.plain_integer()?),
-            _ => return None,
-        }
+            Self::TimestampTz(column) => {
+                let (text, end) = scanner.plain_string()?;
+                column.append_value(time::timestamp_with_zone(text)?);
+                end
+            }
+            Self::Timestamp(column) => {
+                let (text, end) = scanner.plain_string()?;
+                column.append_value(time::timestamp(text)?);
+                end
+            }
+            Self::Date(column) => {
+                let (text, end) = scanner.plain_string()?;
+                column.append_value(time::date(text)?);
+                end
+            }
+            Self::Decimal(..) | Self::Json(_) => return None,
+        };
+        scanner.go_to(end);
         Some(Ok(()))
     }
 
@@ -232,11 +273,25 @@ fn inexact() -> Misfit {
     Misfit("a number that double precision cannot hold without change".into())
 }
 
+/// Significant digits that survive any double in range (IEEE 754, DBL_DIG).
+const ALWAYS_EXACT_DIGITS: usize = 15;
+
+/// The double that a number of at most fifteen digits means. It keeps all of them, and the division rounds correctly:
+/// both sides of it are exact (Clinger, "How to Read Floating Point Numbers Accurately", 1990).
+#[inline]
+fn plain_f64(number: PlainNumber) -> Option<f64> {
+    const LIMIT: u64 = 10u64.pow(ALWAYS_EXACT_DIGITS as u32);
+    const POWERS: [f64; 19] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+        1e17, 1e18,
+    ];
+    let is_exact = number.unscaled.unsigned_abs() < LIMIT;
+    is_exact.then(|| number.unscaled as f64 / POWERS[number.scale])
+}
+
 /// The double that a JSON number means, if it keeps every digit of it: the shortest
 /// decimal that reads back as that double must be the number as written.
 pub(crate) fn exact_f64(number: RawNumber<'_>) -> Option<f64> {
-    // Fifteen significant digits survive any double in range (IEEE 754, DBL_DIG).
-    const ALWAYS_EXACT_DIGITS: usize = 15;
     let value: f64 = number.text.parse().ok()?;
     if !value.is_finite() {
         return None;
@@ -288,6 +343,8 @@ fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn number(text: &str) -> RawNumber<'_> {
@@ -319,6 +376,28 @@ mod tests {
             "12345678901234567890",
         ] {
             assert!(exact_f64(number(text)).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn plain_numbers_mean_what_the_standard_library_reads(
+            unscaled in -999_999_999_999_999i64..=999_999_999_999_999,
+            scale in 0usize..=18,
+        ) {
+            prop_assume!(unscaled != 0);
+            let digits = format!("{:0width$}", unscaled.unsigned_abs(), width = scale + 1);
+            let (whole, fraction) = digits.split_at(digits.len() - scale);
+            let sign = if unscaled < 0 { "-" } else { "" };
+            let text = match scale {
+                0 => format!("{sign}{whole}"),
+                _ => format!("{sign}{whole}.{fraction}"),
+            };
+            let expected: f64 = text.parse().unwrap();
+            prop_assert_eq!(plain_f64(PlainNumber { unscaled, scale }), Some(expected), "{}", text);
+            if let Some((number, _)) = Scanner::new(&text, 0).plain_number() {
+                prop_assert_eq!(number, PlainNumber { unscaled, scale }, "{}", text);
+            }
         }
     }
 

@@ -72,7 +72,7 @@ impl Layout {
         column: &mut ColumnBuilder,
     ) -> Result<bool, Fault> {
         scanner.peek()?;
-        if let Some(fit) = column.append_plain(scanner) {
+        if let Some(fit) = column.append_plain(scanner, &mut self.scratch) {
             return self.fitted(index, fit);
         }
         scanner.take_unstorable();

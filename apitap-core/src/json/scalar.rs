@@ -1,7 +1,7 @@
 //! Strings and numbers under the cursor.
 
 use super::error::TOO_LONG;
-use super::text::{RawStr, plain_run_end, unicode_escape};
+use super::text::{RawStr, escaped_char, plain_run_end};
 use super::{JsonError, Result, Scanner};
 
 /// The longest number: what PostgreSQL's `numeric` may have before and behind the point
@@ -14,6 +14,13 @@ pub(crate) struct RawNumber<'a> {
     pub(crate) text: &'a str,
     /// Neither fraction nor exponent.
     pub(crate) integer: bool,
+}
+
+/// `unscaled · 10^-scale`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PlainNumber {
+    pub(crate) unscaled: i64,
+    pub(crate) scale: usize,
 }
 
 impl<'a> Scanner<'a> {
@@ -54,46 +61,95 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// What stands between the quotes of a string without escapes. The cursor stays where it is if something else
-    /// comes next.
+    /// Goes on behind a plain value, whose end one of the functions below has said.
     #[inline]
-    pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
+    pub(crate) fn go_to(&mut self, end: usize) {
+        self.at = end;
+    }
+
+    /// What stands between the quotes of a string without escapes, and where it ends; none if something else comes
+    /// next.
+    #[inline]
+    pub(crate) fn plain_string(&self) -> Option<(&'a str, usize)> {
         if self.byte() != Some(b'"') {
             return None;
         }
         let start = self.at + 1;
         let end = plain_run_end(self.bytes(), start);
-        if self.bytes().get(end) != Some(&b'"') {
-            return None;
-        }
-        self.at = end + 1;
-        Some(&self.text[start..end])
+        (self.bytes().get(end) == Some(&b'"')).then(|| (&self.text[start..end], end + 1))
     }
 
-    /// An integer of at most 18 digits, which any `i64` holds. The cursor stays where it is if something else comes
-    /// next.
-    #[inline]
-    pub(crate) fn plain_integer(&mut self) -> Option<i64> {
-        const MOST_DIGITS: usize = 18;
-        let rest = &self.bytes()[self.at..];
-        let negative = rest.first() == Some(&b'-');
-        let digits = &rest[usize::from(negative)..];
-        let mut value = 0;
-        let mut count = 0;
-        while let Some(digit) = digits.get(count).map(|byte| byte.wrapping_sub(b'0')) {
-            if digit > 9 || count == MOST_DIGITS {
-                break;
-            }
-            value = value * 10 + i64::from(digit);
-            count += 1;
-        }
-        let goes_on = matches!(digits.get(count), Some(b'0'..=b'9' | b'.' | b'e' | b'E'));
-        let has_leading_zero = count > 1 && digits[0] == b'0';
-        if count == 0 || goes_on || has_leading_zero {
+    /// Puts what a string means into `out` and says where it ends; none if something else comes next, or one with
+    /// what no text of PostgreSQL can hold.
+    pub(crate) fn string_into(&self, out: &mut String) -> Option<usize> {
+        if self.byte() != Some(b'"') {
             return None;
         }
-        self.at += usize::from(negative) + count;
-        Some(if negative { -value } else { value })
+        out.clear();
+        let bytes = self.bytes();
+        let mut run = self.at + 1;
+        loop {
+            let at = plain_run_end(bytes, run);
+            out.push_str(&self.text[run..at]);
+            match bytes.get(at)? {
+                b'"' => return Some(at + 1),
+                b'\\' => {
+                    let (character, width) = escaped_char(bytes, at)?;
+                    out.push(character.filter(|&character| character != '\0')?);
+                    run = at + width;
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// A number without exponent and of at most 18 digits, and where it ends; none if something else comes next, or
+    /// minus zero.
+    #[inline]
+    pub(crate) fn plain_number(&self) -> Option<(PlainNumber, usize)> {
+        const MOST_DIGITS: usize = 18;
+        let bytes = self.bytes();
+        let negative = self.byte() == Some(b'-');
+        let first = self.at + usize::from(negative);
+        let (mut unscaled, mut digits, mut point, mut at) = (0, 0, None, first);
+        loop {
+            match bytes.get(at) {
+                Some(digit @ b'0'..=b'9') if digits < MOST_DIGITS => {
+                    unscaled = unscaled * 10 + i64::from(digit - b'0');
+                    digits += 1;
+                }
+                Some(b'.') if point.is_none() => point = Some(at),
+                Some(b'0'..=b'9' | b'.' | b'e' | b'E') => return None,
+                _ => break,
+            }
+            at += 1;
+        }
+        let whole = point.unwrap_or(at) - first;
+        let fraction = point.map_or(0, |point| at - point - 1);
+        let has_leading_zero = whole > 1 && bytes[first] == b'0';
+        let lacks_fraction = point.is_some() && fraction == 0;
+        if whole == 0 || has_leading_zero || lacks_fraction || (negative && unscaled == 0) {
+            return None;
+        }
+        let unscaled = if negative { -unscaled } else { unscaled };
+        Some((
+            PlainNumber {
+                unscaled,
+                scale: fraction,
+            },
+            at,
+        ))
+    }
+
+    /// `true` or `false`, and where it ends; none if something else comes next.
+    #[inline]
+    pub(crate) fn plain_bool(&self) -> Option<(bool, usize)> {
+        let rest = &self.bytes()[self.at..];
+        match rest.first()? {
+            b't' if rest.starts_with(b"true") => Some((true, self.at + "true".len())),
+            b'f' if rest.starts_with(b"false") => Some((false, self.at + "false".len())),
+            _ => None,
+        }
     }
 
     /// A number; the cursor is on its first character.
@@ -156,19 +212,13 @@ impl<'a> Scanner<'a> {
             offset: at,
             what: "invalid escape in a string",
         };
-        match bytes.get(at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
-            Some(b'u') => {
-                let (character, width) = unicode_escape(bytes, at).ok_or(invalid)?;
-                match character {
-                    None => self.unstorable.lone_surrogate = true,
-                    Some('\0') => self.unstorable.nul = true,
-                    Some(_) => {}
-                }
-                Ok(at + width)
-            }
-            _ => Err(invalid),
+        let (character, width) = escaped_char(bytes, at).ok_or(invalid)?;
+        match character {
+            None => self.unstorable.lone_surrogate = true,
+            Some('\0') => self.unstorable.nul = true,
+            Some(_) => {}
         }
+        Ok(at + width)
     }
 }
 
@@ -184,24 +234,43 @@ mod tests {
     }
 
     #[test]
-    fn plain_values_are_read_or_left_alone() {
+    fn plain_numbers_are_read_and_others_left_alone() {
         for (text, expected) in [
-            ("0", Some(0)),
-            ("-1,", Some(-1)),
-            ("12}", Some(12)),
-            ("123456789012345678 ", Some(123_456_789_012_345_678)),
+            ("0", Some((0, 0))),
+            ("-1,", Some((-1, 0))),
+            ("12}", Some((12, 0))),
+            ("0.50 ", Some((50, 2))),
+            ("-10.25", Some((-1025, 2))),
+            ("123456789012345678 ", Some((123_456_789_012_345_678, 0))),
+            ("12345678.9012345678", Some((123_456_789_012_345_678, 10))),
             ("1234567890123456789", None),
+            ("12345678.90123456789", None),
             ("01", None),
+            ("00.5", None),
             ("-", None),
-            ("1.5", None),
+            ("-0", None),
+            ("-0.0", None),
+            (".5", None),
+            ("1.", None),
+            ("1.5.2", None),
             ("1e3", None),
+            ("1.5E3", None),
             ("\"1\"", None),
             ("null", None),
         ] {
-            let mut scanner = Scanner::new(text, 0);
-            assert_eq!(scanner.plain_integer(), expected, "{text}");
-            assert_eq!(scanner.offset() == 0, expected.is_none(), "{text}");
+            let found = Scanner::new(text, 0).plain_number();
+            let number = found.map(|(number, _)| (number.unscaled, number.scale));
+            assert_eq!(number, expected, "{text}");
+            if let Some((_, end)) = found {
+                let mut scanner = Scanner::new(text, 0);
+                scanner.number().unwrap();
+                assert_eq!(end, scanner.offset(), "{text}");
+            }
         }
+    }
+
+    #[test]
+    fn plain_strings_are_read_and_others_left_alone() {
         for (text, expected) in [
             (r#""","#, Some("")),
             (
@@ -213,9 +282,37 @@ mod tests {
             ("\"a", None),
             ("1", None),
         ] {
+            let found = Scanner::new(text, 0).plain_string();
+            assert_eq!(found.map(|(string, _)| string), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_with_escapes_mean_what_the_careful_way_says() {
+        let mut out = String::new();
+        for text in [
+            r#""""#,
+            r#""\\""#,
+            r#""tab\t, \"quote\", \/ \\ \b\f\n\r""#,
+            r#""caf\u00e9 \ud83d\ude00 \u6771京 é""#,
+            r#""a run that is longer than sixteen bytes\n and another one behind it""#,
+        ] {
+            let end = Scanner::new(text, 0).string_into(&mut out);
+            assert_eq!(end, Some(text.len()), "{text}");
             let mut scanner = Scanner::new(text, 0);
-            assert_eq!(scanner.plain_string(), expected, "{text}");
-            assert_eq!(scanner.offset() == 0, expected.is_none(), "{text}");
+            assert_eq!(out, scanner.string().unwrap().decoded(), "{text}");
+        }
+        for text in [
+            r#""\ud83d""#,
+            r#""\u0000""#,
+            r#""\x""#,
+            r#""\u12""#,
+            r#""open"#,
+            r#""open\"#,
+            "\"a\n\"",
+            "1",
+        ] {
+            assert_eq!(Scanner::new(text, 0).string_into(&mut out), None, "{text}");
         }
     }
 }

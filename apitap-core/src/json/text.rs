@@ -75,21 +75,8 @@ impl<'a> RawStr<'a> {
         while let Some(offset) = rest.find('\\') {
             out.push_str(&rest[..offset]);
             let at = bytes.len() - rest.len() + offset;
-            let mut width = 2;
-            out.push(match bytes.get(at + 1) {
-                Some(b'b') => '\u{8}',
-                Some(b'f') => '\u{c}',
-                Some(b'n') => '\n',
-                Some(b'r') => '\r',
-                Some(b't') => '\t',
-                Some(b'u') => {
-                    let (character, taken) = unicode_escape(bytes, at).unwrap_or((None, 2));
-                    width = taken;
-                    character.unwrap_or(char::REPLACEMENT_CHARACTER)
-                }
-                Some(&other) => char::from(other),
-                None => char::REPLACEMENT_CHARACTER,
-            });
+            let (character, width) = escaped_char(bytes, at).unwrap_or((None, 2));
+            out.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
             rest = &rest[offset + width..];
         }
         out.push_str(rest);
@@ -116,9 +103,26 @@ pub(super) fn plain_run_end(bytes: &[u8], mut at: usize) -> usize {
     at + rest.iter().take_while(is_plain).count()
 }
 
+/// The character that the backslash at `at` begins, none for half of a surrogate pair, and the bytes it takes. The outer
+/// option is none where it is no escape.
+#[inline]
+pub(super) fn escaped_char(bytes: &[u8], at: usize) -> Option<(Option<char>, usize)> {
+    let character = match bytes.get(at + 1)? {
+        &same @ (b'"' | b'\\' | b'/') => char::from(same),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unicode_escape(bytes, at),
+        _ => return None,
+    };
+    Some((Some(character), 2))
+}
+
 /// The character that `\u` at `at` means, none for a lone surrogate, and the bytes it takes. The outer
 /// option is none where it is no such escape.
-pub(super) fn unicode_escape(bytes: &[u8], at: usize) -> Option<(Option<char>, usize)> {
+fn unicode_escape(bytes: &[u8], at: usize) -> Option<(Option<char>, usize)> {
     let code = hex4(bytes, at + 2)?;
     if (0xD800..0xDC00).contains(&code) && bytes.get(at + 6..at + 8) == Some(b"\\u") {
         let low = hex4(bytes, at + 8).filter(|low| (0xDC00..0xE000).contains(low));
