@@ -31,38 +31,26 @@ pub(super) fn create_stage(stage: &str, table: &TableName, columns: &[LoadColumn
     )
 }
 
-/// How many staged rows lack a part of the key, which would match nothing, and whether rows agree in their key.
-pub(super) fn check_keys(stage: &str, key: &[String]) -> String {
-    // Names of its own: a key may be called anything.
-    let names: Vec<_> = (1..=key.len()).map(|nth| format!("key{nth}")).collect();
-    let missing: Vec<_> = names.iter().map(|name| format!("{name} IS NULL")).collect();
+/// Counts the staged rows that lack a part of the key: they would match nothing.
+pub(super) fn count_null_keys(stage: &str, key: &[String]) -> String {
+    let tests: Vec<_> = key
+        .iter()
+        .map(|name| format!("{} IS NULL", quote(name)))
+        .collect();
     format!(
-        "SELECT coalesce(sum(times) FILTER (WHERE {missing}), 0)::bigint, coalesce(bool_or(times > 1), false) \
-         FROM (SELECT {keys}, count(*) FROM {stage} GROUP BY {keys}) keys ({names}, times)",
-        missing = missing.join(" OR "),
-        keys = quoted_list(key),
-        stage = quote(stage),
-        names = names.join(", ")
+        "SELECT count(*) FROM {} WHERE {}",
+        quote(stage),
+        tests.join(" OR ")
     )
 }
 
-/// Which rows of a stage are merged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Staged {
-    /// All: no two have the same key.
-    All,
-    /// Of those with the same key the last to arrive, which takes a sort of the stage.
-    LastOfEachKey,
-}
-
-/// Merges the stage.
+/// Merges the stage: of rows with the same key the last to arrive counts.
 pub(super) fn statement(
     stage: &str,
     table: &TableName,
     columns: &[LoadColumn],
     key: &[String],
     matching: Matching,
-    staged: Staged,
 ) -> String {
     let names: Vec<_> = columns.iter().map(|column| quote(&column.name)).collect();
     let keys = quoted_list(key);
@@ -80,14 +68,11 @@ pub(super) fn statement(
     };
     let list = names.join(", ");
     let given = overriding(columns);
-    let rows = match staged {
-        Staged::All => format!("SELECT {list} FROM {}", quote(stage)),
-        Staged::LastOfEachKey => format!(
-            "SELECT DISTINCT ON ({keys}) {list} FROM {} ORDER BY {keys}, {} DESC",
-            quote(stage),
-            order(columns)
-        ),
-    };
+    let last = format!(
+        "SELECT DISTINCT ON ({keys}) {list} FROM {} ORDER BY {keys}, {} DESC",
+        quote(stage),
+        order(columns)
+    );
     match matching {
         Matching::UniqueIndex => {
             let action = if others.is_empty() {
@@ -95,7 +80,7 @@ pub(super) fn statement(
             } else {
                 format!("UPDATE SET {}", set("EXCLUDED"))
             };
-            format!("INSERT INTO {table} ({list}){given} {rows} ON CONFLICT ({keys}) DO {action}")
+            format!("INSERT INTO {table} ({list}){given} {last} ON CONFLICT ({keys}) DO {action}")
         }
         Matching::Comparison => {
             let matches: Vec<_> = key
@@ -109,7 +94,7 @@ pub(super) fn statement(
             };
             let values: Vec<_> = names.iter().map(|name| format!("s.{name}")).collect();
             format!(
-                "MERGE INTO {table} t USING ({rows}) s ON {}{update} \
+                "MERGE INTO {table} t USING ({last}) s ON {}{update} \
                  WHEN NOT MATCHED THEN INSERT ({list}){given} VALUES ({})",
                 matches.join(" AND "),
                 values.join(", ")
@@ -133,27 +118,9 @@ mod tests {
         });
         let table = TableName::parse("t").unwrap();
         let key = ["a".to_owned(), "b".to_owned()];
-        let sql = |columns, matching| {
-            statement("s", &table, columns, &key, matching, Staged::LastOfEachKey)
-        };
+        let sql = |columns, matching| statement("s", &table, columns, &key, matching);
         insta::assert_snapshot!(sql(&columns, Matching::UniqueIndex), @r#"INSERT INTO "t" ("a", "b", "c") SELECT DISTINCT ON ("a", "b") "a", "b", "c" FROM "s" ORDER BY "a", "b", _apitap_row DESC ON CONFLICT ("a", "b") DO UPDATE SET "c" = EXCLUDED."c""#);
         insta::assert_snapshot!(sql(&columns[..2], Matching::UniqueIndex), @r#"INSERT INTO "t" ("a", "b") SELECT DISTINCT ON ("a", "b") "a", "b" FROM "s" ORDER BY "a", "b", _apitap_row DESC ON CONFLICT ("a", "b") DO NOTHING"#);
         insta::assert_snapshot!(sql(&columns, Matching::Comparison), @r#"MERGE INTO "t" t USING (SELECT DISTINCT ON ("a", "b") "a", "b", "c" FROM "s" ORDER BY "a", "b", _apitap_row DESC) s ON t."a" = s."a" AND t."b" = s."b" WHEN MATCHED THEN UPDATE SET "c" = s."c" WHEN NOT MATCHED THEN INSERT ("a", "b", "c") VALUES (s."a", s."b", s."c")"#);
-    }
-    #[test]
-    fn keys_that_differ_need_no_sort() {
-        let columns = ["a", "b"].map(|name| LoadColumn {
-            name: name.into(),
-            pg_type: PgType::Int8,
-            cast: None,
-            always_identity: false,
-        });
-        let table = TableName::parse("t").unwrap();
-        let key = ["a".to_owned()];
-        let sql = |matching| statement("s", &table, &columns, &key, matching, Staged::All);
-        insta::assert_snapshot!(sql(Matching::UniqueIndex), @r#"INSERT INTO "t" ("a", "b") SELECT "a", "b" FROM "s" ON CONFLICT ("a") DO UPDATE SET "b" = EXCLUDED."b""#);
-        insta::assert_snapshot!(sql(Matching::Comparison), @r#"MERGE INTO "t" t USING (SELECT "a", "b" FROM "s") s ON t."a" = s."a" WHEN MATCHED THEN UPDATE SET "b" = s."b" WHEN NOT MATCHED THEN INSERT ("a", "b") VALUES (s."a", s."b")"#);
-        let both = ["a".to_owned(), "times".to_owned()];
-        insta::assert_snapshot!(check_keys("s", &both), @r#"SELECT coalesce(sum(times) FILTER (WHERE key1 IS NULL OR key2 IS NULL), 0)::bigint, coalesce(bool_or(times > 1), false) FROM (SELECT "a", "times", count(*) FROM "s" GROUP BY "a", "times") keys (key1, key2, times)"#);
     }
 }

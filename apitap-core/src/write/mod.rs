@@ -51,7 +51,7 @@ use std::time::Instant;
 use arrow::datatypes::SchemaRef;
 use tracing::Instrument as _;
 
-use self::merge::{Matching, Staged};
+use self::merge::Matching;
 use self::place::Place;
 pub use self::plan::LoadPlan;
 pub use self::remove::drop_table;
@@ -365,24 +365,20 @@ impl Load {
                 swap(&self.control, &table, own, exists, &self.sink.key).await?;
             }
             Route::Merge(stage, matching) => {
-                let staged = self.check_keys(stage).await?;
+                self.check_keys(stage).await?;
                 let (columns, key) = (&self.plan.columns, &self.sink.key);
-                let merge = merge::statement(stage, &table, columns, key, *matching, staged);
-                self.execute(&merge).await?;
+                self.execute(&merge::statement(stage, &table, columns, key, *matching))
+                    .await?;
             }
         }
         Ok(())
     }
 
-    async fn check_keys(&self, stage: &str) -> Result<Staged> {
-        let check = merge::check_keys(stage, &self.sink.key);
-        let rows = self.control.query(&self.target.doing, &check, &[]).await?;
-        let (missing, is_repeated): (i64, bool) = rows
-            .first()
-            .map_or((0, false), |row| (row.get(0), row.get(1)));
-        match missing {
-            0 if is_repeated => Ok(Staged::LastOfEachKey),
-            0 => Ok(Staged::All),
+    async fn check_keys(&self, stage: &str) -> Result<()> {
+        let count = merge::count_null_keys(stage, &self.sink.key);
+        let rows = self.control.query(&self.target.doing, &count, &[]).await?;
+        match rows.first().map_or(0, |row| row.get::<_, i64>(0)) {
+            0 => Ok(()),
             count => Err(Error::new(
                 ErrorKind::Value,
                 Stage::Write,
