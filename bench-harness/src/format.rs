@@ -162,12 +162,16 @@ pub(crate) struct Range<'a> {
 }
 
 impl<'a> Range<'a> {
-    /// The interval of `comparison`; its level is printed with it if below the `wanted` one.
+    /// The interval of `comparison`. Its level is printed with it if below the `wanted` one; an interval below
+    /// [`LEAST_CONFIDENCE`] is not printed at all.
     #[must_use]
     pub(crate) fn new(comparison: &'a Comparison, wanted: f64) -> Self {
         Self { comparison, wanted }
     }
 }
+
+/// An interval with less says too little to be shown: five blocks have 93.75%, four 87.5%.
+pub(crate) const LEAST_CONFIDENCE: f64 = 0.9;
 
 impl fmt::Display for Range<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,6 +181,9 @@ impl fmt::Display for Range<'_> {
             confidence,
             ..
         } = self.comparison;
+        if *confidence < LEAST_CONFIDENCE {
+            return f.write_str("too few blocks");
+        }
         let decimals = ratio_decimals(*ratio);
         write!(
             f,

@@ -52,82 +52,90 @@ Exit codes:
   6    a load of the head left wrong data (a base with wrong data has no figures)
   130  interrupted";
 
+/// Headings of the help.
+const COMPARED: &str = "What is compared";
+const JUDGED: &str = "How it is judged";
+const MEASURED: &str = "How it is measured";
+const SHOWN: &str = "What is shown";
+const TESTS: &str = "Tests of the gate";
+
 /// What to compare, and how.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "PostgreSQL")]
 pub(super) struct GateArgs {
     /// Revision to compare with, such as the merge base of a pull request
-    #[arg(long, value_name = "REV", required_unless_present_any = ["baseline", "save_baseline", "list"])]
+    #[arg(long, help_heading = COMPARED, value_name = "REV", required_unless_present_any = ["baseline", "save_baseline", "list"])]
     base: Option<String>,
     /// Revision to judge [default: the working tree, with changes to tracked files]
-    #[arg(long, value_name = "REV")]
+    #[arg(long, help_heading = COMPARED, value_name = "REV")]
     head: Option<String>,
     /// Compare with results that --save-baseline stored on this machine
-    #[arg(long, value_name = "FILE", conflicts_with = "base")]
+    #[arg(long, help_heading = COMPARED, value_name = "FILE", conflicts_with = "base")]
     baseline: Option<PathBuf>,
     /// Only measure the head, and store its results
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "baseline"])]
+    #[arg(long, help_heading = COMPARED, value_name = "FILE", conflicts_with_all = ["base", "baseline"])]
     save_baseline: Option<PathBuf>,
     /// Let a scenario pass when one side has no figures
-    #[arg(long)]
+    #[arg(long, help_heading = JUDGED)]
     baseline_lenient: bool,
     /// How much worse a metric may be, such as rows_per_second=-5% or statements=0; may be repeated
-    #[arg(long, value_name = "METRIC=LIMIT")]
+    #[arg(long, help_heading = JUDGED, value_name = "METRIC=LIMIT")]
     limit: Vec<Limit>,
     /// Only scenarios whose name contains NAME; may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = COMPARED, value_name = "NAME")]
     scenario: Vec<String>,
     /// Only scenarios whose whole name is NAME
-    #[arg(long, requires = "scenario")]
+    #[arg(long, help_heading = COMPARED, requires = "scenario")]
     exact: bool,
     /// Exit with 4 when a scenario is inconclusive
-    #[arg(long)]
+    #[arg(long, help_heading = JUDGED)]
     fail_on_inconclusive: bool,
     /// Accepted regressions [default: fixtures/gate-waivers.toml, if it exists]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = JUDGED, value_name = "FILE")]
     waivers: Option<PathBuf>,
     /// Half of the rows and 8 blocks: finds 10% instead of 5%
-    #[arg(long)]
+    #[arg(long, help_heading = MEASURED)]
     quick: bool,
     /// First blocks of every scenario; with an even number, drift cancels out
-    #[arg(long)]
+    #[arg(long, help_heading = MEASURED)]
     blocks: Option<NonZero<usize>>,
     /// With --base: minutes for more blocks of inconclusive scenarios, at most eight times as many, and as
     /// many minutes again for their confirmation; 0 adds none
-    #[arg(long, default_value_t = 3, conflicts_with_all = ["baseline", "save_baseline"])]
+    #[arg(long, help_heading = MEASURED, default_value_t = 3, conflicts_with_all = ["baseline", "save_baseline"])]
     minutes: u32,
     /// Rows of every load
-    #[arg(long)]
+    #[arg(long, help_heading = MEASURED)]
     rows: Option<NonZero<u64>>,
     /// Seed of the order of samples [default: random; gate.json has it]
-    #[arg(long)]
+    #[arg(long, help_heading = MEASURED)]
     seed: Option<u64>,
     /// Leave out the counters that need extra runs: allocations and instructions
-    #[arg(long)]
+    #[arg(long, help_heading = MEASURED)]
     no_counters: bool,
     /// Do not measure again what is worse, and add no blocks to inconclusive scenarios
-    #[arg(long)]
+    #[arg(long, help_heading = JUDGED)]
     no_confirmation: bool,
     /// Do not profile what is worse
-    #[arg(long)]
+    #[arg(long, help_heading = JUDGED)]
     no_explanation: bool,
     /// List the scenarios and exit
-    #[arg(long)]
+    #[arg(long, help_heading = SHOWN)]
     list: bool,
     /// Print gate.json on standard output instead of a table
-    #[arg(long)]
+    #[arg(long, help_heading = SHOWN)]
     json: bool,
     /// Cargo profile of both builds; figures of dev are worthless
-    #[arg(long, value_name = "PROFILE", default_value = "release")]
+    #[arg(long, help_heading = COMPARED, value_name = "PROFILE", default_value = "release")]
     build_profile: String,
     /// File of the scenarios [default: fixtures/gate.toml, or those built in]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = COMPARED, value_name = "FILE")]
     scenarios: Option<PathBuf>,
     /// Folder for the gate's own folder
-    #[arg(long, value_name = "DIR", default_value = "reports/gates")]
+    #[arg(long, help_heading = SHOWN, value_name = "DIR", default_value = "reports/gates")]
     out: PathBuf,
     /// Slow a stage of the head down by a share of its work, such as decode=10%, or `none`: a test of the
     /// gate
-    #[arg(long, value_name = "STAGE=SHARE%", conflicts_with = "save_baseline", value_parser = slowdown)]
+    #[arg(long, help_heading = TESTS, value_name = "STAGE=SHARE%", conflicts_with = "save_baseline", value_parser = slowdown)]
     slow_head: Option<String>,
     /// Folder of programs to use for both revisions instead of building them: a test of the gate
     #[arg(long, value_name = "DIR", hide = true)]
@@ -157,7 +165,9 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
         profile: arguments.build_profile.clone(),
         slowdown: arguments.slow_head.is_some(),
     };
-    let (base, head) = arguments.revisions(&recipe)?;
+    let Some((base, head)) = arguments.revisions(&recipe)? else {
+        return Ok(0);
+    };
     let before = base.as_ref().map(|base| &base.revision);
     let before = before.or(baseline.as_ref().map(|one| &one.revision));
     let waivers = of_the_change(waivers, &recipe, before, &head.revision)?;
@@ -290,19 +300,33 @@ impl GateArgs {
         }))
     }
 
-    /// Base and head, built.
-    fn revisions(&self, recipe: &Recipe) -> Result<(Option<BuiltRevision>, BuiltRevision)> {
+    /// Base and head, built; none if there is nothing to measure.
+    fn revisions(&self, recipe: &Recipe) -> Result<Option<(Option<BuiltRevision>, BuiltRevision)>> {
+        if !recipe.is_repository() {
+            wrong_usage("there is no git repository here: run the gate in a clone of ApiTap");
+        }
         let head = match &self.head {
             Some(named) => revision(recipe, named),
             None => recipe.working_tree()?,
         };
         let base = self.base.as_deref().map(|named| revision(recipe, named));
+        // Other programs, and one that is slowed down, are tests of the gate.
+        let builds = self.programs.is_none() && self.slow_head.is_none();
+        if let Some(base) = base.as_ref().filter(|_| builds)
+            && recipe.has_same_sources(base, &head)?
+        {
+            eprintln!(
+                "nothing to measure: {} and {} are built from the same sources",
+                base.named, head.named
+            );
+            return Ok(None);
+        }
         let built = |revision| match &self.programs {
             Some(folder) => BuiltRevision::found(folder, revision),
             None => recipe.build(revision),
         };
         let base = base.as_ref().map(built).transpose()?;
-        Ok((base, built(&head)?))
+        Ok(Some((base, built(&head)?)))
     }
 
     fn options(&self) -> Result<RunOptions> {

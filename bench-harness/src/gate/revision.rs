@@ -103,6 +103,24 @@ impl Recipe {
         })
     }
 
+    /// Whether the repository is one.
+    #[must_use]
+    pub(crate) fn is_repository(&self) -> bool {
+        self.git(["rev-parse", "--git-dir"]).is_ok()
+    }
+
+    /// Whether both are built from the same sources, as those of a change to documents alone are.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub(crate) fn has_same_sources(
+        &self,
+        one: &GatedRevision,
+        other: &GatedRevision,
+    ) -> Result<bool> {
+        Ok(self.key(one)? == self.key(other)?)
+    }
+
     /// Whether `commit` is part of the history of `of`.
     ///
     /// # Errors
@@ -296,6 +314,14 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_outside_of_a_repository_is_noticed() {
+        let (folder, recipe) = repository();
+        assert!(recipe.is_repository());
+        fs::remove_dir_all(folder.path().join(".git")).unwrap();
+        assert!(!recipe.is_repository());
+    }
+
+    #[test]
     fn changes_that_are_not_committed_are_a_revision_and_stay_where_they_are() {
         let (folder, recipe) = repository();
         let head = recipe.commit("HEAD").unwrap();
@@ -333,5 +359,6 @@ mod tests {
         let documented = recipe.commit("HEAD").unwrap();
         assert_ne!(documented, head);
         assert_eq!(recipe.key(&documented).unwrap(), key);
+        assert!(recipe.has_same_sources(&head, &documented).unwrap());
     }
 }

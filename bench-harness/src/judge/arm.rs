@@ -1,6 +1,6 @@
 //! What one arm did in one scenario.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::measured;
 use crate::experiment::ScenarioPlan;
 use crate::metric::Metric;
-use crate::samples::{Measurements, Sample};
+use crate::samples::{Measurements, Outcome, Sample};
 use crate::stats::{self, Summary};
 
 /// The figures of one arm. They are medians over blocks where nothing else is said.
@@ -66,16 +66,23 @@ pub(super) fn all(plan: &ScenarioPlan, samples: &[&Sample]) -> Vec<ArmResults> {
 
 /// The figures of each block of an arm.
 ///
-/// A void sample is taken again under the same block number, so the last one decides. Blocks that
-/// end without a figure are missing.
+/// A void sample is taken again under the same block number, so the last one decides. A block in which
+/// an arm stays void counts for no arm: what disturbed that sample may have reached the others too. Of the other
+/// blocks, those without a figure of this arm are missing.
 pub(crate) fn blocks<'a>(samples: &[&'a Sample], arm: &str) -> Blocks<'a> {
-    let last: BTreeMap<usize, &Sample> = samples
+    let of_blocks = samples.iter().filter(|sample| !sample.warm_up);
+    let last: BTreeMap<(usize, &str), &Sample> = of_blocks
+        .map(|sample| ((sample.block, sample.arm.as_str()), *sample))
+        .collect();
+    let is_void = |sample: &&Sample| matches!(sample.outcome, Outcome::Void { .. });
+    let void: BTreeSet<usize> = last
         .iter()
-        .filter(|sample| sample.arm == arm && !sample.warm_up)
-        .map(|sample| (sample.block, *sample))
+        .filter(|(_, sample)| is_void(sample))
+        .map(|((block, _), _)| *block)
         .collect();
     last.into_iter()
-        .filter_map(|(block, sample)| Some((block, measured(sample)?)))
+        .filter(|((block, of), _)| *of == arm && !void.contains(block))
+        .filter_map(|((block, _), sample)| Some((block, measured(sample)?)))
         .collect()
 }
 

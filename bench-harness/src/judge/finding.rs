@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SamplesByScenario;
 use super::arm::{blocks, log_ratios};
+use super::control::{Control, Differing, Wide, stays_within_bound};
 use super::family::{self, Family};
 use crate::experiment::{Definition, IDENTICAL, ScenarioPlan, Setting};
 use crate::metric::Metric;
@@ -42,6 +43,9 @@ pub struct Finding {
     pub confirmation: Option<Confirmation>,
     /// Blocks in which an arm has no figure, and which the comparison therefore lacks.
     pub blocks_dropped: usize,
+    /// Whether the verdict is only indicative: the control of its preset is not established.
+    #[serde(default)]
+    pub is_indicative: bool,
 }
 
 /// One quantity compared.
@@ -136,26 +140,6 @@ impl Finding {
     }
 }
 
-/// What identical arms showed, over all sessions of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Control {
-    /// How many comparisons of them were measured.
-    pub measured: usize,
-    /// Those that differ.
-    pub differing: Vec<Differing>,
-}
-
-/// Arms that are the same, and differ.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Differing {
-    /// Scenario by name.
-    pub scenario: String,
-    /// How many times less the second one cost.
-    pub gain: f64,
-}
-
 /// Every comparison of the run, in the order of its scenarios, the families in which they were
 /// judged, and what identical arms showed.
 pub(super) fn all(
@@ -165,7 +149,6 @@ pub(super) fn all(
     let mut pairs = pairs(run, samples);
     let families = judge(&mut pairs, run.confidence_level);
     let control = control(&pairs);
-    let identical_differ = !control.differing.is_empty();
     let (again, first): (Vec<Pair<'_>>, Vec<Pair<'_>>) = pairs
         .into_iter()
         .partition(|pair| pair.scenario.plan.confirms.is_some());
@@ -176,7 +159,7 @@ pub(super) fn all(
                 again.scenario.plan.confirms.as_ref() == Some(&pair.scenario.plan.name)
                     && again.candidate == pair.candidate
             });
-            pair.into_finding(again, identical_differ)
+            pair.into_finding(again, &control)
         })
         .collect();
     (findings, families, control)
@@ -186,6 +169,7 @@ fn control(pairs: &[Pair<'_>]) -> Control {
     let mut control = Control {
         measured: 0,
         differing: Vec::new(),
+        wide: Vec::new(),
     };
     for pair in pairs.iter().filter(|one| one.definition.id == IDENTICAL) {
         let measure = pair.measures.first();
@@ -193,9 +177,16 @@ fn control(pairs: &[Pair<'_>]) -> Control {
             continue;
         };
         control.measured += 1;
+        let plan = &pair.scenario.plan;
+        if !stays_within_bound(&judged.comparison) {
+            control.wide.push(Wide {
+                scenario: plan.name.clone(),
+                on: plan.on.clone(),
+            });
+        }
         if is_flagged(measure) {
             control.differing.push(Differing {
-                scenario: pair.scenario.plan.name.clone(),
+                scenario: plan.name.clone(),
                 gain: 1.0 / judged.comparison.ratio,
             });
         }
@@ -327,7 +318,7 @@ impl Pair<'_> {
         )
     }
 
-    fn into_finding(self, again: Option<&Self>, identical_differ: bool) -> Finding {
+    fn into_finding(self, again: Option<&Self>, control: &Control) -> Finding {
         let plan = &self.scenario.plan;
         let leading = self.measures.first();
         let judged = leading.and_then(|measure| measure.judged.as_ref());
@@ -346,7 +337,7 @@ impl Pair<'_> {
         let weakened = match &confirmation {
             _ if self.definition.id == IDENTICAL => None,
             // "No difference" is no more to be trusted than a difference.
-            _ if identical_differ => Some(Weakened::IdenticalArmsDiffer),
+            _ if !control.differing.is_empty() => Some(Weakened::IdenticalArmsDiffer),
             Some(again) if is_flagged && !again.agrees => Some(Weakened::Unconfirmed),
             Some(again)
                 if is_flagged && claim != ClaimVerdict::Inconclusive && again.claim != claim =>
@@ -373,6 +364,8 @@ impl Pair<'_> {
             weakened,
             confirmation,
             blocks_dropped: plan.blocks.saturating_sub(blocks),
+            is_indicative: self.definition.id != IDENTICAL
+                && control.leaves_indicative(plan.on.as_deref()),
             measures: self.measures,
         }
     }

@@ -6,6 +6,7 @@
 mod arm;
 pub(crate) mod calibration;
 pub(crate) mod compare;
+pub(crate) mod control;
 mod crossing;
 mod family;
 mod finding;
@@ -25,10 +26,11 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use arm::ArmResults;
 pub(crate) use arm::{Blocks, blocks, log_ratios};
+pub(crate) use control::{CONTROL_BOUND, Control, Differing};
 pub(crate) use crossing::Crossing;
 pub(crate) use family::Family;
 pub(crate) use finding::identical_log_ratios;
-pub(crate) use finding::{Control, Differing, Finding, Weakened};
+pub(crate) use finding::{Finding, Weakened};
 pub(crate) use floor::Floor;
 pub(crate) use holds::{GridPart, Holds, Values};
 pub(crate) use recommendation::{Headline, Reason, Recommendation};

@@ -45,7 +45,7 @@ pub(crate) use proportion::{Proportion, proportion};
 pub(crate) use sample::Summary;
 pub(crate) use trend::trend;
 pub(crate) use unpaired::{Unpaired, UnpairedJudged, compare_unpaired, judge_unpaired};
-pub(crate) use verdict::{FLOOR, Threshold, verdict};
+pub(crate) use verdict::{FLOOR, Threshold, is_within, verdict};
 pub use verdict::{UNCALIBRATED, Verdict};
 
 /// Confidence asked of every family of intervals.

@@ -156,7 +156,7 @@ pub(crate) fn is_beyond(comparison: &Comparison, threshold: Threshold) -> bool {
 }
 
 /// Whether the whole interval is within ±δ.
-pub(super) fn is_within(comparison: &Comparison, threshold: Threshold) -> bool {
+pub(crate) fn is_within(comparison: &Comparison, threshold: Threshold) -> bool {
     let (interval, equal) = (comparison.interval, threshold.range());
     equal.contains(interval.low) && equal.contains(interval.high)
 }

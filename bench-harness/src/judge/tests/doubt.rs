@@ -46,6 +46,29 @@ fn if_identical_arms_differ_nothing_counts() {
 }
 
 #[test]
+fn verdicts_are_indicative_where_identical_arms_scatter() {
+    let mut samples = example::samples().samples;
+    let identical = is("a-a on before", "the same as a");
+    for sample in samples.iter_mut().filter(|sample| identical(sample)) {
+        let factor = if sample.block % 2 == 0 {
+            1.2
+        } else {
+            1.0 / 1.2
+        };
+        if let Outcome::Measured(figures) = &mut sample.outcome {
+            figures.wall_seconds *= factor;
+        }
+    }
+    let results = results_of(samples);
+    assert!(results.control.differing.is_empty());
+    assert!(!results.control.is_established());
+    let copy = |on| finding(&results, COPY, on);
+    assert!(copy("before").is_indicative && !copy("tuned").is_indicative);
+    // The verdict itself is as it was.
+    assert_eq!(copy("before").verdict, Verdict::Improved);
+}
+
+#[test]
 fn a_void_sample_drops_its_block_from_its_comparison_alone() {
     let results = example::results();
     let blocks = |on| {
@@ -70,6 +93,26 @@ fn a_void_sample_drops_its_block_from_its_comparison_alone() {
     let scenario = results.scenario("copy-vs-insert on before").unwrap();
     let causes: Vec<Exclusion> = scenario.excluded.iter().map(|one| one.cause).collect();
     assert_eq!(causes, [Exclusion::Failed, Exclusion::WrongData]);
+}
+
+#[test]
+fn a_sample_that_stays_void_takes_its_whole_block_along() {
+    let mut samples = example::samples().samples;
+    let sample = samples
+        .iter_mut()
+        .find(|sample| is("copy-vs-insert on before", "copy-binary")(sample))
+        .unwrap();
+    let block = sample.block;
+    sample.outcome = Outcome::Void {
+        reason: "the host took 9% of the processors".to_owned(),
+    };
+    let results = results_of(samples);
+    let scenario = results.scenario("copy-vs-insert on before").unwrap();
+    for arm in &scenario.arms {
+        let mut blocks = arm.wall_seconds_by_block.iter();
+        assert!(blocks.all(|one| one.block != block), "{}", arm.name);
+    }
+    assert_eq!(finding(&results, COPY, "before").blocks_dropped, 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::format::{claim_tone, figure, name};
 use super::paragraph;
 use crate::experiment::Definition;
-use crate::format::{Number, Percent, Promise, Range, Seconds, Times};
+use crate::format::{LEAST_CONFIDENCE, Number, Percent, Promise, Range, Seconds, Times};
 use crate::judge::{Finding, Floor, Results};
 use crate::metric::Metric;
 use crate::report::document::{Block, Cell, Section, Table};
@@ -137,11 +137,16 @@ fn located(location: Option<Location>, wanted: f64) -> Cell {
         interval,
         confidence,
     } = location;
-    let level = match confidence < wanted {
-        true => format!(" at {}", Percent(confidence)),
-        false => String::new(),
+    let range = match confidence {
+        low if low < LEAST_CONFIDENCE => "too few blocks".to_owned(),
+        _ => {
+            let level = match confidence < wanted {
+                true => format!(" at {}", Percent(confidence)),
+                false => String::new(),
+            };
+            format!("{}–{}{level}", Number(interval.low), Number(interval.high))
+        }
     };
-    let range = format!("{}–{}{level}", Number(interval.low), Number(interval.high));
     Cell::figure(format!("{} ({range})", Number(estimate)), estimate)
 }
 

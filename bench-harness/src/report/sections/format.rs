@@ -120,10 +120,12 @@ fn in_short(gain: &Comparison, verdict: Verdict, confidence: f64) -> String {
     }
 }
 
-/// The verdict on a claim, in one word.
+/// The verdict on a claim, in one word; in two where it is indicative.
 pub(super) fn claim_word(experiment: &ExperimentResults) -> String {
+    let is_indicative = experiment.deciding().is_some_and(|one| one.is_indicative);
     match experiment.inconclusive {
         Some(Reason::NotMeasured) => "not measured".to_owned(),
+        None if is_indicative => format!("{} (indicative)", experiment.verdict),
         _ => experiment.verdict.to_string(),
     }
 }

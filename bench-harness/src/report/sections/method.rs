@@ -2,8 +2,8 @@
 
 use super::paragraph;
 use super::repeat::command;
-use crate::format::Percent;
-use crate::judge::Results;
+use crate::format::{LEAST_CONFIDENCE, Percent};
+use crate::judge::{CONTROL_BOUND, Results};
 use crate::report::document::{Block, Cell, Section, Table};
 use crate::stats::power::POWER;
 use crate::stats::{Correction, FLOOR, UNCALIBRATED};
@@ -72,9 +72,14 @@ fn lines(results: &Results) -> Vec<String> {
             "The smallest visible effect is the true effect that so many blocks of such noise show {} of the time.",
             Percent(POWER)
         ),
-        "The A/A control: two identical arms are measured in every session. If they differ, every difference of the run is \
-         inconclusive. Round trips are added by a relay before the server, and shown as measured through it."
-            .to_owned(),
+        format!(
+            "The A/A control: two identical arms are measured in every session. It is established if their whole interval \
+             lies within ±{}. If not, the verdicts on that preset are indicative; if they differ, every difference of the \
+             run is inconclusive. An interval with a confidence below {} is not shown.",
+            Percent(CONTROL_BOUND.share()),
+            Percent(LEAST_CONFIDENCE)
+        ),
+        "Round trips are added by a relay before the server, and shown as measured through it.".to_owned(),
     ]
 }
 

@@ -3,7 +3,7 @@
 use super::format::{capitalised, claim_word, in_sentence, listed, name, on, promise, reason};
 use super::{gains, holds, is_grave};
 use crate::format::{Count, Number, Percent, Range, Times, one_line};
-use crate::judge::{ExperimentResults, Finding, PartOf, Recommendation, Results};
+use crate::judge::{CONTROL_BOUND, ExperimentResults, Finding, PartOf, Recommendation, Results};
 use crate::profile::record::{PAGE_FILE, PROFILES_FOLDER};
 use crate::report::document::{Block, NamedList, Section, Tile, Tone};
 use crate::stats::{ClaimVerdict, Verdict};
@@ -23,12 +23,29 @@ pub(super) fn headline(results: &Results) -> String {
     let do_not = titles(&results.headline.do_not);
     let pays = if is_plural(&pay) { "pay" } else { "pays" };
     let does = if is_plural(&do_not) { "do" } else { "does" };
-    capitalised(&match (pay.is_empty(), do_not.is_empty()) {
+    let found = match (pay.is_empty(), do_not.is_empty()) {
         (true, true) => "what each optimization brings, measured".to_owned(),
         (false, true) => format!("{} {pays}", listed(&pay)),
         (true, false) => format!("{} {does} not pay", listed(&do_not)),
         (false, false) => format!("{} {pays}; {} {does} not", listed(&pay), listed(&do_not)),
-    })
+    };
+    if results.control.is_established() {
+        return capitalised(&found);
+    }
+    format!(
+        "Control not established{}, so verdicts are indicative: {found}",
+        places(results)
+    )
+}
+
+/// The presets whose control is not established, if it is on others: ` on before`.
+fn places(results: &Results) -> String {
+    let wide = &results.control.wide;
+    let places: Vec<String> = wide.iter().filter_map(|one| one.on.clone()).collect();
+    match wide.len() == results.control.measured || places.len() < wide.len() {
+        true => String::new(),
+        false => format!(" on {}", listed(&places)),
+    }
 }
 
 /// Whether the verb of these titles is in the plural: of several, or of one such as "larger batches
@@ -140,6 +157,14 @@ pub(super) fn control(results: &Results) -> (String, String) {
             "✗".to_owned(),
             "A/A control: identical arms differ, so nothing in this run can be trusted".to_owned(),
         ),
+        () if !results.control.is_established() => {
+            let bound = Percent(CONTROL_BOUND.share());
+            let text = format!(
+                "A/A control not established: identical arms may differ by {resolution}, and must not by more than ±{bound}; \
+                 verdicts are indicative"
+            );
+            (resolution, text)
+        }
         () => {
             let text = format!("A/A control: no difference seen (resolution {resolution})");
             (resolution, text)
@@ -235,4 +260,32 @@ fn by_preset(experiment: &ExperimentResults) -> String {
 fn is_in_both(results: &Results, experiment: &ExperimentResults) -> bool {
     let mut steps = results.steps.iter();
     steps.any(|step| step.experiment == experiment.definition.id && step.part_of == PartOf::Both)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::control::Wide;
+    use crate::report::example;
+
+    #[test]
+    fn the_first_line_says_where_the_control_is_not_established() {
+        let mut results = example::results();
+        assert_eq!(results.control.measured, 2);
+        let wide = |preset: &str| Wide {
+            scenario: format!("a-a on {preset}"),
+            on: Some(preset.to_owned()),
+        };
+        results.control.wide = vec![wide("before")];
+        let begins = |results: &Results, text| headline(results).starts_with(text);
+        assert!(begins(
+            &results,
+            "Control not established on before, so verdicts are indicative: "
+        ));
+        results.control.wide.push(wide("tuned"));
+        assert!(begins(
+            &results,
+            "Control not established, so verdicts are indicative: "
+        ));
+    }
 }

@@ -1,0 +1,63 @@
+//! What identical arms say about all other verdicts.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{Comparison, Threshold, UNCALIBRATED, is_within};
+
+/// What identical arms showed, over all sessions of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// How many comparisons of them were measured.
+    pub measured: usize,
+    /// Those that differ.
+    pub differing: Vec<Differing>,
+    /// Those that do not show that noise stays within [`CONTROL_BOUND`].
+    #[serde(default)]
+    pub wide: Vec<Wide>,
+}
+
+/// How far apart identical arms may be, by the whole interval of the asked level, for a control to be
+/// established: the difference that matters on a machine whose noise is not known.
+pub(crate) const CONTROL_BOUND: Threshold = UNCALIBRATED;
+
+impl Control {
+    /// Whether noise was shown to stay within [`CONTROL_BOUND`] on every preset.
+    #[must_use]
+    pub fn is_established(&self) -> bool {
+        self.measured > 0 && self.wide.is_empty()
+    }
+
+    /// Whether verdicts on this preset are indicative; where arms name their own, on any preset.
+    pub(super) fn leaves_indicative(&self, preset: Option<&str>) -> bool {
+        let is_of =
+            |wide: &Wide| preset.is_none() || wide.on.is_none() || wide.on.as_deref() == preset;
+        self.measured == 0 || self.wide.iter().any(is_of)
+    }
+}
+
+/// Arms that are the same, and of which the blocks do not show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Wide {
+    /// Scenario by name.
+    pub scenario: String,
+    /// Its preset.
+    pub on: Option<String>,
+}
+
+/// Arms that are the same, and differ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Differing {
+    /// Scenario by name.
+    pub scenario: String,
+    /// How many times less the second one cost.
+    pub gain: f64,
+}
+
+/// Whether the interval of identical arms shows that noise stays within [`CONTROL_BOUND`].
+pub(super) fn stays_within_bound(identical: &Comparison) -> bool {
+    identical.is_confident() && is_within(identical, CONTROL_BOUND)
+}
