@@ -326,21 +326,26 @@ mod tests {
 
     #[test]
     fn a_range_has_the_digits_of_its_estimate_and_owns_up_to_its_level() {
-        let comparison = Comparison {
+        let five_blocks = Comparison {
             ratio: 31.24,
             interval: Interval {
                 low: 9.876,
                 high: 104.2,
             },
-            confidence: 0.875,
+            confidence: 0.9375,
             asked_confidence: 0.95,
+            p_value: 0.0625,
+            blocks: 5,
+        };
+        let range = |comparison, wanted| Range::new(comparison, wanted).to_string();
+        assert_eq!(range(&five_blocks, 0.95), "9.9–104.2 at 93.8%");
+        assert_eq!(range(&five_blocks, 0.8), "9.9–104.2");
+        let four_blocks = Comparison {
+            confidence: 0.875,
             p_value: 0.125,
             blocks: 4,
+            ..five_blocks
         };
-        assert_eq!(
-            Range::new(&comparison, 0.95).to_string(),
-            "9.9–104.2 at 87.5%"
-        );
-        assert_eq!(Range::new(&comparison, 0.8).to_string(), "9.9–104.2");
+        assert_eq!(range(&four_blocks, 0.95), "too few blocks");
     }
 }

@@ -362,6 +362,6 @@ fn every_warning_says_what_happened_and_what_to_do() {
     before-vs-tuned: tuned drains 73.5% of what the mock API can serve, so part of its time may be the mock API's. Read its figures as a lower limit of speed.
     1 sample spoiled from outside and left out. Comparisons that lack a block for it: 2.
     CPU steal on the host in 1 of 656 samples, up to 3.4%. Where times and processor times disagree, trust the processor times.
-    1 of 656 wall times are far from the others of their arm. They are kept and widen the intervals.
+    1 of 655 wall times are far from the others of their arm. They are kept and widen the intervals.
     "#);
 }
