@@ -28,4 +28,4 @@ pub(crate) mod project;
 pub(crate) mod report;
 mod rows;
 pub(crate) mod server;
-mod table;
+pub(crate) mod table;

@@ -23,7 +23,7 @@ const SESSION_LIMIT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How our own sessions are distinct from those of loads.
-const OUR_NAME: &str = "apitap-bench-faults";
+pub(crate) const OUR_NAME: &str = "apitap-bench-faults";
 
 /// A row count and the sum of the rows' hashes; no order of rows changes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

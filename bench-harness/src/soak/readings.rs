@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use tokio_postgres::Client;
 
+use crate::faults::table::OUR_NAME;
+
 /// What was read at one moment at which nothing was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Reading {
@@ -35,9 +37,12 @@ pub(super) async fn read(
     let status = status.context("the worker has ended")?;
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
     let descriptors = descriptors.context("the worker has ended")?.count() as u64;
-    let sessions = "SELECT count(*) FROM pg_stat_activity \
-                    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
-    let sessions = client.query_one(sessions, &[]).await;
+    // Ours may still be ending.
+    let sessions = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' \
+         AND pid <> pg_backend_pid() AND application_name <> '{OUR_NAME}'"
+    );
+    let sessions = client.query_one(&sessions, &[]).await;
     let sessions: i64 = sessions.context("cannot count the sessions")?.get(0);
     Ok(Reading {
         seconds: since.as_secs_f64(),
