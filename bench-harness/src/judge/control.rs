@@ -13,7 +13,7 @@ pub struct Control {
     pub measured: usize,
     /// Those that differ.
     pub differing: Vec<Differing>,
-    /// Those that do not show that noise stays within [`CONTROL_BOUND`].
+    /// Those that do not show that noise stays within ±5%.
     #[serde(default)]
     pub wide: Vec<Wide>,
 }
@@ -23,7 +23,7 @@ pub struct Control {
 pub(crate) const CONTROL_BOUND: Threshold = UNCALIBRATED;
 
 impl Control {
-    /// Whether noise was shown to stay within [`CONTROL_BOUND`] on every preset.
+    /// Whether noise was shown to stay within ±5% on every preset.
     #[must_use]
     pub fn is_established(&self) -> bool {
         self.measured > 0 && self.wide.is_empty()
