@@ -303,7 +303,7 @@ pub(crate) fn exact_f64(number: RawNumber<'_>) -> Option<f64> {
     if digits.len() <= ALWAYS_EXACT_DIGITS && value.abs() > f64::MIN_POSITIVE {
         return Some(value);
     }
-    let (kept, kept_exponent) = significant(zmij::Buffer::new().format_finite(value))?;
+    let (kept, kept_exponent) = significant(&format!("{value:e}"))?;
     (digits == kept && (digits.is_empty() || exponent == kept_exponent)).then_some(value)
 }
 
