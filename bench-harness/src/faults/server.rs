@@ -10,10 +10,12 @@ use url::Url;
 use super::fault::ServerFault;
 use super::table::{TABLE, Table};
 
-/// A throw-away server that keeps nothing for good.
+/// A throw-away server: what is committed survives its processes, and not the machine.
 pub(crate) async fn start(bin_dir: Option<&Path>) -> Result<PostgresServer> {
     let options = PostgresOptions {
         durable: false,
+        // Servers are killed here, and what was committed before must be there afterwards.
+        extra_settings: vec![("synchronous_commit".to_owned(), "on".to_owned())],
         bin_dir: bin_dir.map(Path::to_owned),
         ..PostgresOptions::new(PostgresChoice::Local)
     };
