@@ -1,4 +1,5 @@
-//! JSON to Arrow: the engine beside arrow-json, from the same pages of `orders` into the same arrays.
+//! JSON to Arrow: the engine beside arrow-json, sonic-rs and simd-json, from the same pages of `orders` into the same
+//! arrays.
 //!
 //! That they make equal batches is checked before anything is measured. Only the engine refuses numbers that a double
 //! would change, and keys that the schema does not have.
@@ -12,6 +13,7 @@ mod support {
 
 mod readers {
     pub(crate) mod arrow_json;
+    pub(crate) mod typed;
 }
 
 use std::hint::black_box;
@@ -27,6 +29,7 @@ use criterion::Criterion;
 use serde_json::Value;
 
 use readers::arrow_json::ArrowJson;
+use readers::typed;
 use support::batches::batches;
 use support::program;
 use support::sample::Sample;
@@ -83,6 +86,22 @@ fn benchmarks(criterion: &mut Criterion) -> Result<()> {
             }
         });
     });
+    group.bench_function("sonic-rs", |bencher| {
+        bencher.iter(|| {
+            for page in &sample.pages {
+                black_box(typed::by_sonic_rs(schema, &page.body).expect("the workload decodes"));
+            }
+        });
+    });
+    group.bench_function("simd-json", |bencher| {
+        let mut scratch = Vec::new();
+        bencher.iter(|| {
+            for page in &sample.pages {
+                let batch = typed::by_simd_json(schema, &page.body, &mut scratch);
+                black_box(batch.expect("the workload decodes"));
+            }
+        });
+    });
     Ok(())
 }
 
@@ -96,7 +115,7 @@ fn engine(sample: &Sample, schema: &SchemaRef) -> TapeDecoder {
     )
 }
 
-/// Fails unless arrow-json makes of each page what the engine makes of it.
+/// Fails unless the others make of each page what the engine makes of it.
 fn check(sample: &Sample, schema: &SchemaRef) -> Result<()> {
     let expected = batches(sample)?;
     ensure!(
@@ -105,11 +124,21 @@ fn check(sample: &Sample, schema: &SchemaRef) -> Result<()> {
     );
     let mut arrow_json = ArrowJson::new(schema)?;
     for (page, expected) in sample.pages.iter().zip(&expected) {
-        ensure!(
-            readable(&arrow_json.batch(&page.body)?)? == readable(expected)?,
-            "arrow-json makes another batch of page {} than the engine",
-            page.index
-        );
+        let expected = readable(expected)?;
+        for (name, batch) in [
+            ("arrow-json", arrow_json.batch(&page.body)?),
+            ("sonic-rs", typed::by_sonic_rs(schema, &page.body)?),
+            (
+                "simd-json",
+                typed::by_simd_json(schema, &page.body, &mut Vec::new())?,
+            ),
+        ] {
+            ensure!(
+                readable(&batch)? == expected,
+                "{name} makes another batch of page {} than the engine",
+                page.index
+            );
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::stats::{Comparison, Expected};
+use crate::stats::{Comparison, Expected, Interval, Location};
 
 const SIGNIFICANT_DIGITS: usize = 3;
 
@@ -154,45 +154,57 @@ impl fmt::Display for Promise {
     }
 }
 
-/// A range of ratios with the digits of the estimate within: `29.8–33.0`.
+/// The interval of an estimate, with the digits of that: `29.8–33.0`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Range<'a> {
-    comparison: &'a Comparison,
+pub(crate) struct Range {
+    interval: Interval,
+    confidence: f64,
     wanted: f64,
+    decimals: usize,
 }
 
-impl<'a> Range<'a> {
+impl Range {
     /// The interval of `comparison`. Its level is printed with it if below the `wanted` one; an interval below
     /// [`LEAST_CONFIDENCE`] is not printed at all.
     #[must_use]
-    pub(crate) fn new(comparison: &'a Comparison, wanted: f64) -> Self {
-        Self { comparison, wanted }
+    pub(crate) fn new(comparison: &Comparison, wanted: f64) -> Self {
+        Self {
+            interval: comparison.interval,
+            confidence: comparison.confidence,
+            wanted,
+            decimals: ratio_decimals(comparison.ratio),
+        }
+    }
+
+    /// The interval of `location`, likewise.
+    #[must_use]
+    pub(crate) fn of_location(location: &Location, wanted: f64) -> Self {
+        Self {
+            interval: location.interval,
+            confidence: location.confidence,
+            wanted,
+            decimals: decimals(location.estimate),
+        }
     }
 }
 
 /// An interval with less says too little to be shown: five blocks have 93.75%, four 87.5%.
-pub(crate) const LEAST_CONFIDENCE: f64 = 0.9;
+const LEAST_CONFIDENCE: f64 = 0.9;
 
-impl fmt::Display for Range<'_> {
+impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Comparison {
-            ratio,
-            interval,
-            confidence,
-            ..
-        } = self.comparison;
-        if *confidence < LEAST_CONFIDENCE {
+        if self.confidence < LEAST_CONFIDENCE {
             return f.write_str("too few blocks");
         }
-        let decimals = ratio_decimals(*ratio);
+        let Interval { low, high } = self.interval;
         write!(
             f,
             "{}–{}",
-            fixed(interval.low, decimals),
-            fixed(interval.high, decimals)
+            fixed(low, self.decimals),
+            fixed(high, self.decimals)
         )?;
-        if *confidence < self.wanted {
-            write!(f, " at {}", Percent(*confidence))?;
+        if self.confidence < self.wanted {
+            write!(f, " at {}", Percent(self.confidence))?;
         }
         Ok(())
     }

@@ -73,7 +73,7 @@ impl Layout {
     ) -> Result<bool, Fault> {
         scanner.peek()?;
         if let Some(fit) = column.append_plain(scanner, &mut self.scratch) {
-            return self.fitted(index, fit);
+            return self.fitted(index, fit).map(|()| false);
         }
         scanner.take_unstorable();
         let (value, raw) = scanner.value_and_text()?;
@@ -82,14 +82,13 @@ impl Layout {
             return self.unstorable(raw, found, index, column);
         }
         let fit = column.append(value, raw, &mut self.scratch);
-        self.fitted(index, fit)
+        self.fitted(index, fit).map(|()| false)
     }
 
-    /// No NUL was found; the value fits, or why it does not.
+    /// A value that does not fit is a fault of its column.
     #[inline]
-    fn fitted(&self, index: usize, fit: Result<(), Misfit>) -> Result<bool, Fault> {
-        fit.map(|()| false)
-            .map_err(|misfit| Fault::Misfit(self.name(index), misfit))
+    fn fitted(&self, index: usize, fit: Result<(), Misfit>) -> Result<(), Fault> {
+        fit.map_err(|misfit| Fault::Misfit(self.name(index), misfit))
     }
 
     #[cold]
@@ -112,9 +111,8 @@ impl Layout {
             }
         };
         let (value, raw) = Scanner::new(raw, 0).value_and_text()?;
-        column
-            .append(value, raw, &mut self.scratch)
-            .map_err(|misfit| Fault::Misfit(self.name(index), misfit))?;
+        let fit = column.append(value, raw, &mut self.scratch);
+        self.fitted(index, fit)?;
         Ok(self.bad_text == BadText::Fail)
     }
 

@@ -215,6 +215,14 @@ impl ScenarioPlan {
         &self.arms[0]
     }
 
+    /// The presets that its arms run.
+    pub(crate) fn presets(&self) -> impl Iterator<Item = &str> {
+        self.arms.iter().filter_map(|arm| match &arm.load {
+            LoadPlan::Engine { preset, .. } => Some(preset.as_str()),
+            LoadPlan::PsqlCopy | LoadPlan::PsqlStaged(_) => None,
+        })
+    }
+
     /// The query of `arm`; all columns and rows if it has none.
     #[must_use]
     pub fn query<'a>(&'a self, arm: &'a ArmPlan) -> Option<&'a str> {

@@ -23,7 +23,7 @@ const SESSION_LIMIT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How our own sessions are distinct from those of loads.
-pub(crate) const OUR_NAME: &str = "apitap-bench-faults";
+const OUR_NAME: &str = "apitap-bench-faults";
 
 /// A row count and the sum of the rows' hashes; no order of rows changes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +184,7 @@ impl Table {
 }
 
 /// The client sessions of this database that are not ours, as a query.
-fn sessions(columns: &str) -> String {
+pub(crate) fn sessions(columns: &str) -> String {
     format!(
         "SELECT {columns} FROM pg_stat_activity WHERE datname = current_database() \
          AND backend_type = 'client backend' AND application_name <> '{OUR_NAME}'"

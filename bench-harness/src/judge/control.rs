@@ -29,11 +29,13 @@ impl Control {
         self.measured > 0 && self.wide.is_empty()
     }
 
-    /// Whether verdicts on this preset are indicative; where arms name their own, on any preset.
-    pub(super) fn leaves_indicative(&self, preset: Option<&str>) -> bool {
-        let is_of =
-            |wide: &Wide| preset.is_none() || wide.on.is_none() || wide.on.as_deref() == preset;
-        self.measured == 0 || self.wide.iter().any(is_of)
+    /// Whether verdicts of a scenario with arms of these presets are indicative.
+    pub(super) fn leaves_indicative<'a>(&self, mut presets: impl Iterator<Item = &'a str>) -> bool {
+        let is_wide = |preset: &str| {
+            let mut wide = self.wide.iter();
+            wide.any(|one| one.on.as_deref().is_none_or(|on| on == preset))
+        };
+        self.measured == 0 || presets.any(is_wide)
     }
 }
 
@@ -60,4 +62,28 @@ pub struct Differing {
 /// Whether the interval of identical arms shows that noise stays within [`CONTROL_BOUND`].
 pub(super) fn stays_within_bound(identical: &Comparison) -> bool {
     identical.is_confident() && is_within(identical, CONTROL_BOUND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_control_concerns_arms_of_its_preset_alone() {
+        let mut control = Control {
+            measured: 2,
+            differing: Vec::new(),
+            wide: vec![Wide {
+                scenario: "a-a on before".to_owned(),
+                on: Some("before".to_owned()),
+            }],
+        };
+        let leaves = |control: &Control, presets: &[&str]| {
+            control.leaves_indicative(presets.iter().copied())
+        };
+        assert!(leaves(&control, &["before", "tuned"]));
+        assert!(!leaves(&control, &["tuned", "tuned"]));
+        control.measured = 0;
+        assert!(leaves(&control, &["tuned"]));
+    }
 }

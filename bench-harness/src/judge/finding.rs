@@ -365,7 +365,7 @@ impl Pair<'_> {
             confirmation,
             blocks_dropped: plan.blocks.saturating_sub(blocks),
             is_indicative: self.definition.id != IDENTICAL
-                && control.leaves_indicative(plan.on.as_deref()),
+                && control.leaves_indicative(plan.presets()),
             measures: self.measures,
         }
     }

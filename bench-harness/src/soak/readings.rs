@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use crate::faults::table::OUR_NAME;
+use crate::faults::table::sessions;
 
 /// What was read at one moment at which nothing was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -22,7 +22,7 @@ pub(super) struct Reading {
     pub(super) descriptors: u64,
     /// Threads of the worker.
     pub(super) threads: u64,
-    /// Client sessions of the server, without ours.
+    /// Sessions of loads.
     pub(super) sessions: u64,
 }
 
@@ -37,12 +37,7 @@ pub(super) async fn read(
     let status = status.context("the worker has ended")?;
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
     let descriptors = descriptors.context("the worker has ended")?.count() as u64;
-    // Ours may still be ending.
-    let sessions = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' \
-         AND pid <> pg_backend_pid() AND application_name <> '{OUR_NAME}'"
-    );
-    let sessions = client.query_one(&sessions, &[]).await;
+    let sessions = client.query_one(&sessions("count(*)"), &[]).await;
     let sessions: i64 = sessions.context("cannot count the sessions")?.get(0);
     Ok(Reading {
         seconds: since.as_secs_f64(),

@@ -4,7 +4,7 @@
 use super::format::{claim_tone, figure, name};
 use super::paragraph;
 use crate::experiment::Definition;
-use crate::format::{LEAST_CONFIDENCE, Number, Percent, Promise, Range, Seconds, Times};
+use crate::format::{Number, Percent, Promise, Range, Seconds, Times};
 use crate::judge::{Finding, Floor, Results};
 use crate::metric::Metric;
 use crate::report::document::{Block, Cell, Section, Table};
@@ -127,27 +127,12 @@ fn below(results: &Results, floors: &[&Floor]) -> Table {
     table
 }
 
-/// `0.412 (0.398–0.430)`; the level of the interval is printed with it if below the `wanted` one.
+/// `0.412 (0.398–0.430)`.
 fn located(location: Option<Location>, wanted: f64) -> Cell {
-    let Some(location) = location else {
-        return Cell::absent();
-    };
-    let Location {
-        estimate,
-        interval,
-        confidence,
-    } = location;
-    let range = match confidence {
-        low if low < LEAST_CONFIDENCE => "too few blocks".to_owned(),
-        _ => {
-            let level = match confidence < wanted {
-                true => format!(" at {}", Percent(confidence)),
-                false => String::new(),
-            };
-            format!("{}–{}{level}", Number(interval.low), Number(interval.high))
-        }
-    };
-    Cell::figure(format!("{} ({range})", Number(estimate)), estimate)
+    location.map_or_else(Cell::absent, |location| {
+        let (estimate, range) = (location.estimate, Range::of_location(&location, wanted));
+        Cell::figure(format!("{} ({range})", Number(estimate)), estimate)
+    })
 }
 
 #[cfg(test)]
