@@ -105,10 +105,15 @@ impl Place {
         )
     }
 
-    /// What removes the load's own table, if no other load has the table meanwhile. It is a whole transaction.
+    /// What removes the load's own table, unless another load has the table meanwhile. It is a whole
+    /// transaction.
+    ///
+    /// A session that the server ended says so before it lets go of its locks, so both are waited for.
     pub(super) fn removal(&self) -> String {
         let block = format!(
-            "BEGIN IF pg_try_advisory_xact_lock({}) THEN DROP TABLE IF EXISTS {}; END IF; END",
+            "BEGIN PERFORM set_config('lock_timeout', '5s', true); \
+             BEGIN PERFORM pg_advisory_xact_lock({}); EXCEPTION WHEN lock_not_available THEN RETURN; END; \
+             DROP TABLE IF EXISTS {}; END",
             self.key,
             self.own_table()
         );

@@ -92,3 +92,44 @@ impl Leftovers {
         self.remove().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use testkit::test_database::test_database;
+
+    use super::super::place::Place;
+    use super::super::session::Idle;
+    use super::super::tests::{client, sink};
+    use super::*;
+    use crate::config::WriteMode;
+
+    /// What is left is removed although a session that was ended still has its lock for a moment.
+    #[tokio::test]
+    async fn postgres_lets_go_of_a_lock_after_it_has_ended_a_session() {
+        let database = test_database().await.unwrap();
+        let client = client(&database).await;
+        let sink = sink(&database, "t", WriteMode::Replace, &[]);
+        let open = || Session::open(&sink.target, Arc::default());
+        let dying = open().await.unwrap();
+        dying.begin("testing", Idle::Usual).await.unwrap();
+        let place = Place::lock(&dying, &sink.table).await.unwrap();
+        let make = format!("CREATE TABLE {} (a int)", place.own_table());
+        client.batch_execute(&make).await.unwrap();
+
+        let leftovers = Leftovers {
+            control: Arc::new(open().await.unwrap()),
+            target: sink.target.clone(),
+            metrics: Arc::default(),
+            removal: Some(place.removal()),
+        };
+        let lets_go = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            dying.execute("testing", "ROLLBACK").await.unwrap();
+        };
+        tokio::join!(leftovers.remove(), lets_go);
+        let left = format!("SELECT to_regclass('{}') IS NULL", place.own_table());
+        assert!(client.query_one(&left, &[]).await.unwrap().get::<_, bool>(0));
+    }
+}
