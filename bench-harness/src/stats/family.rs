@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::compare::{Comparison, compare};
 use super::holm::{Adjusted, holm, reachable};
 use super::power::smallest_detectable;
+use super::sessions::Sessions;
 use super::verdict::{Threshold, Verdict, verdict};
 
 /// How the members of a family were adjusted to their number.
@@ -15,6 +16,11 @@ pub enum Correction {
     /// By Holm's procedure.
     Holm {
         /// Members that had a block.
+        family: usize,
+    },
+    /// By the procedure of Benjamini and Hochberg: of those that are found, one in twenty may be false.
+    FalseDiscovery {
+        /// Members that had enough sessions.
         family: usize,
     },
     /// Not at all: with so few blocks no member could be found, however large its effect. Each was
@@ -40,6 +46,9 @@ pub struct Judged {
     /// The smallest effect that so many blocks of such noise would have found, 0.08 for 8%. Absent
     /// where the blocks are too few to find any.
     pub smallest_detectable: Option<f64>,
+    /// What sessions of the server show; absent where the interval is over blocks alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Sessions>,
 }
 
 /// Judges a family of comparisons, given the block log-ratios and the threshold of each, at a
@@ -76,6 +85,7 @@ pub(crate) fn judge_family(
                     adjusted.confidence,
                     *threshold,
                 ),
+                sessions: None,
             })
         })
         .collect();
@@ -233,6 +243,7 @@ mod tests {
             significant: true,
             verdict: Verdict::Improved,
             smallest_detectable: Some(0.08),
+            sessions: None,
         };
         let open = Judged {
             verdict: Verdict::Inconclusive,

@@ -10,11 +10,14 @@ use std::path::Path;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
+use super::compare::compare;
+use super::discovery::{Limits, judge_sessions};
 use super::family::compare_family;
 use super::noise::learned_threshold;
 use super::power::{blocks_for, smallest_detectable};
 use super::sample::median;
-use super::verdict::{FLOOR, Threshold, UNCALIBRATED, Verdict, verdict};
+use super::sessions::{BLOCKS_PER_SESSION, compare_sessions};
+use super::verdict::{FLOOR, SMALLEST_EFFECT, Threshold, UNCALIBRATED, Verdict, verdict};
 use crate::samples::{Outcome, Samples};
 
 const CONFIDENCE: f64 = 0.95;
@@ -27,6 +30,9 @@ const CALIBRATION_RATIOS: usize = 16;
 const CALIBRATIONS: usize = 200;
 
 const RUNS: usize = 2_000;
+
+/// By how much sessions of the published runs differ beyond what their blocks explain: 1.6%.
+const SESSION_DEVIATION: f64 = 0.016;
 
 /// A source of noise, and the generator that it draws from.
 struct Machine {
@@ -64,6 +70,16 @@ impl Machine {
     fn blocks(&mut self, blocks: usize, log_effect: f64) -> Vec<f64> {
         (0..blocks)
             .map(|_| log_effect + self.residual() - self.residual())
+            .collect()
+    }
+
+    /// The same in sessions, each with an effect of its own.
+    fn sessions(&mut self, sessions: usize, log_effect: f64) -> Vec<Vec<f64>> {
+        (0..sessions)
+            .map(|_| {
+                let own = SESSION_DEVIATION * normal(&mut self.random);
+                self.blocks(BLOCKS_PER_SESSION, log_effect + own)
+            })
             .collect()
     }
 
@@ -179,6 +195,89 @@ fn suites_of_identical_arms_are_hardly_ever_red() {
         spread(&learned)
     );
     assert!(uncalibrated <= 0.05 && calibrated <= 0.05);
+}
+
+#[test]
+fn intervals_over_sessions_hold_for_the_next_session_and_those_over_blocks_do_not() {
+    let mut machine = Machine::published(8);
+    let truth = 1.05_f64;
+    for (sessions, deviation) in [(5, 1.0), (8, 1.0), (8, 3.0)] {
+        let (mut held, mut held_by_blocks) = (0, 0);
+        for _ in 0..RUNS {
+            let mut run = machine.sessions(sessions, truth.ln());
+            // Three times the variance between sessions, all blocks of which agree.
+            for session in &mut run {
+                let more = (deviation - 1.0) * SESSION_DEVIATION * normal(&mut machine.random);
+                session.iter_mut().for_each(|block| *block += more);
+            }
+            let compared = compare_sessions(&run, CONFIDENCE).unwrap();
+            held += usize::from(compared.interval.contains(truth));
+            let compared = compare(&run.concat(), CONFIDENCE).unwrap();
+            held_by_blocks += usize::from(compared.interval.contains(truth));
+        }
+        let [held, held_by_blocks] = [held, held_by_blocks].map(|count| share(count, RUNS));
+        eprintln!(
+            "{sessions} sessions that differ by {:.1}%: the interval over sessions holds {:.1}%, that over blocks {:.1}%",
+            100.0 * SESSION_DEVIATION * deviation,
+            100.0 * held,
+            100.0 * held_by_blocks
+        );
+        assert!((0.94..=0.975).contains(&held), "{held}");
+        assert!(deviation < 2.0 || held_by_blocks < 0.93, "{held_by_blocks}");
+    }
+}
+
+/// Three kinds of comparison in equal parts: arms that are the same, a gain of 10%, and one of just the smallest
+/// effect of interest.
+#[test]
+fn of_what_a_run_finds_one_in_twenty_is_false() {
+    const SUITES: usize = 300;
+    const MEMBERS: usize = 48;
+    let mut machine = Machine::published(9);
+    let smallest = SMALLEST_EFFECT.log();
+    let kinds = [0.0, -(1.1_f64.ln()), smallest];
+    let limits = Limits {
+        smallest: SMALLEST_EFFECT,
+        noise: FLOOR,
+    };
+    let (mut false_differences, mut false_equivalences) = (0.0, 0.0);
+    let mut verdicts = [[0; 2]; 3];
+    for _ in 0..SUITES {
+        let members: Vec<Vec<Vec<f64>>> = (0..MEMBERS)
+            .map(|member| machine.sessions(8, kinds[member % 3]))
+            .collect();
+        let (judged, _) = judge_sessions(&members, &[limits; MEMBERS], CONFIDENCE);
+        let (mut different, mut equivalent) = ([0; 3], [0; 3]);
+        for (member, judged) in judged.iter().enumerate() {
+            let judged = judged.unwrap();
+            different[member % 3] += usize::from(judged.significant);
+            equivalent[member % 3] += usize::from(judged.verdict == Verdict::Equivalent);
+        }
+        for kind in 0..3 {
+            verdicts[kind][0] += different[kind];
+            verdicts[kind][1] += equivalent[kind];
+        }
+        let of = |counts: [usize; 3], wrong: usize| {
+            share(wrong, counts.iter().sum::<usize>().max(1)) / SUITES as f64
+        };
+        false_differences += of(different, different[0]);
+        false_equivalences += of(equivalent, equivalent[1] + equivalent[2]);
+    }
+    let members = SUITES * MEMBERS / 3;
+    for (name, [different, equivalent]) in ["none", "10% less", "3% more"].iter().zip(verdicts) {
+        eprintln!(
+            "effect {name}, 8 sessions of 2 blocks: {:.1}% different, {:.1}% equivalent",
+            100.0 * share(different, members),
+            100.0 * share(equivalent, members)
+        );
+    }
+    eprintln!(
+        "false: {:.1}% of differences, {:.1}% of equivalences",
+        100.0 * false_differences,
+        100.0 * false_equivalences
+    );
+    assert!(false_differences <= 0.05 && false_equivalences <= 0.05);
+    assert!(share(verdicts[1][0], members) >= 0.95);
 }
 
 /// Normal noise by Box and Muller's transform.

@@ -1,6 +1,7 @@
 //! The verdict on a comparison, given the difference that matters.
 //!
-//! [`verdict`] is the only place where this is decided; reports, gates and exports ask it.
+//! [`verdict`] and [`verdict_where`] are the only place where this is decided; reports, gates and exports ask
+//! them.
 
 use std::fmt;
 
@@ -16,6 +17,12 @@ use super::compare::{Comparison, Interval};
 /// deviation of 4.5%, and at six blocks this threshold leaves one false alarm in some hundreds of
 /// comparisons; `simulation.rs` tests it. Criterion's default of 1% is for quieter machines.
 pub const UNCALIBRATED: Threshold = Threshold(0.05);
+
+/// The smallest effect of interest of a claim that names no other: 3%.
+///
+/// It is a choice and not a measurement: whoever changes a pipeline for less gains nothing that they would
+/// notice. It must not be the noise: with that as the limit, "equivalent" is out of reach by construction.
+pub(crate) const SMALLEST_EFFECT: Threshold = Threshold(0.03);
 
 /// The smallest threshold that is ever learned: 1%, criterion's default.
 ///
@@ -136,8 +143,19 @@ impl fmt::Display for Verdict {
 /// Where more is better, judge the inverse.
 #[must_use]
 pub(crate) fn verdict(adjusted: &Comparison, significant: bool, threshold: Threshold) -> Verdict {
+    let equivalent = adjusted.is_confident() && is_within(adjusted, threshold);
+    verdict_where(equivalent, adjusted, significant, threshold)
+}
+
+/// The same where another test has shown whether any difference is too small to matter.
+pub(super) fn verdict_where(
+    equivalent: bool,
+    adjusted: &Comparison,
+    significant: bool,
+    threshold: Threshold,
+) -> Verdict {
     let equal = threshold.range();
-    if adjusted.is_confident() && is_within(adjusted, threshold) {
+    if equivalent {
         Verdict::Equivalent
     } else if !significant || equal.contains(adjusted.ratio) {
         Verdict::Inconclusive
