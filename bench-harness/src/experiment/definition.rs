@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::IDENTICAL;
 use crate::metric::Metric;
-use crate::stats::Expected;
+use crate::stats::{Expected, SMALLEST_EFFECT, Threshold};
 use testkit::workload::Workload;
 
 /// Varies the round trip between worker and PostgreSQL, in milliseconds that are added.
@@ -45,6 +45,10 @@ pub struct Definition {
     pub quick: bool,
     /// The gain that the claim promises.
     pub expected: Expected,
+    /// The smallest effect of interest: 3% if absent. It decides whether arms are equivalent, and what counts
+    /// as "better" or "negligible".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smallest_effect: Option<Threshold>,
     /// The quantity that the claim is about.
     pub metric: Metric,
     /// Workload by name.
@@ -72,13 +76,18 @@ pub struct Definition {
     /// The arm that gains are against.
     pub baseline: Arm,
     /// What is compared with it; the first is the one that the claim is about.
+    #[serde(default)]
     pub candidates: Vec<Arm>,
+    /// Changes whose shares of a gain are wanted, in place of candidates: these are all changes together, and every
+    /// other combination of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// A grid over which baseline and first candidate are compared again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vary: Option<Vary>,
 }
 
-/// Rows of a sample: so many that the slower arm takes about a second.
+/// Rows of a sample: so many that the slower arm takes a third of a second to a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Rows(NonZero<u64>);
@@ -126,6 +135,19 @@ pub struct Arm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Expected>,
 }
+
+/// A part of what makes the difference between two arms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Name, unique in the experiment.
+    pub name: String,
+    /// What it changes of the baseline, as `stage.knob=value`.
+    pub knobs: Vec<String>,
+}
+
+/// Most changes whose combinations are measured: 32 arms.
+const MOST_CHANGES: usize = 5;
 
 /// Something that watches a run as users may have it watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -188,14 +210,69 @@ impl Definition {
     /// # Errors
     /// When it is no TOML of this form, or names a workload, preset or knob that there is not.
     pub fn parse(toml: &str) -> Result<Self> {
-        let definition: Self = toml::from_str(toml)?;
+        let mut definition: Self = toml::from_str(toml)?;
+        definition.combine_changes()?;
         definition.check()?;
         Ok(definition)
+    }
+
+    fn combine_changes(&mut self) -> Result<()> {
+        let count = self.changes.len();
+        if count == 0 {
+            return Ok(());
+        }
+        ensure!(
+            self.candidates.is_empty(),
+            "changes: their combinations are the candidates, so there can be no others"
+        );
+        ensure!(
+            (2..=MOST_CHANGES).contains(&count),
+            "changes: there must be 2 to {MOST_CHANGES}"
+        );
+        let all = (1 << count) - 1;
+        self.candidates = std::iter::once(all)
+            .chain(1..all)
+            .map(|combination| Arm {
+                name: self.combination(combination),
+                knobs: [
+                    self.baseline.knobs.clone(),
+                    self.chosen(combination)
+                        .flat_map(|one| one.knobs.clone())
+                        .collect(),
+                ]
+                .concat(),
+                ..self.baseline.clone()
+            })
+            .collect();
+        Ok(())
+    }
+
+    /// The name of the arm that has the changes whose bits are set; the baseline has none.
+    pub(crate) fn combination(&self, bits: usize) -> String {
+        let names: Vec<&str> = self.chosen(bits).map(|one| one.name.as_str()).collect();
+        match names.len() {
+            0 => self.baseline.name.clone(),
+            all if all == self.changes.len() => "all changes".to_owned(),
+            _ => names.join(" + "),
+        }
+    }
+
+    fn chosen(&self, bits: usize) -> impl Iterator<Item = &Change> {
+        let changes = self.changes.iter().enumerate();
+        changes
+            .filter(move |(nth, _)| bits >> nth & 1 == 1)
+            .map(|(_, change)| change)
     }
 
     /// Baseline and candidates.
     pub fn arms(&self) -> impl Iterator<Item = &Arm> {
         std::iter::once(&self.baseline).chain(&self.candidates)
+    }
+
+    /// The smallest effect of interest.
+    #[must_use]
+    pub fn smallest_effect(&self) -> Threshold {
+        self.smallest_effect.unwrap_or(SMALLEST_EFFECT)
     }
 
     /// The gain that is promised of the arm of that name.

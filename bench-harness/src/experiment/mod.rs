@@ -53,9 +53,9 @@ pub enum Scale {
 impl Scale {
     /// Blocks of a scenario.
     ///
-    /// The exact interval of n blocks reaches 1 - 2^(1-n): 10 are the fewest for the largest family of
-    /// claims after Holm, 16 allow for lost blocks and narrow the interval for a claim. All are even,
-    /// as the schedule wants.
+    /// 10 are five sessions, one more than an interval needs, or in one session the fewest for the largest family
+    /// of claims after Holm; 16 are eight sessions, at which the quantile of t stops to fall much. All are even, as the
+    /// schedule wants.
     #[must_use]
     pub fn blocks(self) -> usize {
         match self {

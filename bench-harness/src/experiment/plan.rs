@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::{API_ROUND_TRIP, Arm, Attachment, POSTGRES_ROUND_TRIP, Rows, Vary};
 use super::{Experiment, Scale};
+use crate::stats::{BLOCKS_PER_SESSION, LEAST_SESSIONS};
 
 /// One workload under one set of conditions, loaded by several arms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -104,6 +105,10 @@ pub enum LoadPlan {
     PsqlStaged(#[schemars(with = "String")] WriteMode),
 }
 
+/// Blocks of a cell: the fewest sessions that give an interval. There are many cells, and each one is a point of a
+/// curve.
+const CELL_BLOCKS: usize = LEAST_SESSIONS * BLOCKS_PER_SESSION;
+
 impl Experiment {
     /// Its scenarios at `scale`: one for each of its presets, then the cells of its grid. A quick run has
     /// no grid, and of the candidates only the one that the claim is about.
@@ -181,6 +186,7 @@ impl Experiment {
                 .map(|arm| arm_plan(arm, on, &knobs, vary.rows))
                 .collect(),
             cell,
+            blocks: CELL_BLOCKS,
             ..self.bare(scale)
         }
     }

@@ -79,6 +79,27 @@ fn a_grid_has_a_scenario_for_every_cell() {
 }
 
 #[test]
+fn the_changes_whose_shares_are_measured_make_tuned_of_before() {
+    let shares = experiment("shares").definition;
+    let all = &shares.candidates[0];
+    assert_eq!(all.name, "all changes");
+    let made = configured("before", &all.knobs).unwrap();
+    assert_eq!(made, apitap_core::Config::preset("tuned").unwrap());
+    let names: Vec<&str> = shares.arms().map(|arm| arm.name.as_str()).collect();
+    assert_eq!(names.len(), 32);
+    assert_eq!(
+        names[..4],
+        [
+            "before",
+            "all changes",
+            "pages of 1,000 rows",
+            "pages at once"
+        ]
+    );
+    assert_eq!(names[4], "pages of 1,000 rows + pages at once");
+}
+
+#[test]
 fn a_file_that_is_not_named_after_its_experiment_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let from = Path::new(env!("CARGO_MANIFEST_DIR"))

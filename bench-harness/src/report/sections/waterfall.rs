@@ -2,9 +2,10 @@
 
 use super::format::{gain_cell, listed, measured};
 use super::paragraph;
-use crate::format::{Times, one_line};
-use crate::judge::{Interaction, Results, Waterfall};
+use crate::format::{Percent, Range, Times, one_line};
+use crate::judge::{Interaction, Results, Shapley, Waterfall};
 use crate::report::document::{Block, Cell, Chart, Plot, Section, StepKind, Table, WaterfallStep};
+use crate::stats::Comparison;
 
 pub(super) fn section(results: &Results) -> Section {
     let mut section = Section::new("waterfall", "From before to tuned");
@@ -24,6 +25,14 @@ pub(super) fn section(results: &Results) -> Section {
             "Before against tuned was not part of this run, so nothing shows what the changes gain together.",
         ));
     }
+    if let Some(shapley) = &results.shapley {
+        section.push(paragraph(
+            "What a change gains depends on which others are there already. Its share is the mean over all orders in \
+             which the changes can be made (Shapley value), from loads with every combination of them. The shares \
+             multiply to the whole.",
+        ));
+        section.push(Block::Chart(shares(results, shapley)));
+    }
     if !waterfall.left_out.is_empty() {
         let titles = waterfall.left_out.iter().map(|id| title(results, id));
         section.push(paragraph(format!(
@@ -32,6 +41,40 @@ pub(super) fn section(results: &Results) -> Section {
         )));
     }
     section
+}
+
+fn shares(results: &Results, shapley: &Shapley) -> Chart {
+    let mut steps = Vec::new();
+    let mut data = Table::new("Shares of the gain", &["Change", ">Gain", ">Of the whole"]);
+    let mut add = |name: &str, cost: &Comparison, kind| {
+        let gain = cost.inverted();
+        let range = Range::new(&gain, results.confidence_level);
+        let of_whole = cost.ratio.ln() / shapley.whole.ratio.ln();
+        data.rows.push(vec![
+            Cell::text(name),
+            Cell::figure(format!("{} ({range})", Times(gain.ratio)), gain.ratio),
+            Cell::figure(Percent(of_whole).to_string(), of_whole),
+        ]);
+        steps.push(WaterfallStep {
+            name: name.to_owned(),
+            gain: gain.ratio,
+            kind,
+            link: None,
+        });
+    };
+    for share in &shapley.shares {
+        add(&share.change, &share.cost, StepKind::Change);
+    }
+    add("All changes", &shapley.whole, StepKind::Total);
+    Chart {
+        id: "shares-chart".to_owned(),
+        title: format!(
+            "The share of each change in {}",
+            title(results, &shapley.experiment)
+        ),
+        plot: Plot::Waterfall { steps },
+        data,
+    }
 }
 
 fn title(results: &Results, id: &str) -> String {
