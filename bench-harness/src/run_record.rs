@@ -4,6 +4,7 @@
 //! Together with `samples.ndjson` it holds all that a report is made of, and all that an
 //! interrupted run needs to go on.
 
+use std::num::NonZero;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -42,6 +43,13 @@ pub struct RunRecord {
     pub scale: Scale,
     /// Confidence asked of every family of intervals, such as 0.95.
     pub confidence_level: f64,
+    /// Blocks after which the server is started anew: a session. Absent where the whole run is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_per_session: Option<NonZero<usize>>,
+    /// How often the claims are judged while blocks are added; `confidence_level` is that of each time. Absent where
+    /// they are judged once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looks: Option<NonZero<usize>>,
     /// Whether flagged comparisons are measured once more, on a new server where that is possible.
     pub confirms: bool,
     /// When the noise of this machine was measured; absent where no calibration fits.

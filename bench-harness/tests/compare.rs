@@ -59,6 +59,8 @@ pub(crate) fn record() -> RunRecord {
         build_profile: "release".to_owned(),
         scale: Scale::Default,
         confidence_level: 0.95,
+        blocks_per_session: None,
+        looks: None,
         confirms: false,
         calibrated_at: None,
         experiments: vec![experiment.definition.clone()],

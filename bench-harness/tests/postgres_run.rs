@@ -260,6 +260,41 @@ async fn noise_that_was_measured_on_postgres_sets_the_thresholds_of_later_runs()
     assert_ne!(learned, bench_harness::UNCALIBRATED);
 }
 
+/// The server of a run is started anew after every two blocks, and blocks are added to what is not decided.
+#[tokio::test]
+async fn sessions_of_postgres_are_in_the_interval() {
+    let out = tempfile::tempdir().unwrap();
+    let mut command = apitap_bench(&["run", "counter", "--scenario=counter on tuned"]);
+    command.args(["--postgres=local", "--rows=300", "--blocks=8", "--seed=7"]);
+    command.args(["--until-decided", "--minutes=1", "--out"]);
+    let output = output(command.arg(out.path())).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let starts = stderr(&output);
+    assert!(
+        starts.contains("session 4 of 4, on a newly started server"),
+        "{starts}"
+    );
+
+    let results = results(&only_folder(out.path()));
+    assert_eq!(results.blocks_per_session.map(usize::from), Some(2));
+    assert_eq!(results.looks.map(usize::from), Some(4));
+    let counter = results
+        .experiments
+        .iter()
+        .find(|one| one.definition.id == "counter");
+    let finding = counter.unwrap().on(Some("tuned")).unwrap();
+    let judged = finding.leading().unwrap();
+    // Void samples may take a session, and added blocks make more.
+    assert!(judged.sessions.unwrap().count >= 4, "{judged:?}");
+    // Loads of 300 rows differ in nothing that so few sessions show, so there were more looks.
+    let planned = &results
+        .scenarios
+        .iter()
+        .find(|one| one.plan.name == "counter on tuned");
+    let was_extended = starts.contains("for claims that are not decided");
+    assert_eq!(planned.unwrap().plan.blocks > 8, was_extended, "{starts}");
+}
+
 #[tokio::test]
 async fn an_unreachable_postgres_is_an_error_without_its_password() {
     let out = tempfile::tempdir().unwrap();

@@ -343,6 +343,8 @@ impl GateArgs {
             } else {
                 Scale::Default
             },
+            blocks_per_session: None,
+            until_decided: None,
             confirms: false,
             postgres: self.server.options_on(PgStorage::Tmpfs),
             seed: self

@@ -1,6 +1,8 @@
 //! `apitap-bench run`.
 
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -14,6 +16,7 @@ use crate::judge::calibration;
 use crate::measure::load::Tampering;
 use crate::measure::profiling::timing;
 use crate::measure::session::{self, RunOptions};
+use crate::stats::BLOCKS_PER_SESSION;
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -22,7 +25,13 @@ pub(super) struct RunArgs {
     pub(super) selection: Selection,
     #[command(flatten)]
     pub(super) server: ServerArgs,
-    /// Do not measure differences of the claims again on a newly started server
+    /// Add blocks to claims that are not decided, for about --minutes
+    #[arg(long, requires = "minutes", conflicts_with_all = ["quick", "resume"])]
+    until_decided: bool,
+    /// How long --until-decided adds blocks, with the planned ones
+    #[arg(long, value_name = "N", requires = "until_decided")]
+    minutes: Option<NonZero<u32>>,
+    /// With a server by URL: do not measure differences of the claims again
     #[arg(long)]
     no_confirmation: bool,
     /// Continue an interrupted run; the selection is that of the run
@@ -67,8 +76,13 @@ pub(super) async fn run(arguments: RunArgs) -> Result<u8> {
     if arguments.profile {
         postgres.extra_settings.push(timing());
     }
+    let is_quick = selection.scale() == Scale::Quick;
     let options = RunOptions {
-        confirms: !arguments.no_confirmation && selection.scale() != Scale::Quick,
+        blocks_per_session: NonZero::new(BLOCKS_PER_SESSION).filter(|_| !is_quick),
+        until_decided: arguments
+            .minutes
+            .map(|minutes| Duration::from_secs(60) * minutes.get()),
+        confirms: !arguments.no_confirmation && !is_quick,
         calibration: Some(calibration),
         expect_seed: arguments.expect_seed,
         tampering: arguments.tamper,

@@ -141,6 +141,8 @@ impl Selection {
             build: None,
             only_at: None,
             scale: self.scale(),
+            blocks_per_session: None,
+            until_decided: None,
             confirms: false,
             postgres,
             // Short, because people copy it.

@@ -92,12 +92,28 @@ pub(crate) fn log_ratios(
     baseline: &Blocks<'_>,
     metric: Metric,
 ) -> Vec<f64> {
-    candidate
-        .iter()
-        .filter_map(|(block, own)| {
-            stats::log_ratio(metric.cost(own)?, metric.cost(baseline.get(block)?)?)
-        })
-        .collect()
+    by_session(candidate, baseline, metric, usize::MAX).concat()
+}
+
+/// The same, by the session of the server that a block belongs to.
+pub(super) fn by_session(
+    candidate: &Blocks<'_>,
+    baseline: &Blocks<'_>,
+    metric: Metric,
+    blocks_per_session: usize,
+) -> Vec<Vec<f64>> {
+    let mut sessions: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for (block, own) in candidate {
+        let baseline = baseline.get(block).and_then(|other| metric.cost(other));
+        let costs = metric.cost(own).zip(baseline);
+        if let Some(ratio) = costs.and_then(|(own, baseline)| stats::log_ratio(own, baseline)) {
+            sessions
+                .entry(block / blocks_per_session)
+                .or_default()
+                .push(ratio);
+        }
+    }
+    sessions.into_values().collect()
 }
 
 fn one(name: &str, rows: u64, samples: &[&Sample]) -> ArmResults {

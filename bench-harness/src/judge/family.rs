@@ -1,9 +1,9 @@
 //! Which comparisons are judged together.
 //!
 //! Of many comparisons of equal arms some look different by chance, so what is read together is
-//! corrected together (Holm). Read together are: the claims on each preset, the variants of the
-//! claims on each preset, and the cells of one grid. Identical arms are a family of their own,
-//! because they ask another question.
+//! corrected together. In a run of several sessions that is every comparison (Benjamini and Hochberg). In one
+//! without they are, each by Holm: the claims on each preset, the variants of the claims on each preset, and the
+//! cells of one grid. Identical arms are a family of their own, because they ask another question.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,13 +23,15 @@ pub struct Family {
 
 /// The name of the family of the comparison of a scenario's arm with its baseline; `nth` is the
 /// arm's place among the candidates.
-pub(super) fn name(plan: &ScenarioPlan, nth: usize) -> String {
+pub(super) fn name(plan: &ScenarioPlan, nth: usize, has_sessions: bool) -> String {
     let place = plan.on.as_deref().map_or_else(
         || "with presets of their own".to_owned(),
         |on| format!("on {on}"),
     );
     if plan.experiment == IDENTICAL {
         format!("identical arms {place}")
+    } else if has_sessions {
+        "all comparisons".to_owned()
     } else if plan.confirms.is_some() {
         format!("confirmations {place}")
     } else if !plan.cell.is_empty() {

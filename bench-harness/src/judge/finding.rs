@@ -1,19 +1,23 @@
 //! Baseline and candidate compared, judged, and held against the claim.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SamplesByScenario;
-use super::arm::{blocks, log_ratios};
+use super::arm::{blocks, by_session, log_ratios};
 use super::control::{Control, Differing, Wide, stays_within_bound};
 use super::family::{self, Family};
 use crate::experiment::{Definition, IDENTICAL, ScenarioPlan, Setting};
 use crate::metric::Metric;
 use crate::run_record::{RunRecord, Scenario};
 use crate::samples::Samples;
-use crate::stats::{ClaimVerdict, Judged, Threshold, Verdict, claim_verdict, judge_family};
+use crate::stats::{
+    ClaimVerdict, Expected, Judged, LEAST_SESSIONS, Limits, Threshold, Verdict, claim_verdict,
+    judge_family, judge_sessions, sessions_to_decide,
+};
 
 /// A candidate compared with the baseline of its scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +50,10 @@ pub struct Finding {
     /// Whether the verdict is only indicative: the control of its preset is not established.
     #[serde(default)]
     pub is_indicative: bool,
+    /// How many more blocks would decide about the claim, if the estimate and its noise stay; absent where it is
+    /// decided, or where ten times as many would not do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_to_decide: Option<usize>,
 }
 
 /// One quantity compared.
@@ -54,8 +62,12 @@ pub struct Finding {
 pub struct Measure {
     /// The quantity.
     pub metric: Metric,
-    /// Below what difference nobody needs to care.
+    /// Below what difference nobody needs to care: the smallest effect of interest, or the noise of the
+    /// machine where that is larger.
     pub threshold: Threshold,
+    /// The smallest effect of interest, within which arms are equivalent; absent where it is `threshold`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smallest_effect: Option<Threshold>,
     /// Candidate ÷ baseline, judged; absent if no block has both.
     pub judged: Option<Judged>,
 }
@@ -84,6 +96,15 @@ pub struct Confirmation {
     pub agrees: bool,
     /// What it says of the claim by itself.
     pub claim: ClaimVerdict,
+}
+
+impl Measure {
+    fn limits(&self) -> Limits {
+        Limits {
+            smallest: self.smallest_effect.unwrap_or(self.threshold),
+            noise: self.threshold,
+        }
+    }
 }
 
 impl Finding {
@@ -147,7 +168,7 @@ pub(super) fn all(
     samples: &SamplesByScenario<'_>,
 ) -> (Vec<Finding>, Vec<Family>, Control) {
     let mut pairs = pairs(run, samples);
-    let families = judge(&mut pairs, run.confidence_level);
+    let families = judge(&mut pairs, run);
     let control = control(&pairs);
     let (again, first): (Vec<Pair<'_>>, Vec<Pair<'_>>) = pairs
         .into_iter()
@@ -204,8 +225,9 @@ struct Pair<'a> {
     /// Whether any sample of a block was taken.
     was_taken: bool,
     measures: Vec<Measure>,
-    /// Those of each measure.
-    log_ratios: Vec<Vec<f64>>,
+    /// Log-ratios of each measure, by session.
+    log_ratios: Vec<Vec<Vec<f64>>>,
+    blocks_per_session: usize,
 }
 
 /// Log-ratios of the first candidate of each scenario, of every quantity: of identical arms, their
@@ -230,6 +252,7 @@ pub(crate) fn identical_log_ratios(
 }
 
 fn pairs<'a>(run: &'a RunRecord, samples: &SamplesByScenario<'_>) -> Vec<Pair<'a>> {
+    let blocks_per_session = run.blocks_per_session.map_or(usize::MAX, NonZero::get);
     let mut pairs = Vec::new();
     for scenario in &run.scenarios {
         let plan = &scenario.plan;
@@ -242,7 +265,14 @@ fn pairs<'a>(run: &'a RunRecord, samples: &SamplesByScenario<'_>) -> Vec<Pair<'a
         let leading = definition.metric;
         let others = Metric::ALWAYS.into_iter().filter(|one| *one != leading);
         let metrics: Vec<Metric> = std::iter::once(leading).chain(others).collect();
-        for (nth, arm) in plan.arms.iter().skip(1).enumerate() {
+        let smallest_effect = run.blocks_per_session.map(|_| definition.smallest_effect());
+        // Combinations of changes are there for their shares alone.
+        let candidates = if definition.changes.is_empty() {
+            plan.arms.len() - 1
+        } else {
+            1
+        };
+        for (nth, arm) in plan.arms.iter().skip(1).take(candidates).enumerate() {
             let candidate = blocks(samples, &arm.name);
             pairs.push(Pair {
                 definition,
@@ -252,16 +282,21 @@ fn pairs<'a>(run: &'a RunRecord, samples: &SamplesByScenario<'_>) -> Vec<Pair<'a
                 was_taken,
                 measures: metrics
                     .iter()
-                    .map(|metric| Measure {
-                        metric: *metric,
-                        threshold: scenario.threshold(*metric),
-                        judged: None,
+                    .map(|metric| {
+                        let noise = scenario.threshold(*metric);
+                        Measure {
+                            metric: *metric,
+                            threshold: smallest_effect.map_or(noise, |one| one.max(noise)),
+                            smallest_effect,
+                            judged: None,
+                        }
                     })
                     .collect(),
                 log_ratios: metrics
                     .iter()
-                    .map(|metric| log_ratios(&candidate, &baseline, *metric))
+                    .map(|metric| by_session(&candidate, &baseline, *metric, blocks_per_session))
                     .collect(),
+                blocks_per_session,
             });
         }
     }
@@ -270,12 +305,16 @@ fn pairs<'a>(run: &'a RunRecord, samples: &SamplesByScenario<'_>) -> Vec<Pair<'a
 
 /// Judges every measure of every pair among its like: the leading ones of a family together, and
 /// each further quantity by itself.
-fn judge(pairs: &mut [Pair<'_>], confidence: f64) -> Vec<Family> {
+fn judge(pairs: &mut [Pair<'_>], run: &RunRecord) -> Vec<Family> {
     /// A pair and one of its measures, by index.
     type Member = (usize, usize);
     let mut groups: BTreeMap<(String, Option<Metric>), Vec<Member>> = BTreeMap::new();
     for (index, pair) in pairs.iter().enumerate() {
-        let name = family::name(&pair.scenario.plan, pair.nth);
+        let name = family::name(
+            &pair.scenario.plan,
+            pair.nth,
+            run.blocks_per_session.is_some(),
+        );
         for (at, measure) in pair.measures.iter().enumerate() {
             let further = (at > 0).then_some(measure.metric);
             let group = groups.entry((name.clone(), further)).or_default();
@@ -284,15 +323,22 @@ fn judge(pairs: &mut [Pair<'_>], confidence: f64) -> Vec<Family> {
     }
     let mut families = Vec::new();
     for ((name, further), members) in groups {
-        let log_ratios: Vec<Vec<f64>> = members
+        let sessions: Vec<Vec<Vec<f64>>> = members
             .iter()
             .map(|(pair, at)| std::mem::take(&mut pairs[*pair].log_ratios[*at]))
             .collect();
-        let thresholds: Vec<Threshold> = members
+        let limits: Vec<Limits> = members
             .iter()
-            .map(|(pair, at)| pairs[*pair].measures[*at].threshold)
+            .map(|(pair, at)| pairs[*pair].measures[*at].limits())
             .collect();
-        let (judged, correction) = judge_family(&log_ratios, &thresholds, confidence);
+        let has_sessions = sessions.iter().any(|one| one.len() >= LEAST_SESSIONS);
+        let (judged, correction) = if run.blocks_per_session.is_some() && has_sessions {
+            judge_sessions(&sessions, &limits, run.confidence_level)
+        } else {
+            let blocks: Vec<Vec<f64>> = sessions.iter().map(|one| one.concat()).collect();
+            let thresholds: Vec<Threshold> = limits.iter().map(|one| one.difference()).collect();
+            judge_family(&blocks, &thresholds, run.confidence_level)
+        };
         for ((pair, at), judged) in members.into_iter().zip(judged) {
             pairs[pair].measures[at].judged = judged;
         }
@@ -312,10 +358,25 @@ impl Pair<'_> {
             (Verdict::Inconclusive, ClaimVerdict::Inconclusive),
             |(measure, judged)| {
                 let expected = self.definition.expected_of(self.candidate);
-                let claim = claim_verdict(&expected, &judged.comparison, measure.threshold);
+                let smallest = measure.limits().smallest;
+                let claim = match (expected, judged.verdict) {
+                    (Expected::Negligible, Verdict::Equivalent) => ClaimVerdict::Supported,
+                    _ => claim_verdict(&expected, &judged.comparison, smallest),
+                };
                 (judged.verdict, claim)
             },
         )
+    }
+
+    /// How many more blocks would decide about the claim.
+    fn blocks_to_decide(&self) -> Option<usize> {
+        let measure = self.measures.first()?;
+        let (judged, smallest) = (measure.judged?, measure.limits().smallest);
+        let expected = self.definition.expected_of(self.candidate);
+        let sessions = sessions_to_decide(&judged.comparison, judged.sessions?, |one| {
+            claim_verdict(&expected, one, smallest) != ClaimVerdict::Inconclusive
+        })?;
+        Some(sessions * self.blocks_per_session)
     }
 
     fn into_finding(self, again: Option<&Self>, control: &Control) -> Finding {
@@ -352,7 +413,10 @@ impl Pair<'_> {
             Some(_) => (Verdict::Inconclusive, ClaimVerdict::Inconclusive),
         };
         let blocks = judged.map_or(0, |judged| judged.comparison.blocks);
+        let is_open = claim == ClaimVerdict::Inconclusive && weakened.is_none();
+        let blocks_to_decide = is_open.then(|| self.blocks_to_decide()).flatten();
         Finding {
+            blocks_to_decide,
             experiment: plan.experiment.clone(),
             scenario: plan.name.clone(),
             on: plan.on.clone(),

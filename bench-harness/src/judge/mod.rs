@@ -15,11 +15,13 @@ pub(crate) mod history;
 mod holds;
 mod recommendation;
 mod scenario;
+mod shapley;
 mod steps;
 mod warning;
 mod waterfall;
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,7 @@ pub(crate) use floor::Floor;
 pub(crate) use holds::{GridPart, Holds, Values};
 pub(crate) use recommendation::{Headline, Reason, Recommendation};
 pub(crate) use scenario::{Excluded, Exclusion, ScenarioResults};
+pub(crate) use shapley::Shapley;
 pub(crate) use steps::{PartOf, Step, StepGain};
 pub(crate) use warning::Warning;
 pub(crate) use waterfall::{Interaction, Waterfall};
@@ -64,6 +67,12 @@ pub struct Results {
     pub confidence_level: f64,
     /// When the noise of the machine was measured; absent if thresholds are uncalibrated.
     pub calibrated_at: Option<Timestamp>,
+    /// Blocks after which the server was started anew; absent where the whole run is one session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_per_session: Option<NonZero<usize>>,
+    /// How often the claims were judged while blocks were added; absent where they were judged once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looks: Option<NonZero<usize>>,
     /// Whether flagged comparisons were to be measured once more.
     pub confirms: bool,
     /// What identical arms showed.
@@ -75,6 +84,9 @@ pub struct Results {
     /// Those that `tuned` has, one after the other; absent if no change was measured on a preset.
     #[serde(default)]
     pub waterfall: Option<Waterfall>,
+    /// The share of each change in the gain of all of them; absent if their combinations were not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shapley: Option<Shapley>,
     /// What the run comes to.
     #[serde(default)]
     pub headline: Headline,
@@ -245,9 +257,12 @@ impl Results {
             scale: run.scale,
             confidence_level: run.confidence_level,
             calibrated_at: run.calibrated_at,
+            blocks_per_session: run.blocks_per_session,
+            looks: run.looks,
             confirms: run.confirms,
             control,
             waterfall: Waterfall::new(&experiments, &steps),
+            shapley: Shapley::new(run, &samples_of),
             headline: Headline::new(&experiments),
             steps,
             experiments,

@@ -190,7 +190,7 @@ fn families_are_what_is_read_together() {
         .iter()
         .map(|family| match family.correction {
             Correction::Holm { family: size } => (family.name.as_str(), size),
-            Correction::None { .. } => panic!("{} is not corrected", family.name),
+            other => panic!("{} is corrected by {other:?}", family.name),
         })
         .collect();
     assert_eq!(
@@ -209,6 +209,53 @@ fn families_are_what_is_read_together() {
             ("variants on tuned", 1),
         ]
     );
+}
+
+#[test]
+fn sessions_are_judged_together_and_say_how_many_more_would_decide() {
+    let mut record = example::run_record();
+    record.blocks_per_session = NonZero::new(2);
+    // In half of the sessions the second server is a tenth slower.
+    let mut samples = example::samples();
+    let slower = is("copy-vs-insert on tuned", "copy-binary");
+    for sample in samples.samples.iter_mut().filter(|sample| slower(sample)) {
+        if let (Outcome::Measured(figures), 0) = (&mut sample.outcome, sample.block / 2 % 2) {
+            figures.wall_seconds *= 1.1;
+        }
+    }
+    let results = Results::new(&record, &samples);
+    let all = results
+        .families
+        .iter()
+        .find(|one| one.name == "all comparisons")
+        .unwrap();
+    assert!(matches!(all.correction, Correction::FalseDiscovery { family } if family > 20));
+
+    let copy = finding(&results, COPY, "tuned");
+    let judged = copy.leading().unwrap();
+    let sessions = judged.sessions.unwrap();
+    assert_eq!(sessions.count, record.scenarios[0].plan.blocks / 2);
+    assert!(sessions.disjoint, "{sessions:?}");
+    assert!(results.warnings.iter().any(
+        |one| matches!(one, Warning::SessionsDisagree { scenarios } if scenarios.contains(&copy.scenario))
+    ));
+    // The interval over blocks is narrower.
+    let by_blocks = example::results();
+    let by_blocks = &finding(&by_blocks, COPY, "tuned")
+        .leading()
+        .unwrap()
+        .comparison;
+    let width = |one: &crate::stats::Comparison| (one.interval.high / one.interval.low).ln();
+    assert!(width(&judged.comparison) > width(by_blocks));
+    let is_open =
+        |one: &&Finding| one.claim == ClaimVerdict::Inconclusive && one.weakened.is_none();
+    let findings = results.experiments.iter().flat_map(|one| &one.findings);
+    for open in findings.filter(is_open) {
+        assert!(
+            open.blocks_to_decide.is_none_or(|blocks| blocks % 2 == 0),
+            "{open:?}"
+        );
+    }
 }
 
 #[test]

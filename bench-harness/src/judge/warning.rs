@@ -83,6 +83,11 @@ pub enum Warning {
         /// Scenarios by name.
         scenarios: Vec<String>,
     },
+    /// Sessions of the server in which a comparison came out so differently that their intervals do not touch.
+    SessionsDisagree {
+        /// Scenarios by name.
+        scenarios: Vec<String>,
+    },
     /// The mock API may have been the bottleneck.
     MockApiNearCeiling {
         /// Scenario by name.
@@ -176,6 +181,11 @@ impl fmt::Display for Warning {
                 "Not confirmed when measured again, so inconclusive: {}.",
                 scenarios.join("; ")
             ),
+            Self::SessionsDisagree { scenarios } => write!(
+                f,
+                "The server mattered: sessions with intervals that do not touch in {}. The intervals below hold that.",
+                scenarios.join("; ")
+            ),
             Self::MockApiNearCeiling {
                 scenario,
                 arm,
@@ -234,6 +244,7 @@ pub(super) fn all(results: &Results, samples: &Samples) -> Vec<Warning> {
     warnings.extend(samples.cut_line.map(|line| Warning::CutSample { line }));
     warnings.extend(uncorrected(results));
     warnings.extend(unconfirmed(results));
+    warnings.extend(sessions_disagree(results));
     warnings.extend(results.scenarios.iter().filter_map(mock_api_near_ceiling));
     warnings.extend(voided(results));
     warnings.extend(steal(samples));
@@ -307,6 +318,19 @@ fn unconfirmed(results: &Results) -> Option<Warning> {
         .map(|finding| finding.scenario.clone())
         .collect();
     (!scenarios.is_empty()).then_some(Warning::Unconfirmed { scenarios })
+}
+
+fn sessions_disagree(results: &Results) -> Option<Warning> {
+    let findings = results.experiments.iter().flat_map(|one| &one.findings);
+    let mut scenarios: Vec<String> = findings
+        .filter(|finding| {
+            let sessions = finding.leading().and_then(|judged| judged.sessions);
+            sessions.is_some_and(|sessions| sessions.disjoint)
+        })
+        .map(|finding| finding.scenario.clone())
+        .collect();
+    scenarios.dedup();
+    (!scenarios.is_empty()).then_some(Warning::SessionsDisagree { scenarios })
 }
 
 fn mock_api_near_ceiling(scenario: &ScenarioResults) -> Option<Warning> {

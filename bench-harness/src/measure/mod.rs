@@ -27,7 +27,7 @@ pub mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Instant;
 
@@ -74,8 +74,8 @@ pub(crate) struct Plan<'a> {
     pub arms: &'a [String],
     /// The order.
     pub schedule: &'a Schedule,
-    /// Blocks that are taken already, to skip.
-    pub done: &'a HashSet<usize>,
+    /// Blocks to take.
+    pub missing: &'a BTreeSet<usize>,
 }
 
 /// How a scenario ended.
@@ -115,9 +115,10 @@ pub(crate) async fn take_samples<E: Executor>(
             return Ok(Ending::Interrupted);
         }
     }
-    let mut budget = (plan.schedule.slots().len() / RETRY_SHARE).max(RETRIES_AT_LEAST);
+    let slots = plan.missing.len() * plan.arms.len();
+    let mut budget = (slots / RETRY_SHARE).max(RETRIES_AT_LEAST);
     let slots = plan.schedule.slots().iter();
-    for slot in slots.filter(|slot| !plan.done.contains(&slot.block)) {
+    for slot in slots.filter(|slot| plan.missing.contains(&slot.block)) {
         let mut retries = RETRIES_PER_SLOT;
         loop {
             let Some(is_void) = taking.take(Step::slot(slot)).await? else {

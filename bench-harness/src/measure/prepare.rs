@@ -84,8 +84,8 @@ pub(crate) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
             scenario.api_round_trip = Some(RoundTrip::new(direct, relayed));
             relays.push(relay);
         }
-    } else {
-        // Measured without the relay, whose own limit it would be.
+    } else if scenario.mock_api_ceiling.is_none() {
+        // Measured without the relay, whose own limit it would be, and once: later sessions have the same API.
         let ceiling = mock_api_ceiling(&baseline_url, plan.baseline().rows).await?;
         scenario.mock_api_ceiling = Some(ceiling);
     }

@@ -67,10 +67,10 @@ enum Display {
 }
 
 impl Progress {
-    /// Of `arms` arms in `schedule`, under `title`.
+    /// Of `arms` arms in the `missing` blocks of `schedule`, under `title`.
     #[must_use]
-    pub(crate) fn new(title: impl Into<String>, arms: usize, schedule: &Schedule) -> Self {
-        let total = arms + schedule.slots().len();
+    pub(crate) fn new(title: String, arms: usize, schedule: &Schedule, missing: usize) -> Self {
+        let total = arms * (1 + missing);
         let display = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(total as u64);
             // The template is constant, so a mistake in it shows at once as a plain bar.
@@ -82,21 +82,24 @@ impl Progress {
         } else {
             Display::Lines
         };
-        Self::with_display(title.into(), arms, schedule, display)
+        Self::with_display(title, arms, schedule, missing, display)
     }
 
     /// One that shows nothing.
     #[cfg(test)]
     pub(crate) fn hidden(arms: usize, schedule: &Schedule) -> Self {
-        Self::with_display(
-            String::new(),
-            arms,
-            schedule,
-            Display::Bar(ProgressBar::hidden()),
-        )
+        let display = Display::Bar(ProgressBar::hidden());
+        let missing = schedule.slots().len() / arms.max(1);
+        Self::with_display(String::new(), arms, schedule, missing, display)
     }
 
-    fn with_display(title: String, arms: usize, schedule: &Schedule, display: Display) -> Self {
+    fn with_display(
+        title: String,
+        arms: usize,
+        schedule: &Schedule,
+        missing: usize,
+        display: Display,
+    ) -> Self {
         if let Display::Bar(bar) = &display {
             bar.set_prefix(title.clone());
         }
@@ -107,7 +110,7 @@ impl Progress {
             void: 0,
             display,
             last_line: Instant::now(),
-            estimate: Estimate::new(arms, blocks),
+            estimate: Estimate::new(arms, missing),
         }
     }
 

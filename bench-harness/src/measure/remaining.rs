@@ -1,6 +1,7 @@
 //! Which samples a run still has to take, and which it repeats.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
 
 use crate::experiment::{IDENTICAL, ScenarioPlan};
 use crate::judge::Results;
@@ -11,7 +12,7 @@ use crate::samples::Sample;
 /// whole, because its arms must be close together in time.
 ///
 /// A void sample is repeated only if it is the very last: for any other one the run has given up.
-pub(super) fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usize> {
+fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usize> {
     let pending = taken.last().filter(|last| last.outcome.is_void());
     let settled: HashSet<(usize, &str)> = taken
         .iter()
@@ -30,11 +31,53 @@ pub(super) fn done_blocks(plan: &ScenarioPlan, taken: &[Sample]) -> HashSet<usiz
         .collect()
 }
 
-/// Number of samples in the missing blocks of `scenarios`.
-pub(super) fn missing_samples(scenarios: &[Scenario], taken: &[Sample]) -> usize {
-    let blocks_left = |plan: &ScenarioPlan| plan.blocks - done_blocks(plan, taken).len();
+/// The blocks of `plan` within `blocks` that are not done.
+pub(super) fn missing_blocks(
+    plan: &ScenarioPlan,
+    taken: &[Sample],
+    blocks: &Range<usize>,
+) -> BTreeSet<usize> {
+    let done = done_blocks(plan, taken);
+    let planned = blocks.start..blocks.end.min(plan.blocks);
+    planned.filter(|block| !done.contains(block)).collect()
+}
+
+/// Number of samples in those of `scenarios`.
+pub(super) fn missing_samples(
+    scenarios: &[Scenario],
+    taken: &[Sample],
+    blocks: &Range<usize>,
+) -> usize {
     let plans = scenarios.iter().map(|one| &one.plan);
-    plans.map(|plan| plan.arms.len() * blocks_left(plan)).sum()
+    plans
+        .map(|plan| plan.arms.len() * missing_blocks(plan, taken, blocks).len())
+        .sum()
+}
+
+/// Sessions that one look adds to a claim at most.
+const SESSIONS_PER_LOOK: usize = 8;
+
+/// Adds to every claim outside of grids the blocks that would decide it, in whole sessions of
+/// `blocks_per_session`. Returns how many blocks that is.
+pub(super) fn extend_undecided(
+    record: &mut RunRecord,
+    results: &Results,
+    blocks_per_session: usize,
+) -> usize {
+    let mut added = 0;
+    let findings = results.experiments.iter().flat_map(|one| &one.findings);
+    for finding in findings.filter(|one| one.is_headline && one.cell.is_empty()) {
+        let scenario = record
+            .scenarios
+            .iter_mut()
+            .find(|one| one.plan.name == finding.scenario);
+        if let (Some(blocks), Some(scenario)) = (finding.blocks_to_decide, scenario) {
+            let most = SESSIONS_PER_LOOK * blocks_per_session;
+            scenario.plan.blocks += blocks.min(most);
+            added += blocks.min(most);
+        }
+    }
+    added
 }
 
 /// Plans identical arms again before the first scenario with missing samples: those of an earlier
@@ -127,7 +170,12 @@ mod tests {
         taken.push(sample(1, 0, failed()));
         assert_eq!(done_blocks(plan, &taken), HashSet::from([0]));
         let left = plan.arms.len() * (plan.blocks - 1);
-        assert_eq!(missing_samples(&record.scenarios[..1], &taken), left);
+        let missing =
+            |blocks: Range<usize>| missing_samples(&record.scenarios[..1], &taken, &blocks);
+        assert_eq!(missing(0..plan.blocks), left);
+        // Of the first session of two blocks, one is left; of the last, one that there is.
+        assert_eq!(missing(0..2), plan.arms.len());
+        assert_eq!(missing(plan.blocks - 1..plan.blocks + 1), plan.arms.len());
         taken.push(sample(0, 0, void()));
         assert_eq!(done_blocks(plan, &taken), HashSet::new());
         taken.push(sample(1, 1, failed()));

@@ -1,22 +1,26 @@
 //! A run from its first server to its last sample.
 
-use std::collections::{BTreeMap, HashSet};
+mod ending;
+mod options;
+
+use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use chrono::Utc;
 
 use super::interrupt::Interrupt;
-use super::load::Tampering;
 use super::pace::Pace;
 use super::prepare::{Host, prepare};
 use super::profiling::{Profiling, has_profile, profile};
 use super::progress::Progress;
 use super::schedule::Schedule;
 use super::{Ending, Plan, remaining, take_samples};
-use crate::experiment::{Definition, IDENTICAL, Scale, ScenarioPlan};
-use crate::fingerprint::{Build, Fingerprint};
+use crate::experiment::{IDENTICAL, ScenarioPlan};
+use crate::fingerprint::Fingerprint;
 use crate::format::{Count, Whole};
 use crate::judge::Results;
 use crate::judge::calibration::Calibration;
@@ -27,114 +31,12 @@ use crate::samples::Sample;
 use crate::stats::CONFIDENCE_LEVEL;
 use testkit::postgres::{PostgresOptions, PostgresServer, URL, drop_or_warn};
 
-/// What to run, and where its results go.
-#[derive(Debug, Clone)]
-pub(crate) struct RunOptions {
-    /// The command as it was typed, program first, without passwords.
-    pub command: Vec<String>,
-    /// This program, which is also the worker and the mock API.
-    pub program: PathBuf,
-    /// Programs of other revisions, by the names of the arms that they run.
-    pub revisions: BTreeMap<String, PathBuf>,
-    /// The build that is measured, if it is not this program's.
-    pub build: Option<Build>,
-    /// The fingerprint that the run must have to be useful; a run with another one is refused.
-    pub only_at: Option<Fingerprint>,
-    /// The claims; a run without claims has no report.
-    pub experiments: Vec<Definition>,
-    /// Their scenarios, in order.
-    pub scenarios: Vec<ScenarioPlan>,
-    /// How much time the run has.
-    pub scale: Scale,
-    /// Whether flagged comparisons are measured again.
-    pub confirms: bool,
-    /// The server.
-    pub postgres: PostgresOptions,
-    /// Seed of the order of samples.
-    pub seed: u64,
-    /// Folder for the run's own folder.
-    pub out: PathBuf,
-    /// File of the noise that was measured on this machine; `None` leaves thresholds uncalibrated.
-    pub calibration: Option<PathBuf>,
-    /// Seed of the expected rows, if they differ from the loaded ones: then every sample is wrong, which
-    /// shows that verification works.
-    pub expect_seed: Option<u64>,
-    /// A cell to change after one sample of a scenario.
-    pub tampering: Option<(String, Tampering)>,
-    /// How scenarios are profiled after their samples; `None` does not profile.
-    pub profiling: Option<Profiling>,
-    /// Whether samples are taken; otherwise only profiles.
-    pub samples: bool,
-    /// Folder of an earlier run for the profiles; otherwise they get a new folder.
-    pub into: Option<PathBuf>,
-}
+pub(crate) use ending::{EndedBy, Finished, Incomparable, NothingTaken};
+pub(crate) use options::RunOptions;
 
-impl RunOptions {
-    /// What figures taken on `server` may be compared with.
-    fn fingerprint(&self, server: &PostgresServer) -> Fingerprint {
-        let here = Fingerprint::take(Some(server));
-        Fingerprint {
-            build: self.build.clone().unwrap_or(here.build),
-            ..here
-        }
-    }
-}
-
-/// A run that can be reported, complete or not.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    /// Its folder.
-    pub folder: RunFolder,
-    /// Whether it holds samples to report.
-    pub has_samples: bool,
-    /// What ended the run early: the user, or an error.
-    pub ended_by: Option<EndedBy>,
-}
-
-/// Why a run ended before its last sample.
-#[derive(Debug)]
-pub(crate) enum EndedBy {
-    /// Ctrl-C or SIGTERM.
-    Interrupt,
-    /// The harness could not continue.
-    Error(anyhow::Error),
-}
-
-/// This machine, its server or the build differs from those of the earlier samples.
-#[derive(Debug)]
-pub(crate) struct Incomparable(String);
-
-impl Incomparable {
-    /// Refuses samples when something `differing` prevents a comparison.
-    ///
-    /// # Errors
-    /// This error, if anything differs.
-    pub(crate) fn unless_none(differing: Vec<String>) -> Result<()> {
-        ensure!(differing.is_empty(), Self(differing.join("; ")));
-        Ok(())
-    }
-}
-
-impl std::fmt::Display for Incomparable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self(differing) = self;
-        write!(f, "its figures would not compare: {differing}")
-    }
-}
-
-impl std::error::Error for Incomparable {}
-
-/// The user stopped the run before there was anything to report.
-#[derive(Debug)]
-pub(crate) struct NothingTaken;
-
-impl std::fmt::Display for NothingTaken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("interrupted before the first sample")
-    }
-}
-
-impl std::error::Error for NothingTaken {}
+/// How often a run judges its claims that goes on until they are decided: after its planned blocks, and three
+/// times after more. Each judgement has its equal part of the error (Bonferroni).
+const LOOKS: Option<NonZero<usize>> = NonZero::new(4);
 
 /// Starts the server and takes the samples of every scenario. After an interrupt or an error, what was
 /// taken before is kept.
@@ -145,6 +47,13 @@ pub(crate) async fn run(options: RunOptions) -> Result<Finished> {
     let mut interrupt = Interrupt::listen()?;
     let server = start(&options.postgres, &mut interrupt).await?;
     let server = server.context(NothingTaken)?;
+    eprintln!("PostgreSQL {} ({})", server.version(), server.kind());
+    let blocks_per_session = options.blocks_per_session.filter(|_| server.kind() != URL);
+    // Without sessions nothing says how many blocks are wanting.
+    let looks = options
+        .until_decided
+        .filter(|_| blocks_per_session.is_some())
+        .and(LOOKS);
     let fingerprint = options.fingerprint(&server);
     if let Some(there) = &options.only_at {
         Incomparable::unless_none(there.incomparable_with(&fingerprint))?;
@@ -172,8 +81,12 @@ pub(crate) async fn run(options: RunOptions) -> Result<Finished> {
         command: options.command.clone(),
         build_profile: fingerprint.build.profile.clone(),
         scale: options.scale,
-        confidence_level: CONFIDENCE_LEVEL,
-        confirms: options.confirms,
+        confidence_level: looks.map_or(CONFIDENCE_LEVEL, |looks| {
+            1.0 - (1.0 - CONFIDENCE_LEVEL) / looks.get() as f64
+        }),
+        looks,
+        blocks_per_session,
+        confirms: options.confirms && blocks_per_session.is_none(),
         calibrated_at: calibration.as_ref().map(|known| known.measured_at),
         experiments: options.experiments.clone(),
         scenarios: options.scenarios.iter().map(scenario).collect(),
@@ -203,6 +116,7 @@ pub(crate) async fn resume(options: RunOptions, folder: PathBuf) -> Result<Finis
     let mut interrupt = Interrupt::listen()?;
     let server = start(&options.postgres, &mut interrupt).await?;
     let server = server.context(NothingTaken)?;
+    eprintln!("PostgreSQL {} ({})", server.version(), server.kind());
     if ensure_comparable(&record, &options.fingerprint(&server))? {
         tracing::warn!(
             "the program was built from uncommitted changes or another commit, so the code may differ from that of \
@@ -225,7 +139,6 @@ async fn start(
         () = interrupt.happened() => return Ok(None),
         server = started => server?,
     };
-    eprintln!("PostgreSQL {} ({})", server.version(), server.kind());
     Ok(Some(server))
 }
 
@@ -262,6 +175,7 @@ async fn go(
         interrupt,
         taken,
         pace: Pace::default(),
+        left: 0,
         unprepared: Vec::new(),
     };
     let ended_by = match session.all().await {
@@ -287,6 +201,8 @@ struct Session {
     /// Samples of the run that this one continues.
     taken: Vec<Sample>,
     pace: Pace,
+    /// Samples that are left.
+    left: usize,
     /// Scenarios that could not be prepared, each with the reason.
     unprepared: Vec<String>,
 }
@@ -310,21 +226,46 @@ impl Session {
     }
 
     async fn first_and_again(&mut self) -> Result<Ending> {
-        let ending = self.scenarios_from(0).await?;
+        let begun = Instant::now();
+        let mut ending = self.sessions().await?;
+        if let (Some(patience), Some(blocks)) =
+            (self.options.until_decided, self.record.blocks_per_session)
+        {
+            for _ in 1..self.record.looks.map_or(1, NonZero::get) {
+                if ending == Ending::Interrupted || begun.elapsed() >= patience {
+                    break;
+                }
+                self.taken = self.folder.samples()?.samples;
+                let results = Results::new(&self.record, &self.folder.samples()?);
+                let added = remaining::extend_undecided(&mut self.record, &results, blocks.get());
+                if added == 0 {
+                    break;
+                }
+                eprintln!(
+                    "{} more for claims that are not decided",
+                    Count::new(added, "block")
+                );
+                self.folder.write_record(&self.record)?;
+                ending = self.sessions().await?;
+            }
+        }
         if ending == Ending::Interrupted || !self.record.confirms {
             return Ok(ending);
         }
         let results = Results::new(&self.record, &self.folder.samples()?);
         let again = remaining::confirmations(&self.record, &results);
         if again.is_empty() {
-            return Ok(ending);
+            return Ok(Ending::Complete);
         }
         let first = self.record.scenarios.len();
-        let server = self.server.take().context("there is no server")?;
+        let is_by_url = self
+            .server
+            .as_ref()
+            .is_some_and(|server| server.kind() == URL);
         eprintln!(
             "measuring {} again, on {}",
             Count::new(again.len(), "comparison"),
-            if server.kind() == URL {
+            if is_by_url {
                 "the same server, because one by URL cannot be restarted"
             } else {
                 "a newly started server"
@@ -332,25 +273,71 @@ impl Session {
         );
         self.record.scenarios.extend(again);
         self.folder.write_record(&self.record)?;
-        drop(server);
+        if self.restart().await? == Ending::Interrupted {
+            return Ok(Ending::Interrupted);
+        }
+        let blocks = 0..self.most_blocks();
+        let again = &self.record.scenarios[first..];
+        self.left = remaining::missing_samples(again, &self.taken, &blocks);
+        self.scenarios_from(first, &blocks).await
+    }
+
+    /// Takes all missing samples, session by session, each on a new server.
+    async fn sessions(&mut self) -> Result<Ending> {
+        let most = self.most_blocks();
+        let of_session = self.record.blocks_per_session.map_or(most, NonZero::get);
+        self.left = remaining::missing_samples(&self.record.scenarios, &self.taken, &(0..most));
+        let starts: Vec<usize> = (0..most).step_by(of_session.max(1)).collect();
+        for (nth, start) in starts.iter().enumerate() {
+            let blocks = *start..start + of_session;
+            if remaining::missing_samples(&self.record.scenarios, &self.taken, &blocks) == 0 {
+                continue;
+            }
+            if nth > 0 {
+                eprintln!(
+                    "session {} of {}, on a newly started server",
+                    nth + 1,
+                    starts.len()
+                );
+                if self.restart().await? == Ending::Interrupted {
+                    return Ok(Ending::Interrupted);
+                }
+            }
+            if self.scenarios_from(0, &blocks).await? == Ending::Interrupted {
+                return Ok(Ending::Interrupted);
+            }
+        }
+        Ok(Ending::Complete)
+    }
+
+    fn most_blocks(&self) -> usize {
+        let scenarios = self.record.scenarios.iter();
+        scenarios.map(|one| one.plan.blocks).max().unwrap_or(0)
+    }
+
+    /// Ends the server and starts it anew.
+    async fn restart(&mut self) -> Result<Ending> {
+        drop(self.server.take().context("there is no server")?);
         let Some(server) = start(&self.options.postgres, &mut self.interrupt).await? else {
             return Ok(Ending::Interrupted);
         };
         ensure_comparable(&self.record, &self.options.fingerprint(&server))?;
         self.server = Some(server);
-        self.scenarios_from(first).await
+        Ok(Ending::Complete)
     }
 
-    /// Takes the missing samples of every scenario, starting with number `first`.
-    async fn scenarios_from(&mut self, first: usize) -> Result<Ending> {
+    /// Takes the missing samples of these `blocks` of every scenario, starting with number `first`.
+    async fn scenarios_from(&mut self, first: usize, blocks: &Range<usize>) -> Result<Ending> {
         for index in first..self.record.scenarios.len() {
             let plan = self.record.scenarios[index].plan.clone();
-            let done = remaining::done_blocks(&plan, &self.taken);
-            if done.len() >= plan.blocks {
+            let missing = remaining::missing_blocks(&plan, &self.taken, blocks);
+            // What could not be prepared in the first session is not tried in each.
+            let is_given_up = blocks.start > 0 && self.record.scenarios[index].unprepared.is_some();
+            if missing.is_empty() || is_given_up {
                 continue;
             }
             let taken = self.in_own_database(&plan, async |session, host| {
-                session.scenario(index, &plan, &done, host).await
+                session.scenario(index, &plan, &missing, host).await
             });
             let taken = taken.await;
             let taken = taken.with_context(|| format!("scenario {}", plan.name));
@@ -445,7 +432,7 @@ impl Session {
         &mut self,
         index: usize,
         plan: &ScenarioPlan,
-        done: &HashSet<usize>,
+        missing: &BTreeSet<usize>,
         host: Host,
     ) -> Result<Ending> {
         let rows: Vec<String> = plan
@@ -459,12 +446,11 @@ impl Session {
             index + 1,
             self.record.scenarios.len()
         );
-        let missing = remaining::missing_samples(&self.record.scenarios[index..], &self.taken);
         eprintln!(
             "{title}: {} of {} rows{}",
             Count::new(plan.arms.len(), "arm"),
             rows.first().map_or("no", String::as_str),
-            self.pace.left(missing)
+            self.pace.left(self.left)
         );
         let begun = Instant::now();
         let mut interrupt = self.interrupt.clone();
@@ -482,7 +468,7 @@ impl Session {
             plan.arms.len(),
             plan.blocks,
         );
-        let mut progress = Progress::new(title, plan.arms.len(), &schedule);
+        let mut progress = Progress::new(title, plan.arms.len(), &schedule, missing.len());
         let arms: Vec<String> = plan.arms.iter().map(|arm| arm.name.clone()).collect();
         let mut journal = self.folder.journal()?;
         let taken = take_samples(
@@ -491,7 +477,7 @@ impl Session {
                 scenario: &plan.name,
                 arms: &arms,
                 schedule: &schedule,
-                done,
+                missing,
             },
             &mut journal,
             &mut progress,
@@ -500,9 +486,9 @@ impl Session {
         let ending = taken.await;
         progress.finish();
         prepared.stop().await;
-        let own = &self.record.scenarios[index..=index];
-        let taken = remaining::missing_samples(own, &self.taken);
-        self.pace.took(taken, begun.elapsed());
+        let samples = missing.len() * plan.arms.len();
+        self.left = self.left.saturating_sub(samples);
+        self.pace.took(samples, begun.elapsed());
         ending
     }
 }

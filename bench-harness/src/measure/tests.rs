@@ -77,14 +77,15 @@ async fn run<E: Executor>(
     arms: usize,
     interrupt: &mut Interrupt,
 ) -> Run {
-    go_on(executor, schedule, arms, &HashSet::new(), interrupt).await
+    let all = schedule.slots().iter().map(|slot| slot.block).collect();
+    go_on(executor, schedule, arms, &all, interrupt).await
 }
 
 async fn go_on<E: Executor>(
     executor: &mut E,
     schedule: &Schedule,
     arms: usize,
-    done: &HashSet<usize>,
+    missing: &BTreeSet<usize>,
     interrupt: &mut Interrupt,
 ) -> Run {
     let folder = tempfile::tempdir().unwrap();
@@ -94,7 +95,7 @@ async fn go_on<E: Executor>(
         scenario: "made up",
         arms: &arms,
         schedule,
-        done,
+        missing,
     };
     let mut progress = Progress::hidden(arms.len(), schedule);
     let mut journal = Journal::open(&path).unwrap();
@@ -137,8 +138,8 @@ async fn blocks_that_are_done_are_not_taken_again() {
     let schedule = Schedule::new(7, 2, 4);
     let mut executor = Made::new([], measured);
     let (_sender, mut interrupt) = Interrupt::manual();
-    let done = HashSet::from([0, 2]);
-    let run = go_on(&mut executor, &schedule, 2, &done, &mut interrupt).await;
+    let missing = BTreeSet::from([1, 3]);
+    let run = go_on(&mut executor, &schedule, 2, &missing, &mut interrupt).await;
     let blocks: Vec<usize> = run.samples[2..].iter().map(|one| one.block).collect();
     assert_eq!(blocks, [1, 1, 3, 3]);
 }

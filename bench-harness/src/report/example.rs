@@ -123,6 +123,8 @@ pub(crate) fn run_record() -> RunRecord {
         build_profile: "release".into(),
         scale: Scale::Default,
         confidence_level: 0.95,
+        blocks_per_session: None,
+        looks: None,
         confirms: true,
         calibrated_at: Some(started_at(0)),
         experiments: definitions(),

@@ -74,6 +74,8 @@ impl FullRun {
                 build_profile: "release".to_owned(),
                 scale: Scale::Full,
                 confidence_level: 0.95,
+                blocks_per_session: None,
+                looks: None,
                 confirms: true,
                 calibrated_at: Some(at(0)),
                 experiments: experiments

@@ -119,6 +119,8 @@ pub(crate) fn run(
         build_profile: "release".to_owned(),
         scale: Scale::Default,
         confidence_level: 0.95,
+        blocks_per_session: None,
+        looks: None,
         confirms: false,
         calibrated_at: None,
         experiments: Vec::new(),

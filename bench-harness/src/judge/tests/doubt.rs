@@ -357,11 +357,11 @@ fn every_warning_says_what_happened_and_what_to_do() {
     The engine was built with the dev profile: its figures say nothing about what users get. Build with `cargo build --release` and run again.
     copy-vs-insert on before: 2 samples of copy-csv failed and are left out; the first: worker exited with 1: column "id" is of type bigint
     but 7 is text. Fix the cause before using the figures of this arm.
-    The run ended after 659 of 660 samples. The figures are of the blocks that were taken; go on with --resume.
+    The run ended after 603 of 604 samples. The figures are of the blocks that were taken; go on with --resume.
     The samples file ends within line 55: the run was interrupted while writing it. That sample is left out.
     before-vs-tuned: tuned drains 73.5% of what the mock API can serve, so part of its time may be the mock API's. Read its figures as a lower limit of speed.
     1 sample spoiled from outside and left out. Comparisons that lack a block for it: 2.
-    CPU steal on the host in 1 of 656 samples, up to 3.4%. Where times and processor times disagree, trust the processor times.
-    1 of 655 wall times are far from the others of their arm. They are kept and widen the intervals.
+    CPU steal on the host in 1 of 600 samples, up to 3.4%. Where times and processor times disagree, trust the processor times.
+    1 of 599 wall times are far from the others of their arm. They are kept and widen the intervals.
     "#);
 }

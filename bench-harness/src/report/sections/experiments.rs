@@ -113,7 +113,10 @@ fn verdict(results: &Results, experiment: &ExperimentResults) -> Block {
     }
     if let (Some(why), Some(finding)) = (experiment.inconclusive, experiment.deciding()) {
         let place = on(finding.on.as_deref());
-        sentences.push(format!("Inconclusive{place}: {}.", reason(why)));
+        let more = finding.blocks_to_decide.map_or_else(String::new, |blocks| {
+            format!("; about {} would decide", Count::new(blocks, "more block"))
+        });
+        sentences.push(format!("Inconclusive{place}: {}{more}.", reason(why)));
     }
     if !experiment.holds.is_empty() {
         let places = holds::places(&experiment.holds);

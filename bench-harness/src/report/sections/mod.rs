@@ -60,6 +60,7 @@ fn is_grave(warning: &Warning) -> bool {
         | Warning::Uncorrected { .. } => true,
         Warning::CutSample { .. }
         | Warning::Unconfirmed { .. }
+        | Warning::SessionsDisagree { .. }
         | Warning::MockApiNearCeiling { .. }
         | Warning::Voided { .. }
         | Warning::Steal { .. }
