@@ -110,8 +110,9 @@ enum Command {
     /// Check whether a change made anything slower: two revisions, or one and stored results
     ///
     /// Both revisions are built in worktrees of their own, and their loads alternate on this machine.
-    /// The gate judges counters first, then processor time, then wall time. It measures what is worse
-    /// once more, and profiles it. It writes gate.json, junit.xml, summary.md and more into a new folder.
+    /// The gate judges counters first, then processor time, then wall time. It measures until times are
+    /// decided, and profiles what is worse. It writes gate.json, junit.xml, summary.md and more into a new
+    /// folder.
     #[command(after_help = gate::EXAMPLES)]
     Gate(Box<GateArgs>),
     /// Find out why one arm is faster: flame graphs, a time budget, and what grew or shrank

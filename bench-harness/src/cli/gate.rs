@@ -46,7 +46,7 @@ Exit codes:
   0    nothing is worse
   1    the harness failed, or a revision does not build
   2    wrong usage, or a waiver past its last day
-  3    a scenario is worse by more than its limit, confirmed
+  3    a scenario is worse by more than its limit
   4    a scenario is inconclusive (only with --fail-on-inconclusive)
   5    not comparable: another machine, server or data, or one side of a scenario has no figures
   6    a load of the head left wrong data (a base with wrong data has no figures)
@@ -93,15 +93,14 @@ pub(super) struct GateArgs {
     /// Accepted regressions [default: fixtures/gate-waivers.toml, if it exists]
     #[arg(long, help_heading = JUDGED, value_name = "FILE")]
     waivers: Option<PathBuf>,
-    /// Half of the rows and 8 blocks: finds 10% instead of 5%
+    /// Half of the rows and at most 24 blocks: finds 10% instead of 5%
     #[arg(long, help_heading = MEASURED)]
     quick: bool,
-    /// First blocks of every scenario; with an even number, drift cancels out
+    /// Blocks of the first look; with an even number, drift cancels out
     #[arg(long, help_heading = MEASURED)]
     blocks: Option<NonZero<usize>>,
-    /// With --base: minutes for more blocks of inconclusive scenarios, at most eight times as many, and as
-    /// many minutes again for their confirmation; 0 adds none
-    #[arg(long, help_heading = MEASURED, default_value_t = 3, conflicts_with_all = ["baseline", "save_baseline"])]
+    /// With --base: minutes to measure undecided scenarios on, beyond 24 blocks of each
+    #[arg(long, help_heading = MEASURED, default_value_t = 6, conflicts_with_all = ["baseline", "save_baseline"])]
     minutes: u32,
     /// Rows of every load
     #[arg(long, help_heading = MEASURED)]
@@ -112,9 +111,6 @@ pub(super) struct GateArgs {
     /// Leave out the counters that need extra runs: allocations and instructions
     #[arg(long, help_heading = MEASURED)]
     no_counters: bool,
-    /// Do not measure again what is worse, and add no blocks to inconclusive scenarios
-    #[arg(long, help_heading = JUDGED)]
-    no_confirmation: bool,
     /// Do not profile what is worse
     #[arg(long, help_heading = JUDGED)]
     no_explanation: bool,
@@ -193,7 +189,6 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
             lenient: arguments.baseline_lenient,
         },
         counts: !arguments.no_counters,
-        confirms: !arguments.no_confirmation,
         patience: 60 * Duration::from_secs(arguments.minutes.into()),
         explains: !arguments.no_explanation,
         options: arguments.options()?,

@@ -11,7 +11,7 @@
 //! | [`policy`] | limits and waivers |
 //! | [`counts`], [`baseline`] | counters that need a run of their own; stored results |
 //! | [`mod@judge`], [`explain`], [`results`] | from samples to verdicts; why a time grew; the findings |
-//! | [`measure`], `more_blocks` | a gate from its first sample to its findings; which scenario gets more blocks |
+//! | [`measure`], `next_session` | a gate from its first sample to its findings; what to measure next |
 //! | [`export`] | the findings as files, and on a terminal |
 //! | [`selftest`] | how often the gate is wrong |
 
@@ -23,7 +23,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod judge;
 pub(crate) mod measure;
-mod more_blocks;
+mod next_session;
 pub(crate) mod policy;
 pub(crate) mod results;
 pub(crate) mod revision;

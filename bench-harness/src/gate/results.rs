@@ -151,11 +151,9 @@ pub struct Check {
     pub limit: f64,
     /// Whether it can fail the gate. A metric that varies between runs of one program is only shown.
     pub is_hard: bool,
-    /// Its verdict: `regressed` means worse by more than the limit, and confirmed.
+    /// Its verdict: `regressed` means worse by more than the limit, `equivalent` of a time that a slowdown of
+    /// 3 percentage points more than the limit is ruled out.
     pub verdict: Verdict,
-    /// Its verdict when it was measured once more, on a new server; absent where it was not worse at
-    /// first, or was not measured again.
-    pub again: Option<Verdict>,
 }
 
 /// Head against base: 0.05 is 5% more than the base has.
@@ -170,7 +168,8 @@ pub struct Change {
     pub high: f64,
     /// p of "no difference", adjusted to the family; absent of counters.
     pub p_value: Option<f64>,
-    /// Blocks, or the samples of the side that has fewer; absent of counters.
+    /// Blocks up to the look that decided, or to the last one; of stored results, the samples of the side that
+    /// has fewer; absent of counters.
     pub blocks: Option<usize>,
 }
 
@@ -202,14 +201,6 @@ pub struct Growth {
     pub base: f64,
     /// In the head.
     pub head: f64,
-}
-
-impl Check {
-    /// Whether it was worse at first, and not when it was measured once more.
-    #[must_use]
-    pub fn is_unconfirmed(&self) -> bool {
-        self.again.is_some_and(|again| again != Verdict::Regressed)
-    }
 }
 
 impl GateResults {

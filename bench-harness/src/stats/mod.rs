@@ -7,6 +7,7 @@
 //! | [`mod@holm`], [`family`] | how sure one must be when many comparisons are made at once |
 //! | [`noise`] | how large a difference must be to matter on this machine |
 //! | [`power`] | how small an effect so many blocks can find |
+//! | [`sequential`] | when a gate has measured enough, and what it says then |
 //! | [`unpaired`] | how two arms differ that did not run block by block |
 //! | [`mod@proportion`] | how often something happens, such as a false alarm |
 //! | [`change_point`] | where a series of results changes its level |
@@ -26,6 +27,7 @@ pub(crate) mod noise;
 pub(crate) mod power;
 pub(crate) mod proportion;
 pub(crate) mod sample;
+pub(crate) mod sequential;
 pub(crate) mod trend;
 pub(crate) mod unpaired;
 pub(crate) mod verdict;
@@ -43,6 +45,7 @@ pub(crate) use noise::{learned_threshold, threshold};
 pub(crate) use power::{blocks_for, scale};
 pub(crate) use proportion::{Proportion, proportion};
 pub(crate) use sample::Summary;
+pub(crate) use sequential::{Decision, Design, FALSE_ALARM, Looks, SESSION_BLOCKS};
 pub(crate) use trend::trend;
 pub(crate) use unpaired::{Unpaired, UnpairedJudged, compare_unpaired, judge_unpaired};
 pub(crate) use verdict::{FLOOR, Threshold, is_within, verdict};

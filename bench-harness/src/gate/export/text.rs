@@ -73,14 +73,14 @@ pub(super) fn remarks(results: &GateResults) -> Vec<String> {
     });
     let noisy = (results.outcome == GateOutcome::Inconclusive).then(|| {
         // Blocks are never added to a comparison with stored results.
-        let time = if results.is_stored {
-            ""
+        let more = if results.is_stored {
+            "more blocks (`--blocks 48`)"
         } else {
-            "more time (`--minutes 20`), "
+            "more time (`--minutes 20`)"
         };
         format!(
-            "Differences as small as the limits are lost in noise. Use {time}more blocks from the start \
-             (`--blocks 48`), or a quieter machine. With `--fail-on-inconclusive` the exit code is 4."
+            "Differences as small as the limits are lost in noise. Use {more}, or a quieter machine. With \
+             `--fail-on-inconclusive` the exit code is 4."
         )
     });
     let all = failure.chain(expired).chain(more);
@@ -259,18 +259,9 @@ fn signed(share: f64) -> String {
     format!("{sign}{size}")
 }
 
-/// The verdict of a check.
-pub(super) fn finding(check: &Check) -> String {
-    if check.is_unconfirmed() {
-        "unconfirmed".to_owned()
-    } else {
-        check.verdict.to_string()
-    }
-}
-
 /// Whether a check is worth reading: it differs, or is not certain.
 pub(super) fn is_notable(check: &Check) -> bool {
-    check.verdict != Verdict::Equivalent || check.is_unconfirmed()
+    check.verdict != Verdict::Equivalent
 }
 
 /// A check in a line: `rows/s: 328,000 → 288,000, -12.3% (-14.4% to -10.1%), limit -5%`.

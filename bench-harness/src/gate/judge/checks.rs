@@ -1,21 +1,21 @@
 //! Each metric of a scenario, judged: times by their samples, counters by their counts.
 
-use super::{Evidence, Sides};
+use super::{Evidence, Policy, Sides};
 use crate::experiment::{LoadPlan, ScenarioPlan, configured};
-use crate::gate::policy::{Limits, threshold};
+use crate::gate::policy::{BEYOND_LIMIT, Limits, threshold};
 use crate::gate::results::{Change, Check};
 use crate::gate::scenario::{BASE, HEAD};
 use crate::judge::{Blocks, log_ratios};
 use crate::metric::{Metric, Tier};
 use crate::run_record::Scenario;
 use crate::stats::{
-    Comparison, Interval, Judged, Threshold, Unpaired, UnpairedJudged, Verdict, judge_family,
+    Comparison, Decision, Design, FALSE_ALARM, Interval, Unpaired, UnpairedJudged, Verdict,
     judge_unpaired, sample, verdict,
 };
 
 impl Sides<'_> {
     /// The times of `scenarios`, each metric judged as a family.
-    pub(super) fn timed(&self, scenarios: &[&Scenario], limits: &Limits) -> Vec<Vec<Check>> {
+    pub(super) fn timed(&self, scenarios: &[Scenario], policy: Policy<'_>) -> Vec<Vec<Check>> {
         let mut checks: Vec<Vec<Check>> = vec![Vec::new(); scenarios.len()];
         let sides: Vec<(Blocks<'_>, Blocks<'_>)> = scenarios
             .iter()
@@ -23,8 +23,8 @@ impl Sides<'_> {
             .collect();
         let timed = Metric::GATED.into_iter();
         for metric in timed.filter(|metric| metric.tier() != Tier::Counter) {
-            let limit = limits.share(metric);
-            let judged = self.judged(&sides, metric, threshold(metric, limit));
+            let limit = policy.limits.share(metric);
+            let judged = self.judged(scenarios, &sides, metric, policy);
             for (nth, judged) in judged.into_iter().enumerate() {
                 let rows = scenarios[nth].plan.baseline().rows;
                 let (base, head) = &sides[nth];
@@ -43,29 +43,34 @@ impl Sides<'_> {
                     limit,
                     is_hard: true,
                     verdict: judged.map_or(Verdict::Inconclusive, |judged| judged.verdict),
-                    again: None,
                 });
             }
         }
         checks
     }
 
-    /// Head against base of every scenario, judged as one family: block by block, or, where the base
-    /// was stored, as two samples.
+    /// Head against base of every scenario, judged as one family: block by block at every look, or, where
+    /// the base was stored, once and as two samples.
     fn judged(
         &self,
+        scenarios: &[Scenario],
         sides: &[(Blocks<'_>, Blocks<'_>)],
         metric: Metric,
-        limit: Threshold,
+        policy: Policy<'_>,
     ) -> Vec<Option<Costs>> {
-        let confidence = self.head.record.confidence_level;
+        let limit = policy.limits.share(metric);
         if self.stored.is_none() {
-            let log_ratios: Vec<Vec<f64>> = sides
-                .iter()
-                .map(|(base, head)| log_ratios(head, base, metric))
-                .collect();
-            let (judged, _) = judge_family(&log_ratios, &vec![limit; sides.len()], confidence);
-            return judged.into_iter().map(|one| one.map(Costs::from)).collect();
+            let design = Design {
+                looks: policy.looks,
+                limit: threshold(metric, limit),
+                margin: threshold(metric, limit + BEYOND_LIMIT),
+                family: sides.len(),
+            };
+            let judged = scenarios.iter().zip(sides).map(|(scenario, (base, head))| {
+                let of_first = |blocks| log_ratios(&first(head, blocks), base, metric);
+                design.judge(scenario.plan.blocks, of_first)
+            });
+            return judged.map(|one| one.map(Costs::from)).collect();
         }
         let costs = |blocks: &Blocks<'_>| -> Vec<f64> {
             let samples = blocks.values();
@@ -76,10 +81,10 @@ impl Sides<'_> {
             .map(|(base, head)| Unpaired {
                 candidate: costs(head),
                 baseline: costs(base),
-                threshold: limit,
+                threshold: threshold(metric, limit),
             })
             .collect();
-        let (judged, _) = judge_unpaired(&members, confidence);
+        let (judged, _) = judge_unpaired(&members, 1.0 - FALSE_ALARM);
         judged.into_iter().map(|one| one.map(Costs::from)).collect()
     }
 
@@ -115,8 +120,8 @@ struct Costs {
     verdict: Verdict,
 }
 
-impl From<Judged> for Costs {
-    fn from(judged: Judged) -> Self {
+impl From<Decision> for Costs {
+    fn from(judged: Decision) -> Self {
         Self {
             comparison: judged.comparison,
             adjusted_p: judged.adjusted_p,
@@ -151,6 +156,12 @@ impl Costs {
             blocks: Some(own.blocks),
         }
     }
+}
+
+/// The first so many blocks.
+fn first<'a>(all: &Blocks<'a>, blocks: usize) -> Blocks<'a> {
+    let within = all.range(..blocks);
+    within.map(|(block, sample)| (*block, *sample)).collect()
 }
 
 /// The values of a metric, block by block.
@@ -221,6 +232,5 @@ fn counter(
         limit,
         is_hard: tolerance.is_some() && judged.is_some(),
         verdict: judged.unwrap_or(Verdict::Inconclusive),
-        again: None,
     }
 }
