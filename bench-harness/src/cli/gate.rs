@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use chrono::Utc;
 
 use super::selection::command_line;
@@ -19,7 +19,7 @@ use crate::gate::baseline::Baseline;
 use crate::gate::export::{render, write_all};
 use crate::gate::measure::{Gate, Gated, Rules};
 use crate::gate::policy::{Limit, Limits, Waivers};
-use crate::gate::revision::{BuiltRevision, Recipe};
+use crate::gate::revision::{BuiltRevision, Recipe, SAME_FOLDER};
 use crate::gate::scenario::{Scenarios, Size, is_chosen};
 use crate::gate::{GateOutcome, GateResults, GatedRevision};
 use crate::measure::profiling::WrongData;
@@ -133,6 +133,10 @@ pub(super) struct GateArgs {
     /// gate
     #[arg(long, help_heading = TESTS, value_name = "STAGE=SHARE%", conflicts_with = "save_baseline", value_parser = slowdown)]
     slow_head: Option<String>,
+    /// Build the head in a folder of this name, so that only the order of its functions differs: a test of
+    /// the gate
+    #[arg(long, help_heading = TESTS, value_name = "NAME", conflicts_with = "programs", value_parser = folder)]
+    head_folder: Option<String>,
     /// Folder of programs to use for both revisions instead of building them: a test of the gate
     #[arg(long, value_name = "DIR", hide = true)]
     programs: Option<PathBuf>,
@@ -160,6 +164,7 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
         repository: ".".into(),
         profile: arguments.build_profile.clone(),
         slowdown: arguments.slow_head.is_some(),
+        folder: SAME_FOLDER.to_owned(),
     };
     let Some((base, head)) = arguments.revisions(&recipe)? else {
         return Ok(0);
@@ -262,6 +267,16 @@ fn refused(error: anyhow::Error) -> Result<u8> {
     Err(error)
 }
 
+/// The name of a folder, and not the way to another one: what is there is removed.
+fn folder(name: &str) -> Result<String> {
+    let is_harmless = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    ensure!(
+        !name.is_empty() && name.chars().all(is_harmless),
+        "a name has letters, digits and hyphens"
+    );
+    Ok(name.to_owned())
+}
+
 /// The revision; ends the process if there is none.
 fn revision(recipe: &Recipe, named: &str) -> GatedRevision {
     let revision = recipe.commit(named);
@@ -305,8 +320,9 @@ impl GateArgs {
             None => recipe.working_tree()?,
         };
         let base = self.base.as_deref().map(|named| revision(recipe, named));
-        // Other programs, and one that is slowed down, are tests of the gate.
-        let builds = self.programs.is_none() && self.slow_head.is_none();
+        // Other programs, and a head that is slowed down or built elsewhere, are tests of the gate.
+        let builds =
+            self.programs.is_none() && self.slow_head.is_none() && self.head_folder.is_none();
         if let Some(base) = base.as_ref().filter(|_| builds)
             && recipe.has_same_sources(base, &head)?
         {
@@ -316,12 +332,19 @@ impl GateArgs {
             );
             return Ok(None);
         }
-        let built = |revision| match &self.programs {
+        let built = |recipe: &Recipe, revision| match &self.programs {
             Some(folder) => BuiltRevision::found(folder, revision),
             None => recipe.build(revision),
         };
-        let base = base.as_ref().map(built).transpose()?;
-        Ok(Some((base, built(&head)?)))
+        let of_head = Recipe {
+            folder: match &self.head_folder {
+                Some(name) => format!("{SAME_FOLDER}-{name}"),
+                None => recipe.folder.clone(),
+            },
+            ..recipe.clone()
+        };
+        let base = base.as_ref().map(|base| built(recipe, base)).transpose()?;
+        Ok(Some((base, built(&of_head, &head)?)))
     }
 
     fn options(&self) -> Result<RunOptions> {

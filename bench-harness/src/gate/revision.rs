@@ -26,6 +26,9 @@ const PROGRAMS: [&str; 2] = ["apitap-bench", "apitap-bench-heap"];
 /// Folders at the top of the repository that no program is built from.
 const NO_SOURCES: [&str; 4] = [".ci", ".github", "reports", "scripts"];
 
+/// Folder that revisions are built in, within that of the cache.
+pub(crate) const SAME_FOLDER: &str = "worktree";
+
 /// Bytes of the digest that names a cached program.
 const KEY_BYTES: usize = 16;
 
@@ -38,6 +41,9 @@ pub(crate) struct Recipe {
     pub profile: String,
     /// Whether its stages can be slowed down.
     pub slowdown: bool,
+    /// Folder that it is built in, by name; the same for all revisions unless a test of the gate asks what
+    /// another order of functions costs.
+    pub folder: String,
 }
 
 /// A revision whose programs are there.
@@ -188,8 +194,8 @@ impl Recipe {
         };
         let sources: Vec<&str> = tree.lines().filter(is_source).collect();
         let all = format!(
-            "{}\n{}\n{flags:?}\n{sources:?}",
-            self.profile, self.slowdown
+            "{}\n{}\n{}\n{flags:?}\n{sources:?}",
+            self.profile, self.slowdown, self.folder
         );
         let digest = Sha256::digest(all.as_bytes());
         Ok(digest[..KEY_BYTES]
@@ -199,7 +205,7 @@ impl Recipe {
     }
 
     fn build_into(&self, kept: &Path, cache: &Path, revision: &GatedRevision) -> Result<()> {
-        let worktree = Worktree::check_out(self, cache.join("worktree"), &revision.commit)?;
+        let worktree = Worktree::check_out(self, cache.join(&self.folder), &revision.commit)?;
         // Dependencies are shared with the checkout's own builds; its programs are left as they are.
         let intermediate = target_folder(&self.repository)?;
         let out = cache.join("out");
@@ -292,6 +298,7 @@ mod tests {
             repository: folder.path().to_owned(),
             profile: "dev".to_owned(),
             slowdown: false,
+            folder: SAME_FOLDER.to_owned(),
         };
         (folder, recipe)
     }
@@ -352,6 +359,11 @@ mod tests {
         };
         let key = recipe.key(&head).unwrap();
         assert_ne!(key, slow.key(&head).unwrap());
+        let elsewhere = Recipe {
+            folder: "elsewhere".to_owned(),
+            ..recipe.clone()
+        };
+        assert_ne!(key, elsewhere.key(&head).unwrap());
         assert_ne!(key, recipe.key(&recipe.commit("HEAD~1").unwrap()).unwrap());
         fs::write(folder.path().join("README.md"), "text").unwrap();
         run(folder.path(), &["add", "README.md"]);
