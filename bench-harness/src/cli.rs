@@ -90,9 +90,10 @@ Exit codes:
   1    the harness failed, or a sample did not finish
   2    wrong usage
   3    gate: a scenario is worse than its limit
-  4    gate: a scenario is inconclusive (only with --fail-on-inconclusive)
+  4    gate: a claim is inconclusive, or a scenario is (only with --fail-on-inconclusive)
   5    not comparable: another machine, server, program or data
   6    a sample loaded wrong data
+  7    gate: a claim is refuted
   130  interrupted; the report holds what was measured";
 
 /// Measures how ApiTap moves rows from an HTTP API into PostgreSQL, on real servers

@@ -168,6 +168,48 @@ fn stored_results_of_postgres_count_here_alone_and_for_the_same_scenarios() {
 }
 
 #[test]
+fn promises_and_programs_that_were_built_before_are_judged_on_postgres() {
+    let place = Place::new();
+    let gate = |claim: &str| {
+        let mut gate = Command::new(PROGRAM);
+        gate.args([
+            "gate",
+            "--postgres=local",
+            "--rows=2000",
+            "--scenario=tuned",
+            "--exact",
+        ])
+        .args([
+            "--no-counters",
+            "--no-explanation",
+            "--base-binary",
+            PROGRAM,
+        ])
+        .args(["--head-binary", PROGRAM, "--claim", claim, "--out"])
+        .arg(place.path("gates"))
+        .args(WIDE);
+        gate.output().unwrap()
+    };
+    // The same program is no twice as fast.
+    let output = gate("client_cpu_seconds_per_million_rows<=0.5");
+    assert_eq!(code(&output), 7, "{}", stderr(&output));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("on tuned is refuted"), "{printed}");
+    let text = std::fs::read_to_string(place.gated().join("gate.json")).unwrap();
+    let results: GateResults = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (results.base.named.as_str(), results.base.commit.as_str()),
+        (PROGRAM, "unknown")
+    );
+    assert!(results.claims[0].change.unwrap().blocks.unwrap() > 12);
+
+    let output = gate("client_cpu_seconds_per_million_rows>=1.1");
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    let expected = "write client_cpu_seconds_per_million_rows<=0.90";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+}
+
+#[test]
 fn wrong_usage_is_refused_before_anything_runs() {
     let place = Place::new();
     for (arguments, expected) in [

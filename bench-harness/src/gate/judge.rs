@@ -1,11 +1,14 @@
 //! From samples and counts to verdicts. Pure.
 //!
-//! `checks` judges each metric of a scenario; this file says what that means for the scenario and
+//! `checks` judges each metric of a scenario and `claims` each promise; this file says what that means for the scenario and
 //! for the gate.
 
 mod checks;
+mod claims;
 
 use chrono::NaiveDate;
+
+pub(crate) use claims::claims;
 
 use super::counts::Count;
 use super::policy::{Limits, Waiver};

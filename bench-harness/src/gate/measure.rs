@@ -10,8 +10,9 @@ use anyhow::Result;
 use chrono::Utc;
 
 use super::baseline::Baseline;
+use super::claim::Claim;
 use super::counts;
-use super::judge::{Evidence, Policy, judge, outcome};
+use super::judge::{Evidence, Policy, claims, judge, outcome};
 use super::next_session::next_session;
 use super::policy::{Limits, Waiver, Waivers};
 use super::results::{GateOutcome, GateResults, SCHEMA_VERSION};
@@ -61,6 +62,8 @@ pub(crate) struct Rules {
     pub waivers: Waivers,
     /// Whether a scenario without figures passes.
     pub lenient: bool,
+    /// What the change promises; nothing where the base is stored.
+    pub claims: Vec<Claim>,
 }
 
 /// How far a gate came.
@@ -103,7 +106,7 @@ impl Gate {
         if ended_by.is_none() && self.baseline.is_none() {
             ended_by = self.measure_on(&folder, &mut found).await?;
         }
-        if ended_by.is_none() && self.explains && found.outcome == GateOutcome::Regressed {
+        if ended_by.is_none() && self.explains && found.moved().next().is_some() {
             ended_by = self.explain(&folder, &mut found).await?;
         }
         if let Some(ended_by) = &ended_by {
@@ -206,7 +209,7 @@ impl Gate {
             let mut record = folder.record()?;
             let samples = folder.samples()?.samples;
             let left = give_up.saturating_duration_since(Instant::now());
-            let next = next_session(&record, &samples, &found.scenarios, &looks, left);
+            let next = next_session(&record, &samples, found, &looks, left);
             if next.is_empty() {
                 break;
             }
@@ -254,6 +257,7 @@ impl Gate {
             lenient: self.rules.lenient,
         };
         let scenarios = judge(head, base, policy);
+        let claims = claims(head, &self.rules.claims, policy);
         let base = match (&self.base, &self.baseline) {
             (Some(base), _) => &base.revision,
             (None, Some(stored)) => &stored.revision,
@@ -281,6 +285,7 @@ impl Gate {
             failure: None,
             expired_waivers,
             scenarios,
+            claims,
             fingerprint: record.fingerprint.clone(),
         })
     }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`scenario`] | the loads: `fixtures/gate.toml` |
 //! | [`revision`] | programs of revisions, built once and cached by their sources |
-//! | [`policy`] | limits and waivers |
+//! | [`policy`], [`claim`] | limits and waivers; what a change promises |
 //! | [`counts`], [`baseline`] | counters that need a run of their own; stored results |
 //! | [`mod@judge`], [`explain`], [`results`] | from samples to verdicts; why a time grew; the findings |
 //! | [`measure`], `next_session` | a gate from its first sample to its findings; what to measure next |
@@ -16,6 +16,7 @@
 //! | [`selftest`] | how often the gate is wrong |
 
 pub(crate) mod baseline;
+pub(crate) mod claim;
 pub(crate) mod counts;
 #[cfg(test)]
 pub(crate) mod example;
@@ -31,6 +32,6 @@ pub(crate) mod scenario;
 pub(crate) mod selftest;
 
 pub(crate) use results::{
-    Change, Check, Explanation, GateOutcome, GatedRevision, GatedScenario, Growth,
+    Change, Check, Explanation, GateOutcome, GatedClaim, GatedRevision, GatedScenario, Growth,
 };
 pub use results::{GateResults, ScenarioOutcome};

@@ -7,12 +7,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::results::{GatedScenario, ScenarioOutcome};
+use super::results::{Check, GateResults, ScenarioOutcome};
 use crate::experiment::ScenarioPlan;
 use crate::metric::Tier;
 use crate::run_record::RunRecord;
 use crate::samples::Sample;
-use crate::stats::{Looks, SESSION_BLOCKS, Verdict};
+use crate::stats::{ClaimVerdict, Looks, SESSION_BLOCKS, Verdict};
 
 /// The scenarios of `record` to measure on, by index, and the blocks that each has after the session: all that
 /// are undecided or between two looks, and whose next look fits into `left`, those with the fewest blocks first.
@@ -22,7 +22,7 @@ use crate::stats::{Looks, SESSION_BLOCKS, Verdict};
 pub(super) fn next_session(
     record: &RunRecord,
     samples: &[Sample],
-    found: &[GatedScenario],
+    found: &GateResults,
     looks: &Looks,
     mut left: Duration,
 ) -> Vec<(usize, usize)> {
@@ -44,23 +44,37 @@ pub(super) fn next_session(
 }
 
 /// Whether more blocks may decide the scenario.
-fn is_open(plan: &ScenarioPlan, found: &[GatedScenario]) -> bool {
-    let Some(scenario) = found.iter().find(|one| one.name == plan.name) else {
+fn is_open(plan: &ScenarioPlan, found: &GateResults) -> bool {
+    let Some(scenario) = found.scenarios.iter().find(|one| one.name == plan.name) else {
         return false;
     };
+    // A metric with figures and no change, such as no CPU tick in any load, has none with more blocks either.
     let timed = || {
         let checks = scenario.checks.iter();
-        checks.filter(|check| check.is_hard && check.metric.tier() != Tier::Counter)
+        checks.filter(|check| check.metric.tier() != Tier::Counter && check.change.is_some())
     };
-    // A scenario with one worse time is worse, whatever the others are, unless that one is waived.
-    let may_turn = match scenario.outcome {
-        ScenarioOutcome::Inconclusive | ScenarioOutcome::Waived { .. } => true,
-        ScenarioOutcome::Regressed => timed().all(|check| check.verdict != Verdict::Regressed),
-        _ => false,
+    let is_undecided = |check: &Check| check.is_hard && check.verdict == Verdict::Inconclusive;
+    let is_claimed = |check: &Check| {
+        let mut claims = found.claims.iter();
+        claims.any(|one| {
+            (&one.scenario, one.metric) == (&plan.name, check.metric)
+                && one.verdict == ClaimVerdict::Inconclusive
+        })
     };
-    // A metric with figures and no change, such as no CPU tick in any load, has none with more blocks either.
-    may_turn
-        && timed().any(|check| check.verdict == Verdict::Inconclusive && check.change.is_some())
+    match scenario.outcome {
+        ScenarioOutcome::Inconclusive
+        | ScenarioOutcome::Waived { .. }
+        | ScenarioOutcome::Passed => timed().any(|check| is_undecided(check) || is_claimed(check)),
+        // A scenario with one worse time is worse, whatever its others are.
+        ScenarioOutcome::Regressed => {
+            timed().any(is_claimed)
+                || timed().any(is_undecided)
+                    && timed().all(|check| check.verdict != Verdict::Regressed)
+        }
+        ScenarioOutcome::Missing { .. }
+        | ScenarioOutcome::Failed { .. }
+        | ScenarioOutcome::WrongData { .. } => false,
+    }
 }
 
 /// How long a block took when the scenario was last measured, with warm-up, void samples and pauses: a
@@ -89,7 +103,7 @@ mod tests {
     use super::*;
     use crate::experiment::Revision;
     use crate::gate::example as gate_example;
-    use crate::gate::results::Check;
+    use crate::gate::results::{GatedClaim, GatedScenario};
     use crate::gate::scenario::{BASE, HEAD, Scenarios, Size};
     use crate::metric::Metric;
     use crate::report::example;
@@ -158,9 +172,29 @@ mod tests {
     }
 
     fn asked(blocks: usize, found: &[GatedScenario], seconds: u64) -> Vec<(usize, usize)> {
+        asked_with(blocks, found, seconds, Vec::new())
+    }
+
+    fn asked_with(
+        blocks: usize,
+        found: &[GatedScenario],
+        seconds: u64,
+        claims: Vec<GatedClaim>,
+    ) -> Vec<(usize, usize)> {
         let record = record(blocks);
+        let found = GateResults {
+            scenarios: found.to_vec(),
+            claims,
+            ..gate_example::results()
+        };
         let left = Duration::from_secs(seconds);
-        next_session(&record, &samples(&record), found, &Looks::planned(), left)
+        next_session(
+            &record,
+            &samples(&record),
+            &found,
+            &Size::default().looks(),
+            left,
+        )
     }
 
     #[test]
@@ -226,5 +260,18 @@ mod tests {
         let counter = gate_example::counted(Metric::Statements, 3.0, 4.0, Verdict::Regressed);
         counted.checks.push(counter);
         assert_eq!(asked(12, &[counted], 1_000), [(0, 24)]);
+    }
+
+    #[test]
+    fn an_undecided_claim_is_measured_on_and_a_decided_one_is_not() {
+        let metric = Metric::ClientCpuSecondsPerMillionRows;
+        for (verdict, is_open) in [
+            (ClaimVerdict::Inconclusive, true),
+            (ClaimVerdict::Refuted, false),
+        ] {
+            let claim = gate_example::claim("tuned", metric, verdict);
+            let next = asked_with(12, &[passed("tuned")], 1_000, vec![claim]);
+            assert_eq!(!next.is_empty(), is_open, "{verdict}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::Metric;
 use crate::samples::Timestamp;
-use crate::stats::Verdict;
+use crate::stats::{ClaimVerdict, Verdict};
 
 /// Version of the layout of `gate.json`.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
@@ -31,6 +31,9 @@ pub struct GateResults {
     /// Whether there are enough blocks to judge each metric over all scenarios as a family, by Holm's
     /// procedure. If not, each comparison is judged alone.
     pub is_corrected: bool,
+    /// What the change promises, in each scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<GatedClaim>,
     /// Whether the base's figures were measured before, and not block by block beside the head's.
     pub is_stored: bool,
     /// The verdict.
@@ -49,9 +52,9 @@ pub struct GateResults {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatedRevision {
-    /// As it was named: `HEAD~1`, `main`, `the working tree`.
+    /// As it was named: `HEAD~1`, `main`, `the working tree`; the path of a program that was built before.
     pub named: String,
-    /// The whole hash of its commit.
+    /// The whole hash of its commit; `unknown` of a program that was built before.
     pub commit: String,
 }
 
@@ -173,6 +176,25 @@ pub struct Change {
     pub blocks: Option<usize>,
 }
 
+/// A promise of the change, judged in a scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GatedClaim {
+    /// The promise, as it is typed.
+    pub claim: String,
+    /// Its metric.
+    pub metric: Metric,
+    /// Scenario by name.
+    pub scenario: String,
+    /// What became of it.
+    pub verdict: ClaimVerdict,
+    /// Head against base, in the metric's own direction, with an interval that holds at every look and for all
+    /// claims; absent where a side has no value.
+    pub change: Option<Change>,
+    /// The stage of the engine whose CPU time fell most; absent where none clearly did, or was not profiled.
+    pub stage: Option<Growth>,
+}
+
 /// Why a scenario became slower, from profiles of both revisions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -204,6 +226,18 @@ pub struct Growth {
 }
 
 impl GateResults {
+    /// The worst that became of a claim: refuted, then inconclusive; none without claims.
+    #[must_use]
+    pub fn worst_claim(&self) -> Option<ClaimVerdict> {
+        let rank = |verdict: &ClaimVerdict| match verdict {
+            ClaimVerdict::Refuted => 0,
+            ClaimVerdict::Inconclusive => 1,
+            ClaimVerdict::Supported => 2,
+            ClaimVerdict::Exceeded => 3,
+        };
+        self.claims.iter().map(|one| one.verdict).min_by_key(rank)
+    }
+
     /// The scenarios worth reading, and the others, both in order.
     #[must_use]
     pub fn significant(&self) -> (Vec<&GatedScenario>, Vec<&GatedScenario>) {

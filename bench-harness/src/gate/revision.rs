@@ -26,6 +26,9 @@ const PROGRAMS: [&str; 2] = ["apitap-bench", "apitap-bench-heap"];
 /// Folders at the top of the repository that no program is built from.
 const NO_SOURCES: [&str; 4] = [".ci", ".github", "reports", "scripts"];
 
+/// Stands for the commit of a program that was built before.
+pub(crate) const UNKNOWN_COMMIT: &str = "unknown";
+
 /// Folder that revisions are built in, within that of the cache.
 pub(crate) const SAME_FOLDER: &str = "worktree";
 
@@ -65,15 +68,33 @@ impl BuiltRevision {
     pub(crate) fn found(folder: &Path, revision: &GatedRevision) -> Result<Self> {
         let program = folder.join(PROGRAMS[0]);
         ensure!(program.exists(), "there is no {}", program.display());
-        Ok(Self {
-            revision: revision.clone(),
+        Ok(Self::new(program, revision.clone()))
+    }
+
+    /// A program that was built before, of a commit that nobody knows.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(crate) fn prebuilt(program: &Path) -> Result<Self> {
+        let found = program.canonicalize();
+        let found = found.with_context(|| format!("there is no {}", program.display()))?;
+        let revision = GatedRevision {
+            named: program.display().to_string(),
+            commit: UNKNOWN_COMMIT.to_owned(),
+        };
+        Ok(Self::new(found, revision))
+    }
+
+    fn new(program: PathBuf, revision: GatedRevision) -> Self {
+        Self {
             program,
             build: Build {
                 git_commit: revision.commit.clone(),
                 git_dirty: None,
                 ..Build::this()
             },
-        })
+            revision,
+        }
     }
 }
 

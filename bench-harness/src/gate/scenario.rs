@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::experiment::{ArmPlan, LoadPlan, Revision, ScenarioPlan, configured};
-use crate::stats::{Looks, SESSION_BLOCKS};
+use crate::stats::{Looks, MOST_BLOCKS, SESSION_BLOCKS};
 use testkit::workload::Workload;
 
 /// The arm that the head is compared with.
@@ -25,9 +25,6 @@ const FILE: &str = "fixtures/gate.toml";
 
 /// Its text, so that the program also runs elsewhere.
 const BUILT_IN: &str = include_str!("../../../fixtures/gate.toml");
-
-/// Most blocks of a scenario.
-const MOST_BLOCKS: usize = 320;
 
 /// Most blocks of a quick gate: those of two starts of the server, the fewest that can show a slowdown.
 const MOST_QUICK_BLOCKS: usize = 2 * SESSION_BLOCKS;

@@ -45,7 +45,7 @@ pub(crate) use noise::{learned_threshold, threshold};
 pub(crate) use power::{blocks_for, scale};
 pub(crate) use proportion::{Proportion, proportion};
 pub(crate) use sample::Summary;
-pub(crate) use sequential::{Decision, Design, FALSE_ALARM, Looks, SESSION_BLOCKS};
+pub(crate) use sequential::{Decision, Design, FALSE_ALARM, Looks, MOST_BLOCKS, SESSION_BLOCKS};
 pub(crate) use trend::trend;
 pub(crate) use unpaired::{Unpaired, UnpairedJudged, compare_unpaired, judge_unpaired};
 pub(crate) use verdict::{FLOOR, Threshold, is_within, verdict};

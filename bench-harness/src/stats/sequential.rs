@@ -21,8 +21,11 @@ use super::verdict::{Threshold, Verdict};
 /// average it out.
 pub(crate) const SESSION_BLOCKS: usize = 12;
 
+/// Most blocks at which a gate looks.
+pub(crate) const MOST_BLOCKS: usize = 320;
+
 /// Blocks at which a gate looks.
-const BLOCKS: [usize; 6] = [SESSION_BLOCKS, 24, 48, 96, 160, 320];
+const BLOCKS: [usize; 6] = [SESSION_BLOCKS, 24, 48, 96, 160, MOST_BLOCKS];
 
 /// The error of calling a cost slower that is not.
 pub(crate) const FALSE_ALARM: f64 = 0.01;
@@ -47,12 +50,6 @@ impl Looks {
         Self(std::iter::once(first).chain(planned).collect())
     }
 
-    /// All planned ones.
-    #[must_use]
-    pub(crate) fn planned() -> Self {
-        Self(BLOCKS.to_vec())
-    }
-
     /// Blocks of the first look.
     #[must_use]
     pub(crate) fn first(&self) -> usize {
@@ -69,6 +66,22 @@ impl Looks {
     #[must_use]
     pub(crate) fn contains(&self, blocks: usize) -> bool {
         self.0.contains(&blocks)
+    }
+
+    /// The comparisons at all looks up to `blocks`, whose intervals hold together, and together with those of
+    /// all of the `family`. None is of one start of the server alone.
+    pub(crate) fn comparisons(
+        &self,
+        blocks: usize,
+        family: usize,
+        log_ratios: impl Fn(usize) -> Vec<f64>,
+    ) -> Vec<Comparison> {
+        let alpha = (1.0 - CONFIDENCE_LEVEL) / family as f64;
+        let looks = self.shares().take_while(|(look, _)| *look <= blocks);
+        let looks = looks.filter(|(look, _)| *look > SESSION_BLOCKS);
+        let compared =
+            looks.filter_map(|(look, share)| compare(&log_ratios(look), 1.0 - alpha * share));
+        compared.collect()
     }
 
     /// Every look with its share of an error.
@@ -131,21 +144,6 @@ impl Design<'_> {
             }
         }
         last
-    }
-
-    /// Every look so far, with an interval of the cost's ratio that holds at all of them at once, and for
-    /// all of the family.
-    pub(crate) fn intervals(
-        &self,
-        blocks: usize,
-        log_ratios: impl Fn(usize) -> Vec<f64>,
-    ) -> impl Iterator<Item = Comparison> {
-        let alpha = (1.0 - CONFIDENCE_LEVEL) / self.family as f64;
-        let looks = self
-            .looks
-            .shares()
-            .take_while(move |(look, _)| *look <= blocks);
-        looks.filter_map(move |(look, share)| compare(&log_ratios(look), 1.0 - alpha * share))
     }
 
     fn at(&self, look: usize, share: f64, log_ratios: &[f64]) -> Option<Decision> {

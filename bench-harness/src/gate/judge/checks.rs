@@ -39,7 +39,9 @@ impl Sides<'_> {
                     head: sample::median(&head),
                     base_samples: base,
                     head_samples: head,
-                    change: judged.as_ref().map(|judged| judged.change(metric)),
+                    change: judged
+                        .as_ref()
+                        .map(|one| change(metric, &one.comparison, Some(one.adjusted_p))),
                     limit,
                     is_hard: true,
                     verdict: judged.map_or(Verdict::Inconclusive, |judged| judged.verdict),
@@ -88,10 +90,19 @@ impl Sides<'_> {
         judged.into_iter().map(|one| one.map(Costs::from)).collect()
     }
 
+    /// A counter of base and head.
+    pub(super) fn counts(&self, plan: &ScenarioPlan, metric: Metric) -> (Option<f64>, Option<f64>) {
+        let base_arm = if self.stored.is_some() { HEAD } else { BASE };
+        let base = most(metric, &self.of_base(plan));
+        let head = most(metric, &self.of_head(plan));
+        (
+            base.or_else(|| count(self.base(), base_arm, plan, metric)),
+            head.or_else(|| count(self.head, HEAD, plan, metric)),
+        )
+    }
+
     /// The counters of a scenario.
     pub(super) fn counted(&self, plan: &ScenarioPlan, limits: &Limits) -> Vec<Check> {
-        let (of_base, of_head) = (self.of_base(plan), self.of_head(plan));
-        let base_arm = if self.stored.is_some() { HEAD } else { BASE };
         let config = match &plan.baseline().load {
             LoadPlan::Engine { preset, knobs, .. } => configured(preset, knobs).ok(),
             LoadPlan::PsqlCopy | LoadPlan::PsqlStaged(_) => None,
@@ -100,16 +111,50 @@ impl Sides<'_> {
         counters
             .filter(|metric| metric.tier() == Tier::Counter)
             .filter_map(|metric| {
-                let base = most(metric, &of_base);
-                let base = base.or_else(|| count(self.base(), base_arm, plan, metric));
-                let head = most(metric, &of_head);
-                let head = head.or_else(|| count(self.head, HEAD, plan, metric));
+                let (base, head) = self.counts(plan, metric);
                 let tolerance = config.as_ref().and_then(|config| metric.tolerance(config));
                 let limit = limits.share(metric);
                 (base.is_some() || head.is_some())
                     .then(|| counter(metric, base, head, limit, tolerance))
             })
             .collect()
+    }
+}
+
+/// The first so many blocks.
+pub(super) fn first<'a>(all: &Blocks<'a>, blocks: usize) -> Blocks<'a> {
+    let within = all.range(..blocks);
+    within.map(|(block, sample)| (*block, *sample)).collect()
+}
+
+/// A comparison of costs in the metric's own direction.
+pub(super) fn change(metric: Metric, costs: &Comparison, p_value: Option<f64>) -> Change {
+    let own = if metric.more_is_better() {
+        costs.inverted()
+    } else {
+        *costs
+    };
+    Change {
+        estimate: own.ratio - 1.0,
+        low: own.interval.low - 1.0,
+        high: own.interval.high - 1.0,
+        p_value,
+        blocks: (metric.tier() != Tier::Counter).then_some(own.blocks),
+    }
+}
+
+/// Costs that were counted, as a comparison without uncertainty.
+pub(super) fn exact(ratio: f64) -> Comparison {
+    Comparison {
+        ratio,
+        interval: Interval {
+            low: ratio,
+            high: ratio,
+        },
+        confidence: 1.0,
+        asked_confidence: 1.0,
+        p_value: 0.0,
+        blocks: 1,
     }
 }
 
@@ -138,30 +183,6 @@ impl From<UnpairedJudged> for Costs {
             verdict: judged.verdict,
         }
     }
-}
-
-impl Costs {
-    /// The change in the metric's own direction.
-    fn change(&self, metric: Metric) -> Change {
-        let own = if metric.more_is_better() {
-            self.comparison.inverted()
-        } else {
-            self.comparison
-        };
-        Change {
-            estimate: own.ratio - 1.0,
-            low: own.interval.low - 1.0,
-            high: own.interval.high - 1.0,
-            p_value: Some(self.adjusted_p),
-            blocks: Some(own.blocks),
-        }
-    }
-}
-
-/// The first so many blocks.
-fn first<'a>(all: &Blocks<'a>, blocks: usize) -> Blocks<'a> {
-    let within = all.range(..blocks);
-    within.map(|(block, sample)| (*block, *sample)).collect()
 }
 
 /// The values of a metric, block by block.
@@ -200,35 +221,16 @@ fn counter(
         (0.0, 0.0) => 1.0,
         (base, head) => head / base,
     });
-    let judged = ratio.map(|ratio| {
-        let comparison = Comparison {
-            ratio,
-            interval: Interval {
-                low: ratio,
-                high: ratio,
-            },
-            confidence: 1.0,
-            asked_confidence: 1.0,
-            p_value: 0.0,
-            blocks: 1,
-        };
-        verdict(&comparison, true, threshold(metric, limit))
-    });
+    let judged = ratio.map(|ratio| verdict(&exact(ratio), true, threshold(metric, limit)));
     // A change from 0 has no share.
-    let change = ratio.filter(|ratio| ratio.is_finite()).map(|ratio| Change {
-        estimate: ratio - 1.0,
-        low: ratio - 1.0,
-        high: ratio - 1.0,
-        p_value: None,
-        blocks: None,
-    });
+    let finite = ratio.filter(|ratio| ratio.is_finite());
     Check {
         metric,
         base,
         head,
         base_samples: Vec::new(),
         head_samples: Vec::new(),
-        change,
+        change: finite.map(|ratio| change(metric, &exact(ratio), None)),
         limit,
         is_hard: tolerance.is_some() && judged.is_some(),
         verdict: judged.unwrap_or(Verdict::Inconclusive),

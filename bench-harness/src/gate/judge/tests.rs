@@ -117,7 +117,7 @@ struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            looks: Looks::planned(),
+            looks: Size::default().looks(),
             limits: Limits::default(),
             waivers: Vec::new(),
             counts: Vec::new(),
@@ -424,4 +424,58 @@ fn stored_results_are_the_base() {
         found[2].outcome,
         missing("it is in the baseline, and the gate no longer has it")
     );
+}
+
+#[test]
+fn claims_are_judged_in_every_scenario_by_the_direction_of_their_metric() {
+    use crate::gate::claim::Claim;
+    use crate::stats::ClaimVerdict::{Exceeded, Inconclusive, Refuted, Supported};
+
+    let mut record = record(&["same", "fast"], &[BASE, HEAD]);
+    let samples = [both("same", 1.0, 1.0), both("fast", 0.8, 0.8)].concat();
+    let typed = [
+        // A fifth less time is a quarter more rows.
+        ("rows_per_second>=1.20", [Refuted, Supported]),
+        ("rows_per_second>=1.05..1.10", [Refuted, Exceeded]),
+        ("rows_per_second>=1.25", [Refuted, Inconclusive]),
+        (
+            "client_cpu_seconds_per_million_rows<=0.85",
+            [Refuted, Supported],
+        ),
+        (
+            "client_cpu_seconds_per_million_rows<=0.70",
+            [Refuted, Refuted],
+        ),
+        ("statements<=0.9", [Refuted, Refuted]),
+    ];
+    let all: Vec<Claim> = typed
+        .iter()
+        .map(|(text, _)| text.parse().unwrap())
+        .collect();
+    let rules = Rules::default();
+    let found = |record: &RunRecord| {
+        let evidence = Evidence {
+            record,
+            samples: &samples,
+            counts: &[],
+        };
+        claims(evidence, &all, rules.policy())
+    };
+    let judged = found(&record);
+    for (nth, (text, expected)) in typed.into_iter().enumerate() {
+        let verdicts = [&judged[nth], &judged[typed.len() + nth]].map(|one| one.verdict);
+        assert_eq!(verdicts, expected, "{text}");
+    }
+    let change = judged[typed.len()].change.unwrap();
+    assert_eq!(
+        (judged[typed.len()].scenario.as_str(), change.blocks),
+        ("fast", Some(24))
+    );
+    assert!((change.estimate - 0.25).abs() < 0.01, "{change:?}");
+
+    // One start of the server decides no time.
+    for scenario in &mut record.scenarios {
+        scenario.plan.blocks = 12;
+    }
+    assert_eq!(found(&record)[0].verdict, Inconclusive);
 }

@@ -56,7 +56,7 @@ impl Shares {
     /// Heads that cost `effect` more than their base, with `times` the noise, each one of `family`.
     fn simulate(cost: &Cost, times: f64, effect: f64, family: usize, runs: u32) -> Self {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(11);
-        let looks = Looks::planned();
+        let looks = Looks::new(SESSION_BLOCKS, MOST_BLOCKS);
         let threshold = |share| Threshold::new(share).unwrap();
         let design = Design {
             looks: &looks,

@@ -13,7 +13,7 @@ fn design(looks: &Looks) -> Design<'_> {
 
 /// The verdict on blocks of which all have been measured, and the blocks that it needed.
 fn verdict(log_ratios: &[f64]) -> (Verdict, usize) {
-    let looks = Looks::planned();
+    let looks = Looks::new(SESSION_BLOCKS, MOST_BLOCKS);
     let of = |blocks: usize| log_ratios[..blocks].to_vec();
     let decision = design(&looks).judge(log_ratios.len(), of).unwrap();
     (decision.verdict, decision.comparison.blocks)
@@ -28,7 +28,7 @@ fn blocks(effect: f64, count: usize) -> Vec<f64> {
 #[test]
 fn all_looks_together_spend_the_whole_error() {
     for looks in [
-        Looks::planned(),
+        Looks::new(SESSION_BLOCKS, MOST_BLOCKS),
         Looks::new(48, 320),
         Looks::new(6, 24),
         Looks::new(400, 320),
@@ -38,7 +38,7 @@ fn all_looks_together_spend_the_whole_error() {
         assert!((sum - 1.0).abs() < 1e-12, "{looks:?}: {shares:?}");
         assert!(shares.iter().all(|share| *share > 0.0));
     }
-    let shares: Vec<String> = Looks::planned()
+    let shares: Vec<String> = Looks::new(SESSION_BLOCKS, MOST_BLOCKS)
         .shares()
         .map(|(look, share)| format!("{look}: {:.1}%", 100.0 * share))
         .collect();
@@ -87,7 +87,7 @@ fn verdicts_and_the_blocks_that_they_take() {
 
 #[test]
 fn nothing_is_decided_before_the_first_look_or_without_blocks() {
-    let looks = Looks::planned();
+    let looks = Looks::new(SESSION_BLOCKS, MOST_BLOCKS);
     let of = |count: usize| blocks(0.0, count);
     assert_eq!(design(&looks).judge(11, of), None);
     assert_eq!(design(&looks).judge(12, |_| Vec::new()), None);
@@ -98,7 +98,7 @@ fn nothing_is_decided_before_the_first_look_or_without_blocks() {
 
 #[test]
 fn a_family_needs_more_evidence() {
-    let looks = Looks::planned();
+    let looks = Looks::new(SESSION_BLOCKS, MOST_BLOCKS);
     // Slower by 5%, with noise of as much.
     let of = |count: usize| -> Vec<f64> {
         let noise = blocks(0.0, count).into_iter();
@@ -119,15 +119,15 @@ fn a_family_needs_more_evidence() {
 
 #[test]
 fn intervals_of_looks_are_wider_than_those_of_one_comparison() {
-    let looks = Looks::planned();
+    let looks = Looks::new(SESSION_BLOCKS, MOST_BLOCKS);
     let of = |count: usize| blocks(0.0, count);
-    let all: Vec<Comparison> = design(&looks).intervals(50, of).collect();
+    let all = looks.comparisons(50, 1, of);
     assert_eq!(
         all.iter().map(|one| one.blocks).collect::<Vec<_>>(),
-        [12, 24, 48]
+        [24, 48]
     );
     let alone = compare(&of(48), CONFIDENCE_LEVEL).unwrap();
-    assert!(all[2].interval.low < alone.interval.low && all[2].interval.high > alone.interval.high);
+    assert!(all[1].interval.low < alone.interval.low && all[1].interval.high > alone.interval.high);
 }
 
 proptest! {
