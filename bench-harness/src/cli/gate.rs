@@ -29,7 +29,7 @@ use crate::stats::ClaimVerdict;
 use testkit::postgres::PgStorage;
 
 /// Nothing is worse, but something is inconclusive.
-const INCONCLUSIVE: u8 = 4;
+pub(super) const INCONCLUSIVE: u8 = 4;
 
 /// A claim does not hold.
 const REFUTED: u8 = 7;

@@ -13,9 +13,10 @@
 //! | [`mod@judge`], [`explain`], [`results`] | from samples to verdicts; why a time grew; the findings |
 //! | [`measure`], `next_session` | a gate from its first sample to its findings; what to measure next |
 //! | [`export`] | the findings as files, and on a terminal |
-//! | [`selftest`] | how often the gate is wrong |
+//! | [`selftest`], [`mod@bisect`] | how often the gate is wrong; the first commit that makes it red |
 
 pub(crate) mod baseline;
+pub(crate) mod bisect;
 pub(crate) mod claim;
 pub(crate) mod counts;
 #[cfg(test)]

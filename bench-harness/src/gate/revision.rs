@@ -164,6 +164,24 @@ impl Recipe {
         }
     }
 
+    /// The commits after `good` up to `bad`, the oldest first, of merges only the merge itself.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub(crate) fn first_parents(&self, good: &str, bad: &str) -> Result<Vec<String>> {
+        let range = format!("{good}..{bad}");
+        let listed = self.git(["rev-list", "--first-parent", "--reverse", &range])?;
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+
+    /// A commit with its title.
+    ///
+    /// # Errors
+    /// When git does not know it.
+    pub(crate) fn titled(&self, commit: &str) -> Result<String> {
+        self.git(["show", "--no-patch", "--format=%h %s", commit])
+    }
+
     /// The programs of `revision`, built unless they are kept from before.
     ///
     /// # Errors
@@ -335,6 +353,9 @@ mod tests {
         assert_ne!(head.commit, before.commit);
         assert!(recipe.is_ancestor(&before.commit, &head.commit).unwrap());
         assert!(!recipe.is_ancestor(&head.commit, &before.commit).unwrap());
+        let after = recipe.first_parents(&before.commit, &head.commit).unwrap();
+        assert_eq!(after, [head.commit.clone()]);
+        assert!(recipe.titled(&head.commit).unwrap().ends_with(" two"));
         recipe.is_ancestor("0123456", &head.commit).unwrap_err();
         let error = recipe.commit("nothing").unwrap_err().to_string();
         assert_eq!(error, "\"nothing\" is not a revision of this repository");
