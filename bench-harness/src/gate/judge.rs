@@ -1,7 +1,7 @@
 //! From samples and counts to verdicts. Pure.
 //!
-//! `checks` judges each metric of a scenario and `claims` each promise; this file says what that means for the scenario and
-//! for the gate.
+//! `checks` judges each metric of a scenario and `claims` each promise; this file says what that means
+//! for the scenario and for the gate.
 
 mod checks;
 mod claims;

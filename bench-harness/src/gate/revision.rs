@@ -354,7 +354,7 @@ mod tests {
         assert!(recipe.is_ancestor(&before.commit, &head.commit).unwrap());
         assert!(!recipe.is_ancestor(&head.commit, &before.commit).unwrap());
         let after = recipe.first_parents(&before.commit, &head.commit).unwrap();
-        assert_eq!(after, [head.commit.clone()]);
+        assert_eq!(after, std::slice::from_ref(&head.commit));
         assert!(recipe.titled(&head.commit).unwrap().ends_with(" two"));
         recipe.is_ancestor("0123456", &head.commit).unwrap_err();
         let error = recipe.commit("nothing").unwrap_err().to_string();
