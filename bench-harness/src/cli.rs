@@ -1,5 +1,6 @@
 //! The command line of `apitap-bench`.
 
+mod bisect;
 mod calibrate;
 mod compare;
 mod counters;
@@ -36,6 +37,7 @@ use crate::measure::worker;
 use crate::report::files::{write_chart, write_profiles, write_report};
 use crate::report::terminal::Colour;
 use crate::run_folder::RunFolder;
+use bisect::BisectArgs;
 use dev::DevCommand;
 use faults::FaultsArgs;
 use gate::GateArgs;
@@ -77,6 +79,7 @@ Examples:
   apitap-bench tune --workload orders              which configuration is fastest
   apitap-bench profile copy-vs-insert              why it is faster, and what to try next
   apitap-bench gate --base main                    whether the working tree is slower than main
+  apitap-bench bisect --good v1.0 --bad main       which commit made it slower
   apitap-bench faults                              whether nothing is lost when something goes wrong
   apitap-bench soak --minutes 30                   whether a process that loads for long grows
   apitap-bench report reports/runs/RUN             render a report again from its samples
@@ -90,9 +93,10 @@ Exit codes:
   1    the harness failed, or a sample did not finish
   2    wrong usage
   3    gate: a scenario is worse than its limit
-  4    gate: a scenario is inconclusive (only with --fail-on-inconclusive)
+  4    gate: inconclusive, a scenario only with --fail-on-inconclusive; bisect: several are left
   5    not comparable: another machine, server, program or data
   6    a sample loaded wrong data
+  7    gate: a claim is refuted
   130  interrupted; the report holds what was measured";
 
 /// Measures how ApiTap moves rows from an HTTP API into PostgreSQL, on real servers
@@ -110,10 +114,17 @@ enum Command {
     /// Check whether a change made anything slower: two revisions, or one and stored results
     ///
     /// Both revisions are built in worktrees of their own, and their loads alternate on this machine.
-    /// The gate judges counters first, then processor time, then wall time. It measures what is worse
-    /// once more, and profiles it. It writes gate.json, junit.xml, summary.md and more into a new folder.
+    /// The gate judges counters first, then processor time, then wall time. It measures until times are
+    /// decided, and profiles what is worse. It writes gate.json, junit.xml, summary.md and more into a new
+    /// folder.
     #[command(after_help = gate::EXAMPLES)]
     Gate(Box<GateArgs>),
+    /// Find the first commit that makes the gate fail
+    ///
+    /// Halves the commits between a good and a bad revision, of merges only the merge itself. A gate compares
+    /// each with the good one. Programs of eight revisions are kept.
+    #[command(after_help = bisect::EXAMPLES)]
+    Bisect(BisectArgs),
     /// Find out why one arm is faster: flame graphs, a time budget, and what grew or shrank
     ///
     /// Loads the baseline and the first candidate of each experiment in rounds, samples and watches them,
@@ -258,6 +269,7 @@ async fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::Run(arguments) => return Box::pin(run::run(*arguments)).await,
         Command::Gate(arguments) => return Box::pin(gate::run(*arguments)).await,
+        Command::Bisect(arguments) => return bisect::run(&arguments),
         Command::Profile(arguments) => return Box::pin(profile::run(*arguments)).await,
         Command::Faults(arguments) => return Box::pin(faults::run(*arguments)).await,
         Command::Soak(arguments) => return Box::pin(soak::run(arguments)).await,

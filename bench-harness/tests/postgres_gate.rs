@@ -1,5 +1,6 @@
 //! `apitap-bench gate` as its users run it, but for the builds: both revisions are these programs.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -162,6 +163,133 @@ fn stored_results_of_postgres_count_here_alone_and_for_the_same_scenarios() {
     assert_eq!(code(&output), 5, "{}", stderr(&output));
     assert!(
         stderr(&output).contains("what tuned runs: 1000 rows of orders"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn promises_and_programs_that_were_built_before_are_judged_on_postgres() {
+    let place = Place::new();
+    let gate = |claim: &str| {
+        let mut gate = Command::new(PROGRAM);
+        gate.args([
+            "gate",
+            "--postgres=local",
+            "--rows=2000",
+            "--scenario=tuned",
+            "--exact",
+        ])
+        .args([
+            "--no-counters",
+            "--no-explanation",
+            "--base-binary",
+            PROGRAM,
+        ])
+        .args(["--head-binary", PROGRAM, "--claim", claim, "--out"])
+        .arg(place.path("gates"))
+        .args(WIDE);
+        gate.output().unwrap()
+    };
+    // The same program is no twice as fast.
+    let output = gate("client_cpu_seconds_per_million_rows<=0.5");
+    assert_eq!(code(&output), 7, "{}", stderr(&output));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("on tuned is refuted"), "{printed}");
+    let text = std::fs::read_to_string(place.gated().join("gate.json")).unwrap();
+    let results: GateResults = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (results.base.named.as_str(), results.base.commit.as_str()),
+        (PROGRAM, "unknown")
+    );
+    assert!(results.claims[0].change.unwrap().blocks.unwrap() > 12);
+
+    let output = gate("client_cpu_seconds_per_million_rows>=1.1");
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    let expected = "write client_cpu_seconds_per_million_rows<=0.90";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+}
+
+#[test]
+fn the_first_commit_that_is_slower_on_postgres_is_found() {
+    let place = Place::new();
+    let repository = place.path("repository");
+    std::fs::create_dir(&repository).unwrap();
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        let output = git
+            .current_dir(&repository)
+            .args(identity)
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    git(&["init", "--quiet"]);
+    let commits: Vec<String> = (0..5)
+        .map(|nth| {
+            git(&[
+                "commit",
+                "--quiet",
+                "--allow-empty",
+                "-m",
+                &format!("commit {nth}"),
+            ]);
+            git(&["rev-parse", "HEAD"])
+        })
+        .collect();
+    // From the fourth on, decoding is slower.
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *\"--head {}\"*|*\"--head {}\"*) slow=--slow-head=decode=80% ;; esac\n\
+         exec {PROGRAM} \"$@\" $slow\n",
+        commits[3], commits[4]
+    );
+    let gate = place.path("gate");
+    std::fs::write(&gate, script).unwrap();
+    std::fs::set_permissions(&gate, PermissionsExt::from_mode(0o755)).unwrap();
+
+    let mut bisect = Command::new(PROGRAM);
+    bisect
+        .current_dir(&repository)
+        .args(["bisect", "--good=HEAD~4", "--bad=HEAD", "--gate"])
+        .arg(&gate)
+        .args([
+            "--",
+            "--postgres=local",
+            "--rows=2000",
+            "--scenario=tuned",
+            "--exact",
+        ])
+        .args([
+            "--no-counters",
+            "--limit=client_cpu_seconds_per_million_rows=15%",
+        ])
+        .args([WIDE[1], WIDE[2], "--programs"])
+        .arg(Path::new(PROGRAM).parent().unwrap());
+    let output = bisect.output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.starts_with("First bad commit: "), "{printed}");
+    assert!(printed.trim_end().ends_with(" commit 3"), "{printed}");
+    // The last commit, and then the middle ones: three gates of four commits.
+    assert_eq!(
+        stderr(&output).matches(" commit ").count(),
+        3,
+        "{}",
+        stderr(&output)
+    );
+
+    let mut backwards = Command::new(PROGRAM);
+    let output = backwards
+        .current_dir(&repository)
+        .args(["bisect", "--good=HEAD", "--bad=HEAD~4"])
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("is not later than"),
         "{}",
         stderr(&output)
     );

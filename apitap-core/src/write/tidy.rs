@@ -130,6 +130,12 @@ mod tests {
         };
         tokio::join!(leftovers.remove(), lets_go);
         let left = format!("SELECT to_regclass('{}') IS NULL", place.own_table());
-        assert!(client.query_one(&left, &[]).await.unwrap().get::<_, bool>(0));
+        assert!(
+            client
+                .query_one(&left, &[])
+                .await
+                .unwrap()
+                .get::<_, bool>(0)
+        );
     }
 }

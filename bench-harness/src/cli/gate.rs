@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use chrono::Utc;
 
 use super::selection::command_line;
@@ -16,18 +16,23 @@ use super::{
 };
 use crate::experiment::Scale;
 use crate::gate::baseline::Baseline;
+use crate::gate::claim::Claim;
 use crate::gate::export::{render, write_all};
 use crate::gate::measure::{Gate, Gated, Rules};
 use crate::gate::policy::{Limit, Limits, Waivers};
-use crate::gate::revision::{BuiltRevision, Recipe};
+use crate::gate::revision::{BuiltRevision, Recipe, SAME_FOLDER, UNKNOWN_COMMIT};
 use crate::gate::scenario::{Scenarios, Size, is_chosen};
 use crate::gate::{GateOutcome, GateResults, GatedRevision};
 use crate::measure::profiling::WrongData;
 use crate::measure::session::{EndedBy, Incomparable, NothingTaken, RunOptions};
+use crate::stats::ClaimVerdict;
 use testkit::postgres::PgStorage;
 
 /// Nothing is worse, but something is inconclusive.
-const INCONCLUSIVE: u8 = 4;
+pub(super) const INCONCLUSIVE: u8 = 4;
+
+/// A claim does not hold.
+const REFUTED: u8 = 7;
 
 /// The waivers of the repository.
 const WAIVERS_FILE: &str = "fixtures/gate-waivers.toml";
@@ -37,8 +42,10 @@ Examples:
   apitap-bench gate --base main                         the working tree against a branch
   apitap-bench gate --base HEAD~1 --head HEAD --quick   two commits, in a few minutes
   apitap-bench gate --base main --scenario tuned --limit rows_per_second=-2%
+  apitap-bench gate --base main --claim 'rows_per_second>=1.10'  whether a promise holds
   apitap-bench gate --save-baseline reports/baseline/here.json
   apitap-bench gate --baseline reports/baseline/here.json
+  apitap-bench gate --base-binary OLD/apitap-bench --head-binary NEW/apitap-bench
   apitap-bench gate --base HEAD --slow-head decode=10%  a test: must end with exit code 3
   apitap-bench gate --list                              the scenarios
 
@@ -46,10 +53,11 @@ Exit codes:
   0    nothing is worse
   1    the harness failed, or a revision does not build
   2    wrong usage, or a waiver past its last day
-  3    a scenario is worse by more than its limit, confirmed
-  4    a scenario is inconclusive (only with --fail-on-inconclusive)
+  3    a scenario is worse by more than its limit
+  4    a claim is inconclusive, or a scenario is (only with --fail-on-inconclusive)
   5    not comparable: another machine, server or data, or one side of a scenario has no figures
   6    a load of the head left wrong data (a base with wrong data has no figures)
+  7    nothing is worse, and a claim is refuted
   130  interrupted";
 
 /// Headings of the help.
@@ -64,11 +72,17 @@ const TESTS: &str = "Tests of the gate";
 #[command(next_help_heading = "PostgreSQL")]
 pub(super) struct GateArgs {
     /// Revision to compare with, such as the merge base of a pull request
-    #[arg(long, help_heading = COMPARED, value_name = "REV", required_unless_present_any = ["baseline", "save_baseline", "list"])]
+    #[arg(long, help_heading = COMPARED, value_name = "REV", required_unless_present_any = ["base_binary", "baseline", "save_baseline", "list"])]
     base: Option<String>,
     /// Revision to judge [default: the working tree, with changes to tracked files]
     #[arg(long, help_heading = COMPARED, value_name = "REV")]
     head: Option<String>,
+    /// Program of the base, built before: nothing is built, and its commit is not known
+    #[arg(long, help_heading = COMPARED, value_name = "PATH", requires = "head_binary", conflicts_with_all = ["base", "head", "baseline", "save_baseline", "programs", "head_folder"])]
+    base_binary: Option<PathBuf>,
+    /// Program of the head
+    #[arg(long, help_heading = COMPARED, value_name = "PATH", requires = "base_binary")]
+    head_binary: Option<PathBuf>,
     /// Compare with results that --save-baseline stored on this machine
     #[arg(long, help_heading = COMPARED, value_name = "FILE", conflicts_with = "base")]
     baseline: Option<PathBuf>,
@@ -81,6 +95,10 @@ pub(super) struct GateArgs {
     /// How much worse a metric may be, such as rows_per_second=-5% or statements=0; may be repeated
     #[arg(long, help_heading = JUDGED, value_name = "METRIC=LIMIT")]
     limit: Vec<Limit>,
+    /// An improvement that the head promises over the base, such as 'rows_per_second>=1.10' or
+    /// 'client_cpu_seconds_per_million_rows<=0.90'; may be repeated
+    #[arg(long, help_heading = JUDGED, value_name = "CLAIM", conflicts_with_all = ["baseline", "save_baseline"])]
+    claim: Vec<Claim>,
     /// Only scenarios whose name contains NAME; may be repeated
     #[arg(long, help_heading = COMPARED, value_name = "NAME")]
     scenario: Vec<String>,
@@ -93,15 +111,14 @@ pub(super) struct GateArgs {
     /// Accepted regressions [default: fixtures/gate-waivers.toml, if it exists]
     #[arg(long, help_heading = JUDGED, value_name = "FILE")]
     waivers: Option<PathBuf>,
-    /// Half of the rows and 8 blocks: finds 10% instead of 5%
+    /// Half of the rows and at most 24 blocks: finds 10% instead of 5%
     #[arg(long, help_heading = MEASURED)]
     quick: bool,
-    /// First blocks of every scenario; with an even number, drift cancels out
+    /// Blocks of the first look; with an even number, drift cancels out
     #[arg(long, help_heading = MEASURED)]
     blocks: Option<NonZero<usize>>,
-    /// With --base: minutes for more blocks of inconclusive scenarios, at most eight times as many, and as
-    /// many minutes again for their confirmation; 0 adds none
-    #[arg(long, help_heading = MEASURED, default_value_t = 3, conflicts_with_all = ["baseline", "save_baseline"])]
+    /// With --base: minutes to measure undecided scenarios on, beyond 24 blocks of each
+    #[arg(long, help_heading = MEASURED, default_value_t = 6, conflicts_with_all = ["baseline", "save_baseline"])]
     minutes: u32,
     /// Rows of every load
     #[arg(long, help_heading = MEASURED)]
@@ -112,9 +129,6 @@ pub(super) struct GateArgs {
     /// Leave out the counters that need extra runs: allocations and instructions
     #[arg(long, help_heading = MEASURED)]
     no_counters: bool,
-    /// Do not measure again what is worse, and add no blocks to inconclusive scenarios
-    #[arg(long, help_heading = JUDGED)]
-    no_confirmation: bool,
     /// Do not profile what is worse
     #[arg(long, help_heading = JUDGED)]
     no_explanation: bool,
@@ -137,6 +151,10 @@ pub(super) struct GateArgs {
     /// gate
     #[arg(long, help_heading = TESTS, value_name = "STAGE=SHARE%", conflicts_with = "save_baseline", value_parser = slowdown)]
     slow_head: Option<String>,
+    /// Build the head in a folder of this name, so that only the order of its functions differs: a test of
+    /// the gate
+    #[arg(long, help_heading = TESTS, value_name = "NAME", conflicts_with = "programs", value_parser = folder)]
+    head_folder: Option<String>,
     /// Folder of programs to use for both revisions instead of building them: a test of the gate
     #[arg(long, value_name = "DIR", hide = true)]
     programs: Option<PathBuf>,
@@ -164,6 +182,7 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
         repository: ".".into(),
         profile: arguments.build_profile.clone(),
         slowdown: arguments.slow_head.is_some(),
+        folder: SAME_FOLDER.to_owned(),
     };
     let Some((base, head)) = arguments.revisions(&recipe)? else {
         return Ok(0);
@@ -191,9 +210,9 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
             limits: Limits::new(&arguments.limit),
             waivers,
             lenient: arguments.baseline_lenient,
+            claims: arguments.claim.clone(),
         },
         counts: !arguments.no_counters,
-        confirms: !arguments.no_confirmation,
         patience: 60 * Duration::from_secs(arguments.minutes.into()),
         explains: !arguments.no_explanation,
         options: arguments.options()?,
@@ -215,9 +234,16 @@ fn of_the_change(
     head: &GatedRevision,
 ) -> Result<Waivers> {
     let mut all = Vec::new();
+    let is_known = head.commit != UNKNOWN_COMMIT;
+    if !is_known && !waivers.all.is_empty() {
+        eprintln!("warning: waivers are ignored: the commits of base and head are not known");
+    }
     for waiver in waivers.all {
         if waiver.has_expired(today()) {
             all.push(waiver);
+            continue;
+        }
+        if !is_known {
             continue;
         }
         let Ok(GatedRevision { commit, .. }) = recipe.commit(&waiver.commit) else {
@@ -267,6 +293,16 @@ fn refused(error: anyhow::Error) -> Result<u8> {
     Err(error)
 }
 
+/// The name of a folder, and not the way to another one: what is there is removed.
+fn folder(name: &str) -> Result<String> {
+    let is_harmless = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    ensure!(
+        !name.is_empty() && name.chars().all(is_harmless),
+        "a name has letters, digits and hyphens"
+    );
+    Ok(name.to_owned())
+}
+
 /// The revision; ends the process if there is none.
 fn revision(recipe: &Recipe, named: &str) -> GatedRevision {
     let revision = recipe.commit(named);
@@ -302,6 +338,13 @@ impl GateArgs {
 
     /// Base and head, built; none if there is nothing to measure.
     fn revisions(&self, recipe: &Recipe) -> Result<Option<(Option<BuiltRevision>, BuiltRevision)>> {
+        if let (Some(base), Some(head)) = (&self.base_binary, &self.head_binary) {
+            let [base, head] = [base, head].map(|program| {
+                let found = BuiltRevision::prebuilt(program);
+                found.unwrap_or_else(|error| wrong_usage(format!("{error:#}")))
+            });
+            return Ok(Some((Some(base), head)));
+        }
         if !recipe.is_repository() {
             wrong_usage("there is no git repository here: run the gate in a clone of ApiTap");
         }
@@ -310,8 +353,11 @@ impl GateArgs {
             None => recipe.working_tree()?,
         };
         let base = self.base.as_deref().map(|named| revision(recipe, named));
-        // Other programs, and one that is slowed down, are tests of the gate.
-        let builds = self.programs.is_none() && self.slow_head.is_none();
+        // Other programs, and a head that is slowed down or built elsewhere, are tests of the gate.
+        let builds =
+            self.programs.is_none() && self.slow_head.is_none() && self.head_folder.is_none();
+        // A claim has an answer even so.
+        let builds = builds && self.claim.is_empty();
         if let Some(base) = base.as_ref().filter(|_| builds)
             && recipe.has_same_sources(base, &head)?
         {
@@ -321,12 +367,19 @@ impl GateArgs {
             );
             return Ok(None);
         }
-        let built = |revision| match &self.programs {
+        let built = |recipe: &Recipe, revision| match &self.programs {
             Some(folder) => BuiltRevision::found(folder, revision),
             None => recipe.build(revision),
         };
-        let base = base.as_ref().map(built).transpose()?;
-        Ok(Some((base, built(&head)?)))
+        let of_head = Recipe {
+            folder: match &self.head_folder {
+                Some(name) => format!("{SAME_FOLDER}-{name}"),
+                None => recipe.folder.clone(),
+            },
+            ..recipe.clone()
+        };
+        let base = base.as_ref().map(|base| built(recipe, base)).transpose()?;
+        Ok(Some((base, built(&of_head, &head)?)))
     }
 
     fn options(&self) -> Result<RunOptions> {
@@ -393,8 +446,16 @@ impl GateArgs {
             GateOutcome::Missing => INCOMPARABLE,
             GateOutcome::Failed => FAILED,
             GateOutcome::ExpiredWaiver => WRONG_USAGE,
-            GateOutcome::Inconclusive if self.fail_on_inconclusive => INCONCLUSIVE,
-            GateOutcome::Inconclusive | GateOutcome::Passed => 0,
+            GateOutcome::Inconclusive | GateOutcome::Passed => match results.worst_claim() {
+                Some(ClaimVerdict::Refuted) => REFUTED,
+                Some(ClaimVerdict::Inconclusive) => INCONCLUSIVE,
+                _ if self.is_unsure(results) => INCONCLUSIVE,
+                _ => 0,
+            },
         }
+    }
+
+    fn is_unsure(&self, results: &GateResults) -> bool {
+        self.fail_on_inconclusive && results.outcome == GateOutcome::Inconclusive
     }
 }

@@ -11,7 +11,7 @@ use super::say;
 use super::slowdown::{NO_SLOWDOWN, SLOWDOWN, slowdown};
 use crate::atomic_write;
 use crate::format::Count;
-use crate::gate::revision::Recipe;
+use crate::gate::revision::{Recipe, SAME_FOLDER};
 use crate::gate::selftest::{Judge, Said, Series, Trial, append, read, table, tally};
 use crate::gate::{GateOutcome, GateResults};
 use crate::stats::CONFIDENCE_LEVEL;
@@ -38,6 +38,10 @@ pub(super) struct SelftestArgs {
     /// Revision that is both base and head
     #[arg(long, value_name = "REV", default_value = "HEAD")]
     revision: String,
+    /// Builds of a head that equals its base, each in a folder of its own: the trials alternate among them,
+    /// because another order of functions alone costs a per cent or two. 0 takes the base's own program
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    builds: usize,
     /// File of the trials
     #[arg(
         long,
@@ -82,7 +86,9 @@ pub(super) fn run(arguments: &SelftestArgs) -> Result<u8> {
             say(table(&tally(&trials, &setup, CONFIDENCE_LEVEL)).trim_end());
             return Ok(0);
         };
-        let trial = arguments.trial(series, &setup)?;
+        let own = |one: &&Trial| one.setup == setup && one.slowdown == series.slowdown;
+        let nth = trials.iter().filter(own).count();
+        let trial = arguments.trial(series, &setup, nth)?;
         let done = trials.len() + 1;
         eprintln!(
             "{}: {} said {:?} for {} in {:.1} s",
@@ -113,10 +119,13 @@ impl SelftestArgs {
             repository: ".".into(),
             profile: String::new(),
             slowdown: true,
+            folder: SAME_FOLDER.to_owned(),
         };
         let revision = recipe.commit(&self.revision)?.commit;
+        let builds = (self.judge == Judge::Gate).then(|| format!("--builds {}", self.builds));
         let words = [&revision]
             .into_iter()
+            .chain(&builds)
             .chain(&self.bench)
             .chain(&self.arguments);
         Ok(words.map(String::as_str).collect::<Vec<_>>().join(" "))
@@ -135,10 +144,10 @@ impl SelftestArgs {
         open.min_by(|a, b| done(a).total_cmp(&done(b)))
     }
 
-    fn trial(&self, series: &Series, setup: &str) -> Result<Trial> {
+    fn trial(&self, series: &Series, setup: &str, nth: usize) -> Result<Trial> {
         let begun = Instant::now();
         let said = match self.judge {
-            Judge::Gate => self.gate(&series.slowdown)?,
+            Judge::Gate => self.gate(&series.slowdown, nth)?,
             Judge::Criterion => self.criterion(&series.slowdown)?,
         };
         Ok(Trial {
@@ -150,7 +159,7 @@ impl SelftestArgs {
         })
     }
 
-    fn gate(&self, slowdown: &str) -> Result<Said> {
+    fn gate(&self, slowdown: &str, nth: usize) -> Result<Said> {
         let out = tempfile::tempdir().context("cannot make a temporary folder")?;
         let program = std::env::current_exe().context("cannot find this program's own path")?;
         let mut gate = Command::new(program);
@@ -160,6 +169,9 @@ impl SelftestArgs {
             .args(["--slow-head", slowdown, "--out"])
             .arg(out.path())
             .args(&self.arguments);
+        if slowdown == NO_SLOWDOWN && self.builds > 0 {
+            gate.arg(format!("--head-folder=build-{}", nth % self.builds));
+        }
         let output = gate.output().context("cannot start a gate")?;
         let code = output.status.code();
         if code == Some(i32::from(REGRESSED)) {

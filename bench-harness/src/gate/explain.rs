@@ -23,7 +23,7 @@ impl Explanation {
         Self {
             page: format!("{PROFILES_FOLDER}/{PAGE_FILE}"),
             difference: folder.join(&difference).exists().then_some(difference),
-            stage: stage(&profile.arms),
+            stage: grown(&profile.arms),
             coverage: coverage(&profile.arms),
             functions: functions(profile),
         }
@@ -31,7 +31,18 @@ impl Explanation {
 }
 
 /// The stage whose CPU time per row grew most, by its own clock.
-fn stage([base, head]: &[ArmProfile; 2]) -> Option<Growth> {
+fn grown([base, head]: &[ArmProfile; 2]) -> Option<Growth> {
+    moved(base, head, |one| one.head - one.base)
+}
+
+/// The stage whose CPU time per row fell most.
+#[must_use]
+pub(crate) fn shrunk([base, head]: &[ArmProfile; 2]) -> Option<Growth> {
+    moved(base, head, |one| one.base - one.head)
+}
+
+/// The stage that moved `by` most, if that is more than noise.
+fn moved(base: &ArmProfile, head: &ArmProfile, by: fn(&Growth) -> f64) -> Option<Growth> {
     let (base, head) = (base.attribution.as_ref()?, head.attribution.as_ref()?);
     let stages = head.stages.iter().filter_map(|of_head| {
         let mut of_base = base.stages.iter();
@@ -44,8 +55,8 @@ fn stage([base, head]: &[ArmProfile; 2]) -> Option<Growth> {
     });
     let whole: f64 = base.stages.iter().map(|one| one.clocked).sum();
     stages
-        .filter(|one| one.head - one.base > LEAST_SHARE * whole)
-        .max_by(|a, b| (a.head - a.base).total_cmp(&(b.head - b.base)))
+        .filter(|one| by(one) > LEAST_SHARE * whole)
+        .max_by(|a, b| by(a).total_cmp(&by(b)))
 }
 
 fn coverage([base, head]: &[ArmProfile; 2]) -> Option<f64> {
@@ -100,6 +111,11 @@ mod tests {
 
         // What grew one way shrank the other.
         assert_ne!(grown.stage, shrunk.stage);
+        let fell = super::shrunk(&profile.arms);
+        assert!(fell.iter().all(|one| one.head < one.base), "{fell:?}");
+        profile.arms.swap(0, 1);
+        let name = |stage: &Option<Growth>| stage.as_ref().map(|one| one.name.clone());
+        assert_eq!(name(&super::shrunk(&profile.arms)), name(&grown.stage));
         let named =
             |all: &[Growth]| -> Vec<String> { all.iter().map(|one| one.name.clone()).collect() };
         let (up, down) = (named(&grown.functions), named(&shrunk.functions));

@@ -1,11 +1,14 @@
 //! From samples and counts to verdicts. Pure.
 //!
-//! `checks` judges each metric of a scenario; this file says what that means for the scenario and
-//! for the gate.
+//! `checks` judges each metric of a scenario and `claims` each promise; this file says what that means
+//! for the scenario and for the gate.
 
 mod checks;
+mod claims;
 
 use chrono::NaiveDate;
+
+pub(crate) use claims::claims;
 
 use super::counts::Count;
 use super::policy::{Limits, Waiver};
@@ -13,10 +16,9 @@ use super::results::{Check, GateOutcome, GatedScenario, ScenarioOutcome};
 use super::scenario::{BASE, HEAD};
 use crate::experiment::ScenarioPlan;
 use crate::judge::{Blocks, blocks};
-use crate::metric::Tier;
 use crate::run_record::{RunRecord, Scenario};
 use crate::samples::{Outcome, Sample};
-use crate::stats::Verdict;
+use crate::stats::{Looks, Verdict};
 
 /// What was measured of one revision, or of both together.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +34,8 @@ pub(crate) struct Evidence<'a> {
 /// The rules of the judgement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy<'a> {
+    /// When times are looked at.
+    pub looks: &'a Looks,
     /// By how much metrics may be worse.
     pub limits: &'a Limits,
     /// Accepted regressions whose commits are part of the change.
@@ -51,22 +55,12 @@ pub(crate) fn judge(
     policy: Policy<'_>,
 ) -> Vec<GatedScenario> {
     let sides = Sides { head, stored };
-    let all = || head.record.scenarios.iter();
-    let first: Vec<&Scenario> = all().filter(|one| one.plan.confirms.is_none()).collect();
-    let again: Vec<&Scenario> = all().filter(|one| one.plan.confirms.is_some()).collect();
-    let judged = sides.timed(&first, policy.limits);
-    let repeated = sides.timed(&again, policy.limits);
-    let mut scenarios: Vec<GatedScenario> = first
+    let all = &head.record.scenarios;
+    let timed = sides.timed(all, policy);
+    let mut scenarios: Vec<GatedScenario> = all
         .iter()
-        .zip(judged)
-        .map(|(scenario, timed)| {
-            let confirmation = again
-                .iter()
-                .zip(&repeated)
-                .find(|(one, _)| one.plan.confirms.as_ref() == Some(&scenario.plan.name))
-                .map(|(_, checks)| checks.as_slice());
-            sides.scenario(scenario, timed, confirmation, policy)
-        })
+        .zip(timed)
+        .map(|(scenario, timed)| sides.scenario(scenario, timed, policy))
         .collect();
     scenarios.extend(sides.gone(policy.lenient));
     scenarios
@@ -90,19 +84,6 @@ pub(crate) fn outcome(scenarios: &[GatedScenario]) -> GateOutcome {
     worst.unwrap_or(GateOutcome::Missing)
 }
 
-/// The scenarios with a worse time that was not measured again yet.
-#[must_use]
-pub(crate) fn to_confirm(scenarios: &[GatedScenario]) -> Vec<String> {
-    scenarios
-        .iter()
-        .filter(|one| {
-            one.regressed()
-                .any(|check| check.metric.tier() != Tier::Counter)
-        })
-        .map(|one| one.name.clone())
-        .collect()
-}
-
 struct Sides<'a> {
     head: Evidence<'a>,
     stored: Option<Evidence<'a>>,
@@ -117,11 +98,9 @@ impl<'a> Sides<'a> {
         let Some(stored) = self.stored else {
             return blocks_of(self.head.samples, &plan.name, BASE);
         };
-        // A repeated measurement of the head is compared with the same stored base.
-        let name = plan.confirms.as_ref().unwrap_or(&plan.name);
         let mut scenarios = stored.record.scenarios.iter();
-        match scenarios.any(|one| one.plan.name == *name) {
-            true => blocks_of(stored.samples, name, HEAD),
+        match scenarios.any(|one| one.plan.name == plan.name) {
+            true => blocks_of(stored.samples, &plan.name, HEAD),
             false => Blocks::new(),
         }
     }
@@ -133,21 +112,10 @@ impl<'a> Sides<'a> {
     fn scenario(
         &self,
         scenario: &Scenario,
-        mut timed: Vec<Check>,
-        confirmation: Option<&[Check]>,
+        timed: Vec<Check>,
         policy: Policy<'_>,
     ) -> GatedScenario {
         let plan = &scenario.plan;
-        if let Some(confirmation) = confirmation {
-            let is_worse = |check: &&mut Check| check.verdict == Verdict::Regressed;
-            for check in timed.iter_mut().filter(is_worse) {
-                let again = confirmation.iter().find(|one| one.metric == check.metric);
-                check.again = Some(again.map_or(Verdict::Inconclusive, |one| one.verdict));
-                if check.is_unconfirmed() {
-                    check.verdict = Verdict::Inconclusive;
-                }
-            }
-        }
         let mut checks = self.counted(plan, policy.limits);
         checks.extend(timed);
         GatedScenario {
@@ -224,7 +192,7 @@ impl<'a> Sides<'a> {
         let stored = self.stored.iter().flat_map(|one| &one.record.scenarios);
         stored
             .map(|scenario| &scenario.plan)
-            .filter(|plan| plan.confirms.is_none() && !here(&plan.name))
+            .filter(|plan| !here(&plan.name))
             .map(|plan| GatedScenario {
                 name: plan.name.clone(),
                 workload: plan.workload.clone(),
@@ -239,14 +207,6 @@ impl<'a> Sides<'a> {
             .collect()
     }
 
-    /// Samples of a scenario, those that confirm it too.
-    fn taken(&self, plan: &ScenarioPlan) -> impl Iterator<Item = &Sample> {
-        let is_of_it = |one: &&Sample| {
-            one.scenario == plan.name || plan_confirmed(self.head, one) == Some(&plan.name)
-        };
-        self.head.samples.iter().filter(is_of_it)
-    }
-
     /// The first reason that `of` finds in the outcomes of a side.
     fn first(
         &self,
@@ -254,8 +214,9 @@ impl<'a> Sides<'a> {
         side: &str,
         of: fn(&Outcome) -> Option<&String>,
     ) -> Option<String> {
-        let mut samples = self.taken(plan).filter(|one| one.arm == side);
-        samples.find_map(|one| of(&one.outcome)).cloned()
+        let samples = self.head.samples.iter();
+        let mut own = samples.filter(|one| one.scenario == plan.name && one.arm == side);
+        own.find_map(|one| of(&one.outcome)).cloned()
     }
 
     /// Why a side has no figures.
@@ -276,12 +237,6 @@ impl<'a> Sides<'a> {
             None => format!("the {side} was not measured"),
         })
     }
-}
-
-fn plan_confirmed<'a>(evidence: Evidence<'a>, sample: &Sample) -> Option<&'a String> {
-    let mut scenarios = evidence.record.scenarios.iter();
-    let of_sample = scenarios.find(|one| one.plan.name == sample.scenario)?;
-    of_sample.plan.confirms.as_ref()
 }
 
 fn blocks_of<'a>(samples: &'a [Sample], scenario: &str, arm: &str) -> Blocks<'a> {

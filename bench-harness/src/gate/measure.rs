@@ -10,9 +10,10 @@ use anyhow::Result;
 use chrono::Utc;
 
 use super::baseline::Baseline;
+use super::claim::Claim;
 use super::counts;
-use super::judge::{Evidence, Policy, judge, outcome, to_confirm};
-use super::more_blocks::more_blocks;
+use super::judge::{Evidence, Policy, claims, judge, outcome};
+use super::next_session::next_session;
 use super::policy::{Limits, Waiver, Waivers};
 use super::results::{GateOutcome, GateResults, SCHEMA_VERSION};
 use super::revision::BuiltRevision;
@@ -24,6 +25,7 @@ use crate::measure::session::{self, EndedBy, Incomparable, NothingTaken, RunOpti
 use crate::run_folder::RunFolder;
 use crate::run_record::RunRecord;
 use crate::stats::holm::reachable;
+use crate::stats::{FALSE_ALARM, SESSION_BLOCKS};
 
 /// What is compared, and how.
 pub(crate) struct Gate {
@@ -43,9 +45,7 @@ pub(crate) struct Gate {
     pub rules: Rules,
     /// Whether to count what needs a run of its own.
     pub counts: bool,
-    /// Whether a worse scenario is measured once more, on a new server.
-    pub confirms: bool,
-    /// How long blocks are added to inconclusive scenarios, and again to their confirmations.
+    /// How long undecided scenarios are measured on.
     pub patience: Duration,
     /// Whether a worse scenario is profiled.
     pub explains: bool,
@@ -62,6 +62,8 @@ pub(crate) struct Rules {
     pub waivers: Waivers,
     /// Whether a scenario without figures passes.
     pub lenient: bool,
+    /// What the change promises; nothing where the base is stored.
+    pub claims: Vec<Claim>,
 }
 
 /// How far a gate came.
@@ -81,12 +83,16 @@ impl Gate {
     /// [`Incomparable`], where the stored results are of another place or of other data; and when
     /// nothing could be measured.
     pub(crate) async fn run(mut self) -> Result<Gated> {
-        let plans = self.plans();
+        let mut plans = self.plans();
         if let Some(baseline) = &self.baseline {
             let mut differing = baseline.harness_differs();
             differing.extend(baseline.plans_differ(&plans));
             Incomparable::unless_none(differing)?;
             self.options.only_at = Some(baseline.fingerprint()?);
+        } else {
+            for plan in &mut plans {
+                plan.blocks = plan.blocks.min(SESSION_BLOCKS);
+            }
         }
         let (folder, mut ended_by) = self.measure(plans).await?;
         if ended_by.is_none() && self.counts {
@@ -96,29 +102,17 @@ impl Gate {
         if let Some(baseline) = &self.baseline {
             Incomparable::unless_none(baseline.data_differs(&folder.record()?))?;
         }
-        // Repeated looks raise the rate of false alarms, so none counts until it is confirmed.
-        if ended_by.is_none() && self.confirms {
-            ended_by = self.measure_on(&folder, &mut found, 0).await?;
+        // Stored results have one session: only the head would become more certain.
+        if ended_by.is_none() && self.baseline.is_none() {
+            ended_by = self.measure_on(&folder, &mut found).await?;
         }
-        let again = to_confirm(&found.scenarios);
-        let mut is_confirmed = !self.confirms || again.is_empty();
-        if ended_by.is_none() && !is_confirmed {
-            ended_by = self.confirm(&folder, &again).await?;
-            is_confirmed = ended_by.is_none();
-            found = self.judge(&folder)?;
-            if ended_by.is_none() {
-                let confirming = self.options.scenarios.len();
-                ended_by = self.measure_on(&folder, &mut found, confirming).await?;
-            }
-        }
-        if ended_by.is_none() && self.explains && found.outcome == GateOutcome::Regressed {
+        if ended_by.is_none() && self.explains && found.moved().next().is_some() {
             ended_by = self.explain(&folder, &mut found).await?;
         }
         if let Some(ended_by) = &ended_by {
-            // Then a missing scenario is missing on both sides, and a worse one may be unconfirmed.
+            // What is worse by then is worse. A missing scenario is missing on both sides.
             found.outcome = match found.outcome {
-                GateOutcome::WrongData => GateOutcome::WrongData,
-                GateOutcome::Regressed if is_confirmed => GateOutcome::Regressed,
+                worse @ (GateOutcome::WrongData | GateOutcome::Regressed) => worse,
                 _ => GateOutcome::Failed,
             };
             found.failure = Some(match ended_by {
@@ -203,36 +197,26 @@ impl Gate {
         }
     }
 
-    /// Adds blocks to inconclusive scenarios, from the `first` on, until they are decided or patience
-    /// ends.
-    ///
-    /// Not where the base was stored: only the head would become more certain.
+    /// Measures undecided scenarios on, each session on a new server, until all are decided or patience ends.
     async fn measure_on(
         &self,
         folder: &RunFolder,
         found: &mut GateResults,
-        first: usize,
     ) -> Result<Option<EndedBy>> {
         let give_up = Instant::now() + self.patience;
-        let planned = self.options.scenarios.iter();
-        let Some(blocks) = planned.map(|plan| plan.blocks).max() else {
-            return Ok(None);
-        };
-        while self.baseline.is_none() && found.outcome != GateOutcome::WrongData {
+        let looks = self.size.looks();
+        while found.outcome != GateOutcome::WrongData {
             let mut record = folder.record()?;
             let samples = folder.samples()?.samples;
             let left = give_up.saturating_duration_since(Instant::now());
-            let next = more_blocks(&record, &samples, &found.scenarios, first, blocks, left);
-            let Some((index, blocks)) = next else {
+            let next = next_session(&record, &samples, found, &looks, left);
+            if next.is_empty() {
                 break;
-            };
-            let plan = &mut record.scenarios[index].plan;
-            eprintln!(
-                "{}: inconclusive after {}; taking {blocks}",
-                plan.name,
-                Count::new(plan.blocks, "block")
-            );
-            plan.blocks = blocks;
+            }
+            eprintln!("undecided: {}", Count::new(next.len(), "scenario"));
+            for (index, blocks) in next {
+                record.scenarios[index].plan.blocks = blocks;
+            }
             folder.write_record(&record)?;
             let ended_by = self.go_on(folder).await;
             *found = self.judge(folder)?;
@@ -250,23 +234,6 @@ impl Gate {
         finished.map_or_else(|error| Some(ended_by(error)), |one| one.ended_by)
     }
 
-    /// Measures `scenarios` once more, on a new server.
-    async fn confirm(&self, folder: &RunFolder, scenarios: &[String]) -> Result<Option<EndedBy>> {
-        eprintln!(
-            "measuring {} once more, on a new server",
-            Count::new(scenarios.len(), "scenario")
-        );
-        let mut record = folder.record()?;
-        let first = record.scenarios.clone();
-        let flagged = first
-            .iter()
-            .filter(|one| scenarios.contains(&one.plan.name));
-        let again = flagged.map(|one| one.repeated(one.plan.repeated("again")));
-        record.scenarios.extend(again);
-        folder.write_record(&record)?;
-        Ok(self.go_on(folder).await)
-    }
-
     fn judge(&self, folder: &RunFolder) -> Result<GateResults> {
         let (record, samples) = (folder.record()?, folder.samples()?);
         let counts = counts::read(folder.path())?;
@@ -281,13 +248,16 @@ impl Gate {
             samples: &samples.samples,
             counts: &counts,
         };
+        let looks = self.size.looks();
         let policy = Policy {
+            looks: &looks,
             limits: &self.rules.limits,
             waivers: &self.rules.waivers.all,
             today,
             lenient: self.rules.lenient,
         };
         let scenarios = judge(head, base, policy);
+        let claims = claims(head, &self.rules.claims, policy);
         let base = match (&self.base, &self.baseline) {
             (Some(base), _) => &base.revision,
             (None, Some(stored)) => &stored.revision,
@@ -309,27 +279,24 @@ impl Gate {
             confidence_level: record.confidence_level,
             base: base.clone(),
             head: self.head.revision.clone(),
-            is_corrected: is_corrected(&record),
+            is_corrected: self.baseline.is_none() || is_corrected(&record),
             is_stored: self.baseline.is_some(),
             outcome,
             failure: None,
             expired_waivers,
             scenarios,
+            claims,
             fingerprint: record.fingerprint.clone(),
         })
     }
 }
 
-/// Whether there are enough blocks to judge all scenarios as a family. Two samples of as many values
-/// have no less power, so this applies to stored results too.
+/// Whether stored results have enough blocks to judge all scenarios as a family: two samples of as many values
+/// have no less power than pairs.
 fn is_corrected(record: &RunRecord) -> bool {
-    let first = record
-        .scenarios
-        .iter()
-        .filter(|one| one.plan.confirms.is_none());
-    let blocks: Vec<usize> = first.map(|one| one.plan.blocks).collect();
-    let most = blocks.iter().copied().max().unwrap_or_default();
-    reachable(most, blocks.len(), 1.0 - record.confidence_level)
+    let blocks = record.scenarios.iter().map(|one| one.plan.blocks);
+    let most = blocks.max().unwrap_or_default();
+    reachable(most, record.scenarios.len(), FALSE_ALARM)
 }
 
 /// What ended a later part of the gate. The results so far remain.

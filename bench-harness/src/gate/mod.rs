@@ -8,14 +8,16 @@
 //! |---|---|
 //! | [`scenario`] | the loads: `fixtures/gate.toml` |
 //! | [`revision`] | programs of revisions, built once and cached by their sources |
-//! | [`policy`] | limits and waivers |
+//! | [`policy`], [`claim`] | limits and waivers; what a change promises |
 //! | [`counts`], [`baseline`] | counters that need a run of their own; stored results |
 //! | [`mod@judge`], [`explain`], [`results`] | from samples to verdicts; why a time grew; the findings |
-//! | [`measure`], `more_blocks` | a gate from its first sample to its findings; which scenario gets more blocks |
+//! | [`measure`], `next_session` | a gate from its first sample to its findings; what to measure next |
 //! | [`export`] | the findings as files, and on a terminal |
-//! | [`selftest`] | how often the gate is wrong |
+//! | [`selftest`], [`mod@bisect`] | how often the gate is wrong; the first commit that makes it red |
 
 pub(crate) mod baseline;
+pub(crate) mod bisect;
+pub(crate) mod claim;
 pub(crate) mod counts;
 #[cfg(test)]
 pub(crate) mod example;
@@ -23,7 +25,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod judge;
 pub(crate) mod measure;
-mod more_blocks;
+mod next_session;
 pub(crate) mod policy;
 pub(crate) mod results;
 pub(crate) mod revision;
@@ -31,6 +33,6 @@ pub(crate) mod scenario;
 pub(crate) mod selftest;
 
 pub(crate) use results::{
-    Change, Check, Explanation, GateOutcome, GatedRevision, GatedScenario, Growth,
+    Change, Check, Explanation, GateOutcome, GatedClaim, GatedRevision, GatedScenario, Growth,
 };
 pub use results::{GateResults, ScenarioOutcome};

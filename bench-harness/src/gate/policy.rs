@@ -15,10 +15,17 @@ use crate::stats::Threshold;
 /// A limit of 0, as a threshold: anything smaller is rounding.
 const NOTHING: f64 = 1e-12;
 
+/// A time passes once it is known not to be worse by this much more than its limit: with a limit of 2%, once
+/// 5% are ruled out.
+///
+/// What is between the two is neither found for certain nor let pass for certain; the narrower that is, the
+/// more blocks a verdict takes.
+pub(crate) const BEYOND_LIMIT: f64 = 0.03;
+
 /// By how much metrics may be worse.
 ///
-/// Those of times are a multiple of their noise at the gate's number of blocks (see METHODOLOGY.md),
-/// so that two gates of the same program agree.
+/// Those of times are a multiple of their noise (see METHODOLOGY.md), so that two gates of the same program
+/// agree.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Limits(BTreeMap<Metric, f64>);
 

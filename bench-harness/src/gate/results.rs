@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::Metric;
 use crate::samples::Timestamp;
-use crate::stats::Verdict;
+use crate::stats::{ClaimVerdict, Verdict};
 
 /// Version of the layout of `gate.json`.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
@@ -31,6 +31,9 @@ pub struct GateResults {
     /// Whether there are enough blocks to judge each metric over all scenarios as a family, by Holm's
     /// procedure. If not, each comparison is judged alone.
     pub is_corrected: bool,
+    /// What the change promises, in each scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<GatedClaim>,
     /// Whether the base's figures were measured before, and not block by block beside the head's.
     pub is_stored: bool,
     /// The verdict.
@@ -49,9 +52,9 @@ pub struct GateResults {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatedRevision {
-    /// As it was named: `HEAD~1`, `main`, `the working tree`.
+    /// As it was named: `HEAD~1`, `main`, `the working tree`; the path of a program that was built before.
     pub named: String,
-    /// The whole hash of its commit.
+    /// The whole hash of its commit; `unknown` of a program that was built before.
     pub commit: String,
 }
 
@@ -151,11 +154,9 @@ pub struct Check {
     pub limit: f64,
     /// Whether it can fail the gate. A metric that varies between runs of one program is only shown.
     pub is_hard: bool,
-    /// Its verdict: `regressed` means worse by more than the limit, and confirmed.
+    /// Its verdict: `regressed` means worse by more than the limit, `equivalent` of a time that a slowdown of
+    /// 3 percentage points more than the limit is ruled out.
     pub verdict: Verdict,
-    /// Its verdict when it was measured once more, on a new server; absent where it was not worse at
-    /// first, or was not measured again.
-    pub again: Option<Verdict>,
 }
 
 /// Head against base: 0.05 is 5% more than the base has.
@@ -170,8 +171,28 @@ pub struct Change {
     pub high: f64,
     /// p of "no difference", adjusted to the family; absent of counters.
     pub p_value: Option<f64>,
-    /// Blocks, or the samples of the side that has fewer; absent of counters.
+    /// Blocks up to the look that decided, or to the last one; of stored results, the samples of the side that
+    /// has fewer; absent of counters.
     pub blocks: Option<usize>,
+}
+
+/// A promise of the change, judged in a scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GatedClaim {
+    /// The promise, as it is typed.
+    pub claim: String,
+    /// Its metric.
+    pub metric: Metric,
+    /// Scenario by name.
+    pub scenario: String,
+    /// What became of it.
+    pub verdict: ClaimVerdict,
+    /// Head against base, in the metric's own direction, with an interval that holds at every look and for all
+    /// claims; absent where a side has no value.
+    pub change: Option<Change>,
+    /// The stage of the engine whose CPU time fell most; absent where none clearly did, or was not profiled.
+    pub stage: Option<Growth>,
 }
 
 /// Why a scenario became slower, from profiles of both revisions.
@@ -204,15 +225,19 @@ pub struct Growth {
     pub head: f64,
 }
 
-impl Check {
-    /// Whether it was worse at first, and not when it was measured once more.
-    #[must_use]
-    pub fn is_unconfirmed(&self) -> bool {
-        self.again.is_some_and(|again| again != Verdict::Regressed)
-    }
-}
-
 impl GateResults {
+    /// The worst that became of a claim: refuted, then inconclusive; none without claims.
+    #[must_use]
+    pub fn worst_claim(&self) -> Option<ClaimVerdict> {
+        let rank = |verdict: &ClaimVerdict| match verdict {
+            ClaimVerdict::Refuted => 0,
+            ClaimVerdict::Inconclusive => 1,
+            ClaimVerdict::Supported => 2,
+            ClaimVerdict::Exceeded => 3,
+        };
+        self.claims.iter().map(|one| one.verdict).min_by_key(rank)
+    }
+
     /// The scenarios worth reading, and the others, both in order.
     #[must_use]
     pub fn significant(&self) -> (Vec<&GatedScenario>, Vec<&GatedScenario>) {

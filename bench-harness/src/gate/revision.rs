@@ -26,6 +26,12 @@ const PROGRAMS: [&str; 2] = ["apitap-bench", "apitap-bench-heap"];
 /// Folders at the top of the repository that no program is built from.
 const NO_SOURCES: [&str; 4] = [".ci", ".github", "reports", "scripts"];
 
+/// Stands for the commit of a program that was built before.
+pub(crate) const UNKNOWN_COMMIT: &str = "unknown";
+
+/// Folder that revisions are built in, within that of the cache.
+pub(crate) const SAME_FOLDER: &str = "worktree";
+
 /// Bytes of the digest that names a cached program.
 const KEY_BYTES: usize = 16;
 
@@ -38,6 +44,9 @@ pub(crate) struct Recipe {
     pub profile: String,
     /// Whether its stages can be slowed down.
     pub slowdown: bool,
+    /// Folder that it is built in, by name; the same for all revisions unless a test of the gate asks what
+    /// another order of functions costs.
+    pub folder: String,
 }
 
 /// A revision whose programs are there.
@@ -59,15 +68,33 @@ impl BuiltRevision {
     pub(crate) fn found(folder: &Path, revision: &GatedRevision) -> Result<Self> {
         let program = folder.join(PROGRAMS[0]);
         ensure!(program.exists(), "there is no {}", program.display());
-        Ok(Self {
-            revision: revision.clone(),
+        Ok(Self::new(program, revision.clone()))
+    }
+
+    /// A program that was built before, of a commit that nobody knows.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(crate) fn prebuilt(program: &Path) -> Result<Self> {
+        let found = program.canonicalize();
+        let found = found.with_context(|| format!("there is no {}", program.display()))?;
+        let revision = GatedRevision {
+            named: program.display().to_string(),
+            commit: UNKNOWN_COMMIT.to_owned(),
+        };
+        Ok(Self::new(found, revision))
+    }
+
+    fn new(program: PathBuf, revision: GatedRevision) -> Self {
+        Self {
             program,
             build: Build {
                 git_commit: revision.commit.clone(),
                 git_dirty: None,
                 ..Build::this()
             },
-        })
+            revision,
+        }
     }
 }
 
@@ -137,6 +164,24 @@ impl Recipe {
         }
     }
 
+    /// The commits after `good` up to `bad`, the oldest first, of merges only the merge itself.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub(crate) fn first_parents(&self, good: &str, bad: &str) -> Result<Vec<String>> {
+        let range = format!("{good}..{bad}");
+        let listed = self.git(["rev-list", "--first-parent", "--reverse", &range])?;
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+
+    /// A commit with its title.
+    ///
+    /// # Errors
+    /// When git does not know it.
+    pub(crate) fn titled(&self, commit: &str) -> Result<String> {
+        self.git(["show", "--no-patch", "--format=%h %s", commit])
+    }
+
     /// The programs of `revision`, built unless they are kept from before.
     ///
     /// # Errors
@@ -188,8 +233,8 @@ impl Recipe {
         };
         let sources: Vec<&str> = tree.lines().filter(is_source).collect();
         let all = format!(
-            "{}\n{}\n{flags:?}\n{sources:?}",
-            self.profile, self.slowdown
+            "{}\n{}\n{}\n{flags:?}\n{sources:?}",
+            self.profile, self.slowdown, self.folder
         );
         let digest = Sha256::digest(all.as_bytes());
         Ok(digest[..KEY_BYTES]
@@ -199,7 +244,7 @@ impl Recipe {
     }
 
     fn build_into(&self, kept: &Path, cache: &Path, revision: &GatedRevision) -> Result<()> {
-        let worktree = Worktree::check_out(self, cache.join("worktree"), &revision.commit)?;
+        let worktree = Worktree::check_out(self, cache.join(&self.folder), &revision.commit)?;
         // Dependencies are shared with the checkout's own builds; its programs are left as they are.
         let intermediate = target_folder(&self.repository)?;
         let out = cache.join("out");
@@ -292,6 +337,7 @@ mod tests {
             repository: folder.path().to_owned(),
             profile: "dev".to_owned(),
             slowdown: false,
+            folder: SAME_FOLDER.to_owned(),
         };
         (folder, recipe)
     }
@@ -307,6 +353,9 @@ mod tests {
         assert_ne!(head.commit, before.commit);
         assert!(recipe.is_ancestor(&before.commit, &head.commit).unwrap());
         assert!(!recipe.is_ancestor(&head.commit, &before.commit).unwrap());
+        let after = recipe.first_parents(&before.commit, &head.commit).unwrap();
+        assert_eq!(after, std::slice::from_ref(&head.commit));
+        assert!(recipe.titled(&head.commit).unwrap().ends_with(" two"));
         recipe.is_ancestor("0123456", &head.commit).unwrap_err();
         let error = recipe.commit("nothing").unwrap_err().to_string();
         assert_eq!(error, "\"nothing\" is not a revision of this repository");
@@ -352,6 +401,11 @@ mod tests {
         };
         let key = recipe.key(&head).unwrap();
         assert_ne!(key, slow.key(&head).unwrap());
+        let elsewhere = Recipe {
+            folder: "elsewhere".to_owned(),
+            ..recipe.clone()
+        };
+        assert_ne!(key, elsewhere.key(&head).unwrap());
         assert_ne!(key, recipe.key(&recipe.commit("HEAD~1").unwrap()).unwrap());
         fs::write(folder.path().join("README.md"), "text").unwrap();
         run(folder.path(), &["add", "README.md"]);

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::experiment::{ArmPlan, LoadPlan, Revision, ScenarioPlan, configured};
+use crate::stats::{Looks, MOST_BLOCKS, SESSION_BLOCKS};
 use testkit::workload::Workload;
 
 /// The arm that the head is compared with.
@@ -25,13 +26,8 @@ const FILE: &str = "fixtures/gate.toml";
 /// Its text, so that the program also runs elsewhere.
 const BUILT_IN: &str = include_str!("../../../fixtures/gate.toml");
 
-/// Blocks of a scenario. The noise of a block's CPU time is 2% to 3% on the machine of the
-/// published samples, so that of the estimate under 1%.
-const BLOCKS: usize = 12;
-
-/// Blocks of a quick gate: the fewest by which one of six scenarios can be found at 95% for all of
-/// them.
-const QUICK_BLOCKS: usize = 8;
+/// Most blocks of a quick gate: those of two starts of the server, the fewest that can show a slowdown.
+const MOST_QUICK_BLOCKS: usize = 2 * SESSION_BLOCKS;
 
 /// A quick gate loads this many times fewer rows.
 const QUICK_PART: u64 = 2;
@@ -70,10 +66,27 @@ pub(crate) struct GateScenario {
 pub(crate) struct Size {
     /// Whether a quick answer matters more than certainty.
     pub quick: bool,
-    /// Blocks, if not the default number.
+    /// Blocks of the first look, if not those of a session.
     pub blocks: Option<NonZero<usize>>,
     /// Rows of every load, if not those of the file.
     pub rows: Option<NonZero<u64>>,
+}
+
+impl Size {
+    /// When a scenario is looked at.
+    #[must_use]
+    pub(crate) fn looks(self) -> Looks {
+        let most = if self.quick {
+            MOST_QUICK_BLOCKS
+        } else {
+            MOST_BLOCKS
+        };
+        Looks::new(self.first_blocks(), most)
+    }
+
+    fn first_blocks(self) -> usize {
+        self.blocks.map_or(SESSION_BLOCKS, NonZero::get)
+    }
 }
 
 impl Scenarios {
@@ -139,7 +152,6 @@ impl GateScenario {
         let rows = size
             .rows
             .map_or_else(|| self.rows.get().div_ceil(part), NonZero::get);
-        let blocks = if size.quick { QUICK_BLOCKS } else { BLOCKS };
         let arm = |(name, revision): &(&str, Revision)| ArmPlan {
             name: (*name).to_owned(),
             rows,
@@ -163,7 +175,7 @@ impl GateScenario {
             existing: None,
             postgres_round_trip_ms: None,
             api_round_trip_ms: None,
-            blocks: size.blocks.map_or(blocks, NonZero::get),
+            blocks: size.first_blocks(),
             arms: revisions.iter().map(arm).collect(),
             confirms: None,
         }
@@ -198,7 +210,7 @@ mod tests {
                 },
                 &revisions,
             );
-            assert!(quick.blocks < plan.blocks && quick.arms[0].rows < plan.arms[0].rows);
+            assert!(quick.arms[0].rows < plan.arms[0].rows);
         }
     }
 

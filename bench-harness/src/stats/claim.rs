@@ -43,6 +43,14 @@ pub enum ClaimVerdict {
     Inconclusive,
 }
 
+impl ClaimVerdict {
+    /// Whether the gain is at least what was promised.
+    #[must_use]
+    pub fn is_kept(self) -> bool {
+        matches!(self, Self::Supported | Self::Exceeded)
+    }
+}
+
 impl fmt::Display for ClaimVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

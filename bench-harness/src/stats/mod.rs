@@ -8,6 +8,7 @@
 //! | [`sessions`], [`discovery`] | how two arms differ over several starts of the server, and many of them at once |
 //! | [`noise`] | how large a difference must be to matter on this machine |
 //! | [`power`] | how small an effect so many blocks can find |
+//! | [`sequential`] | when a gate has measured enough, and what it says then |
 //! | [`unpaired`] | how two arms differ that did not run block by block |
 //! | [`mod@proportion`] | how often something happens, such as a false alarm |
 //! | [`change_point`] | where a series of results changes its level |
@@ -29,6 +30,7 @@ pub(crate) mod noise;
 pub(crate) mod power;
 pub(crate) mod proportion;
 pub(crate) mod sample;
+pub(crate) mod sequential;
 pub(crate) mod sessions;
 mod student;
 pub(crate) mod trend;
@@ -49,6 +51,7 @@ pub(crate) use noise::{learned_threshold, threshold};
 pub(crate) use power::{blocks_for, scale};
 pub(crate) use proportion::{Proportion, proportion};
 pub(crate) use sample::Summary;
+pub(crate) use sequential::{Decision, Design, FALSE_ALARM, Looks, MOST_BLOCKS, SESSION_BLOCKS};
 pub(crate) use sessions::{
     BLOCKS_PER_SESSION, LEAST_SESSIONS, compare_sessions, sessions_to_decide,
 };

@@ -98,7 +98,7 @@ fn cells(check: &Check) -> Vec<Cell> {
         Cell::text(value(check.head)),
         Cell::text(text::change(check)),
         Cell::text(text::limit(check)),
-        Cell::text(text::finding(check)).toned(tone),
+        Cell::text(check.verdict.to_string()).toned(tone),
     ]
 }
 

@@ -154,11 +154,7 @@ fn judged(scenario: &GatedScenario, check: &Check) -> TestCase {
     let is_success = matches!(status, TestCaseStatus::Success { .. });
     let mut case = case(scenario, check.metric.name(), status);
     if is_success && text::is_notable(check) {
-        case.set_system_out(format!(
-            "{}; {}",
-            text::finding(check),
-            text::sentence(check)
-        ));
+        case.set_system_out(format!("{}; {}", check.verdict, text::sentence(check)));
     }
     case
 }
@@ -252,7 +248,7 @@ mod tests {
             case.system_out.as_ref().unwrap().as_str().to_owned()
         };
         assert!(out(4, "rows_per_second").starts_with("inconclusive; "));
-        assert!(out(4, "client_cpu_seconds_per_million_rows").starts_with("unconfirmed; "));
+        assert!(out(4, "client_cpu_seconds_per_million_rows").starts_with("inconclusive; "));
         assert!(out(0, "server_cpu_seconds_per_million_rows").ends_with("limit none"));
     }
 

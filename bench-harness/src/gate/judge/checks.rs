@@ -1,21 +1,21 @@
 //! Each metric of a scenario, judged: times by their samples, counters by their counts.
 
-use super::{Evidence, Sides};
+use super::{Evidence, Policy, Sides};
 use crate::experiment::{LoadPlan, ScenarioPlan, configured};
-use crate::gate::policy::{Limits, threshold};
+use crate::gate::policy::{BEYOND_LIMIT, Limits, threshold};
 use crate::gate::results::{Change, Check};
 use crate::gate::scenario::{BASE, HEAD};
 use crate::judge::{Blocks, log_ratios};
 use crate::metric::{Metric, Tier};
 use crate::run_record::Scenario;
 use crate::stats::{
-    Comparison, Interval, Judged, Threshold, Unpaired, UnpairedJudged, Verdict, judge_family,
+    Comparison, Decision, Design, FALSE_ALARM, Interval, Unpaired, UnpairedJudged, Verdict,
     judge_unpaired, sample, verdict,
 };
 
 impl Sides<'_> {
     /// The times of `scenarios`, each metric judged as a family.
-    pub(super) fn timed(&self, scenarios: &[&Scenario], limits: &Limits) -> Vec<Vec<Check>> {
+    pub(super) fn timed(&self, scenarios: &[Scenario], policy: Policy<'_>) -> Vec<Vec<Check>> {
         let mut checks: Vec<Vec<Check>> = vec![Vec::new(); scenarios.len()];
         let sides: Vec<(Blocks<'_>, Blocks<'_>)> = scenarios
             .iter()
@@ -23,8 +23,8 @@ impl Sides<'_> {
             .collect();
         let timed = Metric::GATED.into_iter();
         for metric in timed.filter(|metric| metric.tier() != Tier::Counter) {
-            let limit = limits.share(metric);
-            let judged = self.judged(&sides, metric, threshold(metric, limit));
+            let limit = policy.limits.share(metric);
+            let judged = self.judged(scenarios, &sides, metric, policy);
             for (nth, judged) in judged.into_iter().enumerate() {
                 let rows = scenarios[nth].plan.baseline().rows;
                 let (base, head) = &sides[nth];
@@ -39,33 +39,40 @@ impl Sides<'_> {
                     head: sample::median(&head),
                     base_samples: base,
                     head_samples: head,
-                    change: judged.as_ref().map(|judged| judged.change(metric)),
+                    change: judged
+                        .as_ref()
+                        .map(|one| change(metric, &one.comparison, Some(one.adjusted_p))),
                     limit,
                     is_hard: true,
                     verdict: judged.map_or(Verdict::Inconclusive, |judged| judged.verdict),
-                    again: None,
                 });
             }
         }
         checks
     }
 
-    /// Head against base of every scenario, judged as one family: block by block, or, where the base
-    /// was stored, as two samples.
+    /// Head against base of every scenario, judged as one family: block by block at every look, or, where
+    /// the base was stored, once and as two samples.
     fn judged(
         &self,
+        scenarios: &[Scenario],
         sides: &[(Blocks<'_>, Blocks<'_>)],
         metric: Metric,
-        limit: Threshold,
+        policy: Policy<'_>,
     ) -> Vec<Option<Costs>> {
-        let confidence = self.head.record.confidence_level;
+        let limit = policy.limits.share(metric);
         if self.stored.is_none() {
-            let log_ratios: Vec<Vec<f64>> = sides
-                .iter()
-                .map(|(base, head)| log_ratios(head, base, metric))
-                .collect();
-            let (judged, _) = judge_family(&log_ratios, &vec![limit; sides.len()], confidence);
-            return judged.into_iter().map(|one| one.map(Costs::from)).collect();
+            let design = Design {
+                looks: policy.looks,
+                limit: threshold(metric, limit),
+                margin: threshold(metric, limit + BEYOND_LIMIT),
+                family: sides.len(),
+            };
+            let judged = scenarios.iter().zip(sides).map(|(scenario, (base, head))| {
+                let of_first = |blocks| log_ratios(&first(head, blocks), base, metric);
+                design.judge(scenario.plan.blocks, of_first)
+            });
+            return judged.map(|one| one.map(Costs::from)).collect();
         }
         let costs = |blocks: &Blocks<'_>| -> Vec<f64> {
             let samples = blocks.values();
@@ -76,17 +83,26 @@ impl Sides<'_> {
             .map(|(base, head)| Unpaired {
                 candidate: costs(head),
                 baseline: costs(base),
-                threshold: limit,
+                threshold: threshold(metric, limit),
             })
             .collect();
-        let (judged, _) = judge_unpaired(&members, confidence);
+        let (judged, _) = judge_unpaired(&members, 1.0 - FALSE_ALARM);
         judged.into_iter().map(|one| one.map(Costs::from)).collect()
+    }
+
+    /// A counter of base and head.
+    pub(super) fn counts(&self, plan: &ScenarioPlan, metric: Metric) -> (Option<f64>, Option<f64>) {
+        let base_arm = if self.stored.is_some() { HEAD } else { BASE };
+        let base = most(metric, &self.of_base(plan));
+        let head = most(metric, &self.of_head(plan));
+        (
+            base.or_else(|| count(self.base(), base_arm, plan, metric)),
+            head.or_else(|| count(self.head, HEAD, plan, metric)),
+        )
     }
 
     /// The counters of a scenario.
     pub(super) fn counted(&self, plan: &ScenarioPlan, limits: &Limits) -> Vec<Check> {
-        let (of_base, of_head) = (self.of_base(plan), self.of_head(plan));
-        let base_arm = if self.stored.is_some() { HEAD } else { BASE };
         let config = match &plan.baseline().load {
             LoadPlan::Engine { preset, knobs, .. } => configured(preset, knobs).ok(),
             LoadPlan::PsqlCopy | LoadPlan::PsqlStaged(_) => None,
@@ -95,16 +111,50 @@ impl Sides<'_> {
         counters
             .filter(|metric| metric.tier() == Tier::Counter)
             .filter_map(|metric| {
-                let base = most(metric, &of_base);
-                let base = base.or_else(|| count(self.base(), base_arm, plan, metric));
-                let head = most(metric, &of_head);
-                let head = head.or_else(|| count(self.head, HEAD, plan, metric));
+                let (base, head) = self.counts(plan, metric);
                 let tolerance = config.as_ref().and_then(|config| metric.tolerance(config));
                 let limit = limits.share(metric);
                 (base.is_some() || head.is_some())
                     .then(|| counter(metric, base, head, limit, tolerance))
             })
             .collect()
+    }
+}
+
+/// The first so many blocks.
+pub(super) fn first<'a>(all: &Blocks<'a>, blocks: usize) -> Blocks<'a> {
+    let within = all.range(..blocks);
+    within.map(|(block, sample)| (*block, *sample)).collect()
+}
+
+/// A comparison of costs in the metric's own direction.
+pub(super) fn change(metric: Metric, costs: &Comparison, p_value: Option<f64>) -> Change {
+    let own = if metric.more_is_better() {
+        costs.inverted()
+    } else {
+        *costs
+    };
+    Change {
+        estimate: own.ratio - 1.0,
+        low: own.interval.low - 1.0,
+        high: own.interval.high - 1.0,
+        p_value,
+        blocks: (metric.tier() != Tier::Counter).then_some(own.blocks),
+    }
+}
+
+/// Costs that were counted, as a comparison without uncertainty.
+pub(super) fn exact(ratio: f64) -> Comparison {
+    Comparison {
+        ratio,
+        interval: Interval {
+            low: ratio,
+            high: ratio,
+        },
+        confidence: 1.0,
+        asked_confidence: 1.0,
+        p_value: 0.0,
+        blocks: 1,
     }
 }
 
@@ -115,8 +165,8 @@ struct Costs {
     verdict: Verdict,
 }
 
-impl From<Judged> for Costs {
-    fn from(judged: Judged) -> Self {
+impl From<Decision> for Costs {
+    fn from(judged: Decision) -> Self {
         Self {
             comparison: judged.comparison,
             adjusted_p: judged.adjusted_p,
@@ -131,24 +181,6 @@ impl From<UnpairedJudged> for Costs {
             comparison: judged.comparison,
             adjusted_p: judged.adjusted_p,
             verdict: judged.verdict,
-        }
-    }
-}
-
-impl Costs {
-    /// The change in the metric's own direction.
-    fn change(&self, metric: Metric) -> Change {
-        let own = if metric.more_is_better() {
-            self.comparison.inverted()
-        } else {
-            self.comparison
-        };
-        Change {
-            estimate: own.ratio - 1.0,
-            low: own.interval.low - 1.0,
-            high: own.interval.high - 1.0,
-            p_value: Some(self.adjusted_p),
-            blocks: Some(own.blocks),
         }
     }
 }
@@ -189,38 +221,18 @@ fn counter(
         (0.0, 0.0) => 1.0,
         (base, head) => head / base,
     });
-    let judged = ratio.map(|ratio| {
-        let comparison = Comparison {
-            ratio,
-            interval: Interval {
-                low: ratio,
-                high: ratio,
-            },
-            confidence: 1.0,
-            asked_confidence: 1.0,
-            p_value: 0.0,
-            blocks: 1,
-        };
-        verdict(&comparison, true, threshold(metric, limit))
-    });
+    let judged = ratio.map(|ratio| verdict(&exact(ratio), true, threshold(metric, limit)));
     // A change from 0 has no share.
-    let change = ratio.filter(|ratio| ratio.is_finite()).map(|ratio| Change {
-        estimate: ratio - 1.0,
-        low: ratio - 1.0,
-        high: ratio - 1.0,
-        p_value: None,
-        blocks: None,
-    });
+    let finite = ratio.filter(|ratio| ratio.is_finite());
     Check {
         metric,
         base,
         head,
         base_samples: Vec::new(),
         head_samples: Vec::new(),
-        change,
+        change: finite.map(|ratio| change(metric, &exact(ratio), None)),
         limit,
         is_hard: tolerance.is_some() && judged.is_some(),
         verdict: judged.unwrap_or(Verdict::Inconclusive),
-        again: None,
     }
 }

@@ -1,9 +1,10 @@
-//! Profiles of the worse scenarios, which explain them.
+//! Profiles of the worse scenarios, and of those that keep a promise, which explain them.
 
 use anyhow::Result;
 
 use super::{Gate, ended_by};
-use crate::gate::results::{Explanation, GateResults, ScenarioOutcome};
+use crate::gate::explain::shrunk;
+use crate::gate::results::{Explanation, GateResults, GatedScenario, ScenarioOutcome};
 use crate::measure::profiling::{Profiling, ROWS_TIMES, timing};
 use crate::measure::session::{self, EndedBy};
 use crate::profile::record::SamplerKind;
@@ -17,7 +18,7 @@ const ROUNDS: usize = 6;
 const EXPLAINED: usize = 3;
 
 impl Gate {
-    /// Profiles both revisions in the worse scenarios.
+    /// Profiles both revisions in the scenarios of `found` that moved.
     pub(super) async fn explain(
         &self,
         folder: &RunFolder,
@@ -27,21 +28,16 @@ impl Gate {
             eprintln!("not profiled: stored results have no program; name a revision with --base");
             return Ok(None);
         }
-        let mut worse: Vec<String> = found
-            .scenarios
-            .iter()
-            .filter(|one| one.outcome == ScenarioOutcome::Regressed)
-            .map(|one| one.name.clone())
-            .collect();
-        if worse.len() > EXPLAINED {
+        let mut moved: Vec<String> = found.moved().map(|one| one.name.clone()).collect();
+        if moved.len() > EXPLAINED {
             eprintln!(
                 "profiling the first {EXPLAINED} of {} scenarios",
-                worse.len()
+                moved.len()
             );
         }
-        worse.truncate(EXPLAINED);
+        moved.truncate(EXPLAINED);
         let mut options = self.options.clone();
-        options.scenarios.retain(|plan| worse.contains(&plan.name));
+        options.scenarios.retain(|plan| moved.contains(&plan.name));
         for arm in options.scenarios.iter_mut().flat_map(|plan| &mut plan.arms) {
             arm.rows *= ROWS_TIMES;
         }
@@ -62,11 +58,35 @@ impl Gate {
         for profile in profiles.iter().flat_map(|all| &all.results) {
             let of_scenario = |name: &str| name == profile.subject.scenario;
             let mut scenarios = found.scenarios.iter_mut();
-            if let Some(scenario) = scenarios.find(|one| of_scenario(&one.name)) {
+            let scenario = scenarios.find(|one| of_scenario(&one.name));
+            if let Some(scenario) = scenario.filter(|one| is_worse(one)) {
                 scenario.explanation = Some(Explanation::new(profile, folder.path()));
+            }
+            for claim in found
+                .claims
+                .iter_mut()
+                .filter(|one| of_scenario(&one.scenario))
+            {
+                claim.stage = shrunk(&profile.arms);
             }
         }
         Ok(finished.ended_by.and_then(unexplained))
+    }
+}
+
+fn is_worse(scenario: &GatedScenario) -> bool {
+    scenario.outcome == ScenarioOutcome::Regressed
+}
+
+impl GateResults {
+    /// The worse scenarios, and those that keep a promise.
+    pub(super) fn moved(&self) -> impl Iterator<Item = &GatedScenario> {
+        let is_kept = |name: &String| {
+            let mut claims = self.claims.iter();
+            claims.any(|one| one.scenario == *name && one.verdict.is_kept())
+        };
+        let scenarios = self.scenarios.iter();
+        scenarios.filter(move |one| is_worse(one) || is_kept(&one.name))
     }
 }
 
