@@ -189,7 +189,7 @@ impl Range {
 }
 
 /// An interval with less says too little to be shown: five blocks have 93.75%, four 87.5%.
-const LEAST_CONFIDENCE: f64 = 0.9;
+pub(crate) const LEAST_CONFIDENCE: f64 = 0.9;
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
