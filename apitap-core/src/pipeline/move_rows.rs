@@ -34,6 +34,8 @@ pub(super) async fn move_rows(
         true => None,
         false => {
             let batches = stage::polled(Activity::Sql, metrics, query.collect()).await?;
+            // From here on nothing but writing takes time.
+            metrics.write.begins();
             Some(stream::iter(batches.into_iter().flatten().map(Ok)))
         }
     };
@@ -77,6 +79,7 @@ async fn send(
             continue;
         }
         metrics.sql.passed(rows);
+        metrics.write.begins();
         let bytes = batch.get_array_memory_size();
         let _wait = metrics.wait(Activity::ChannelWait);
         let start = Instant::now();
