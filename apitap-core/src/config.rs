@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result, Stage};
 
-pub use write::{CopyFormat, StatementForm, WriteCommand, WriteConfig, WriteMethod, WriteMode};
+pub use write::{
+    CopyFormat, StatementForm, WriteCommand, WriteCommit, WriteConfig, WriteMethod, WriteMode,
+};
 
 /// The configuration of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -314,6 +316,7 @@ impl Config {
                 batch_rows: rows(100),
                 in_flight: rows(1),
                 connections: rows(1),
+                commit: WriteCommit::Load,
                 mode: None,
             },
         }

@@ -169,6 +169,8 @@ pub struct WriteMetrics {
     pub rows: AtomicU64,
     /// When the first of them was: set by the first flush with rows.
     pub first_rows: OnceLock<Instant>,
+    /// When there was something to write: the first batch, or the whole result where it is collected.
+    pub begun: OnceLock<Instant>,
     /// Driving the connections.
     pub send: StageMetrics,
     /// Waiting for the server.
@@ -176,6 +178,11 @@ pub struct WriteMetrics {
 }
 
 impl WriteMetrics {
+    /// Notes that there is something to write.
+    pub(crate) fn begins(&self) {
+        self.begun.get_or_init(Instant::now);
+    }
+
     /// Notes that a flush with rows was handed over.
     pub fn handed_over(&self) {
         self.first_rows.get_or_init(Instant::now);

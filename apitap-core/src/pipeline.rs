@@ -2,6 +2,7 @@
 //!
 //! Nothing else in the crate spawns the tasks of a run.
 
+mod move_rows;
 mod no_rows;
 
 use std::future;
@@ -10,16 +11,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
-use datafusion::execution::SendableRecordBatchStream;
 use futures::future::{BoxFuture, FutureExt as _};
-use futures::stream::{self, StreamExt};
-use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use self::move_rows::move_rows;
 use self::no_rows::{NoRows, refuse_empty, without_columns};
-use crate::channel::{self, Receiver, Sender};
 use crate::concurrency_time::Activity;
-use crate::config::{Config, WriteMode};
+use crate::config::{Config, WriteCommit, WriteMode};
 use crate::decode::NulSighting;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::infer::{Columns, SchemaCache, fingerprint, infer};
@@ -30,10 +28,8 @@ use crate::schema::arrow_schema;
 use crate::source::SourceSpec;
 use crate::source_table::Begun;
 use crate::stage;
-use crate::transform::{ApiTable, Query, of_data};
-use crate::write::{Load, LoadPlan, Session, Sink, Tidying, Writer};
-
-type Batch = arrow::array::RecordBatch;
+use crate::transform::{ApiTable, Query};
+use crate::write::{Load, LoadPlan, Session, Sink, Tidying};
 
 /// Resolves when a run is to stop.
 type Stop<'a> = BoxFuture<'a, ()>;
@@ -88,10 +84,10 @@ impl Engine {
     }
 
     /// Runs a job to its commit. `metrics` can be watched meanwhile. Dropping the future
-    /// cancels the run, and the table stays as it was.
+    /// cancels the run, and the table stays as it was, unless `write.commit=batch` gives that up.
     ///
     /// # Errors
-    /// Whatever goes wrong; the table is then as it was.
+    /// Whatever goes wrong; the table is then as it was, with the same exception.
     // Boxed, so that the engine is compiled once, here, and not again in every program that polls it.
     pub fn run<'a>(
         &'a self,
@@ -132,7 +128,7 @@ impl Engine {
         let load = self.load(job, &metrics, &counter, &nuls, stop);
         let result = load.boxed().instrument(span.clone()).await;
         if let Err(error) = result {
-            return Err(self.explain(job, error, &nuls));
+            return Err(self.explain(job, error, &nuls, &metrics));
         }
         let rows_read = counter.total().await;
         let report = RunReport::new(
@@ -215,7 +211,7 @@ impl Engine {
         let begun = self.begin_load(job.sink.clone(), &schema, metrics).boxed();
         let load = begin_unless(&mut stop, job, begun).await?;
         let ready = async {
-            self.move_rows(query, &load, metrics).await?;
+            move_rows(&self.config, query, &load, metrics).await?;
             if metrics.write.rows.load(Relaxed) == 0 {
                 refuse_empty(&job.sink)?;
             }
@@ -255,6 +251,7 @@ impl Engine {
         job: &Job,
         metrics: &Arc<Metrics>,
     ) -> Result<Vec<(Begun, Columns)>> {
+        self.config.write.check_commit(job.sink.mode)?;
         let begun = job
             .sources
             .iter()
@@ -319,52 +316,37 @@ impl Engine {
             .map_err(|error| error.at(format_args!("module {}", job.name)))
     }
 
-    async fn move_rows(&self, query: Query, load: &Load, metrics: &Arc<Metrics>) -> Result<()> {
-        let mut tasks = JoinSet::new();
-        let capacity = self.config.channel.capacity.get();
-        let (sender, receiver) = channel::bounded(capacity, metrics.batches_channel.clone());
-        for number in 1..=load.connections() {
-            let writer = write(load.writer(number).await?, receiver.clone());
-            tasks.spawn(writer.in_current_span());
-        }
-        drop(receiver);
-        if self.config.transform.streaming {
-            for lane in query.streams()? {
-                let lane = send(lane, sender.clone(), metrics.clone());
-                tasks.spawn(lane.in_current_span());
-            }
-        } else {
-            let schema = query.schema();
-            let collect = query.collect();
-            let batches = stage::polled(Activity::Sql, metrics, collect).await?;
-            let batches = batches.into_iter().flatten().map(Ok);
-            let all = stream::iter(batches);
-            let adapter =
-                datafusion::physical_plan::stream::RecordBatchStreamAdapter::new(schema, all);
-            let lane = send(Box::pin(adapter), sender.clone(), metrics.clone());
-            tasks.spawn(lane.in_current_span());
-        }
-        drop(sender);
-        tokio::select! {
-            moved = first_error(tasks) => moved,
-            lost = load.lost() => Err(lost),
-        }
-    }
-
     /// Adds what only the run as a whole knows.
-    fn explain(&self, job: &Job, error: Error, nuls: &NulSighting) -> Error {
+    fn explain(&self, job: &Job, error: Error, nuls: &NulSighting, metrics: &Metrics) -> Error {
         if error.stage() == Stage::Decode {
             // What is cached no longer suits the data: the next run looks again.
             for source in &job.sources {
                 self.schemas.forget(&self.config.infer.cache, &source.name);
             }
         }
-        match nuls.place() {
+        let error = match nuls.place() {
             Some(place) if error.kind() == ErrorKind::NulCharacter => {
                 error.at(format_args!("{place} has a NUL character"))
             }
             _ => error,
+        };
+        let sent = metrics.write.first_rows.get().is_some();
+        if sent && self.config.write.commit == WriteCommit::Batch {
+            return keeps_batches(job, error);
         }
+        error
+    }
+}
+
+/// The error of a load whose batches were committed one by one. Others say that the table is as it was.
+fn keeps_batches(job: &Job, error: Error) -> Error {
+    let table = &job.sink.table;
+    let detail = format!("table {table} keeps the batches that were committed before");
+    let kept = Error::new(error.kind(), error.stage(), detail)
+        .hint("remove them before the load is run again; write.commit=load leaves none");
+    match error.kind() {
+        ErrorKind::Cancelled => kept.at(format_args!("module {}: interrupted", job.name)),
+        _ => kept.caused_by(error),
     }
 }
 
@@ -411,84 +393,4 @@ fn declared_columns(spec: &SourceSpec) -> Columns {
     columns
         .map(|(name, column_type)| (name.clone(), *column_type))
         .collect()
-}
-
-/// Runs one lane of the plan and hands its batches to the writers.
-async fn send(
-    mut lane: SendableRecordBatchStream,
-    sender: Sender<Batch>,
-    metrics: Arc<Metrics>,
-) -> Result<()> {
-    loop {
-        let next = stage::polled(Activity::Sql, &metrics, lane.next());
-        let Some(batch) = next.await else {
-            return Ok(());
-        };
-        let batch = batch.map_err(of_data)?;
-        let rows = batch.num_rows();
-        if rows == 0 {
-            continue;
-        }
-        metrics.sql.passed(rows);
-        let bytes = batch.get_array_memory_size();
-        let _wait = metrics.wait(Activity::ChannelWait);
-        let start = Instant::now();
-        let sent = sender.send(batch, rows, bytes).await;
-        metrics.sql.waited(start.elapsed());
-        if sent.is_err() {
-            return Err(Error::new(
-                ErrorKind::Cancelled,
-                Stage::Transform,
-                "the writers have stopped",
-            ));
-        }
-    }
-}
-
-/// Hands batches to a writer. When the server refuses a row, it stops at once, although the API may have
-/// many more to send.
-async fn write(mut writer: Writer, batches: Receiver<Batch>) -> Result<()> {
-    loop {
-        let batch = match batches.receive_now() {
-            Some(batch) => Some(batch),
-            None => {
-                writer.idle().await?;
-                tokio::select! {
-                    batch = batches.receive() => batch,
-                    () = writer.refused() => return Err(writer.refusal().await),
-                }
-            }
-        };
-        match batch {
-            Some(batch) => writer.write(&batch).await?,
-            None => break,
-        }
-    }
-    writer.finish().await?;
-    Ok(())
-}
-
-/// Waits for all tasks. The first that fails cancels the others; a task that merely found its
-/// neighbour gone does not hide the neighbour's reason.
-async fn first_error(mut tasks: JoinSet<Result<()>>) -> Result<()> {
-    let mut cancelled = None;
-    while let Some(ended) = tasks.join_next().await {
-        let result = ended.unwrap_or_else(|error| {
-            Err(Error::new(
-                ErrorKind::Internal,
-                Stage::Transform,
-                "a task of the run panicked",
-            )
-            .caused_by(error))
-        });
-        match result {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::Cancelled => cancelled = Some(error),
-            Err(error) => {
-                tasks.shutdown().await;
-                return Err(error);
-            }
-        }
-    }
-    cancelled.map_or(Ok(()), Err)
 }

@@ -27,6 +27,11 @@ pub struct RunReport {
     /// From the start of the run until its first rows were handed to PostgreSQL: the first piece
     /// of a COPY, or the first statement with rows. None if there was no row.
     pub first_row_seconds: Option<f64>,
+    /// From the first batch that was there to be written until the commit. With `transform.streaming=false` the
+    /// whole result is there by then, and this is what writing alone takes. None if there was no row, and in
+    /// reports of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_seconds: Option<f64>,
     /// Rows written per second of wall time.
     pub rows_per_second: f64,
     /// Bytes of pages, after decompression.
@@ -183,7 +188,8 @@ impl RunReport {
         metrics: &Metrics,
         config: &Config,
     ) -> Self {
-        let wall = start.elapsed().as_secs_f64();
+        let end = Instant::now();
+        let wall = end.duration_since(start).as_secs_f64();
         let first_rows = metrics.write.first_rows.get();
         let rows_written = metrics.write.rows.load(Relaxed);
         let capacity = config.channel.capacity.get();
@@ -194,6 +200,11 @@ impl RunReport {
             rows_written,
             wall_seconds: wall,
             first_row_seconds: first_rows.map(|at| at.duration_since(start).as_secs_f64()),
+            write_seconds: metrics
+                .write
+                .begun
+                .get()
+                .map(|at| end.duration_since(*at).as_secs_f64()),
             rows_per_second: rows_written as f64 / wall,
             source_bytes: metrics.source.body_bytes.load(Relaxed),
             write_bytes: metrics.write.bytes.load(Relaxed),

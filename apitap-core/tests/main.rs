@@ -9,6 +9,7 @@ mod fixture;
 mod header_fuzz;
 mod pipeline_file_fuzz;
 mod postgres_command;
+mod postgres_commit;
 mod postgres_empty;
 mod postgres_faults;
 mod postgres_identities;

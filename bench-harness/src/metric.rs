@@ -2,7 +2,7 @@
 //!
 //! A new metric is a variant of [`Metric`] with its [`Description`], and an entry in
 //! [`Metric::COMPARED`] or [`Metric::GATED`]. Its figure, if it is a new one, is a field of
-//! [`Measurements`].
+//! [`Measurements`], or one of the engine's report, which a sample keeps.
 
 mod determinism;
 
@@ -30,6 +30,8 @@ pub enum Metric {
     ServerCpuSeconds,
     /// Time until the first rows leave for PostgreSQL.
     FirstRowSeconds,
+    /// Time from the first batch that is there to be written until the commit.
+    WriteSeconds,
     /// Largest resident size of the engine.
     PeakMemoryBytes,
     /// SQL statements of a load.
@@ -102,11 +104,12 @@ const NO_LIMIT: f64 = f64::INFINITY;
 
 impl Metric {
     /// Those that experiments compare arms by. Of each, less is better.
-    pub const COMPARED: [Self; 5] = [
+    pub const COMPARED: [Self; 6] = [
         Self::WallSeconds,
         Self::ClientCpuSeconds,
         Self::ServerCpuSeconds,
         Self::FirstRowSeconds,
+        Self::WriteSeconds,
         Self::PeakMemoryBytes,
     ];
 
@@ -150,6 +153,7 @@ impl Metric {
             Self::ClientCpuSeconds               => row("client_cpu_seconds",                  "client CPU",              "s",                Cpu,     Sample(|one| Some(one.client_cpu_seconds)),        NO_LIMIT, determinism::varies),
             Self::ServerCpuSeconds               => row("server_cpu_seconds",                  "server CPU",              "s",                Cpu,     Sample(|one| one.server_cpu_seconds),              NO_LIMIT, determinism::varies),
             Self::FirstRowSeconds                => row("first_row_seconds",                   "first-row time",          "s",                Wall,    Sample(|one| one.first_row_seconds),               NO_LIMIT, determinism::varies),
+            Self::WriteSeconds                   => row("write_seconds",                       "write time",              "s",                Wall,    Sample(|one| one.extra["write_seconds"].as_f64()), NO_LIMIT, determinism::varies),
             Self::PeakMemoryBytes                => row("peak_memory_bytes",                   "peak memory",             "B",                Wall,    Sample(|one| Some(one.peak_memory_bytes? as f64)), NO_LIMIT, determinism::varies),
             Self::Statements                     => row("statements",                          "statements",              "statements",       Counter, Sample(|one| Some(one.statements as f64)),         0.0,      determinism::statements),
             Self::RoundTrips                     => row("round_trips",                         "round trips",             "round trips",      Counter, Sample(|one| Some(one.round_trips? as f64)),       0.0,      determinism::round_trips),

@@ -195,6 +195,13 @@ pub const KNOBS: &[Knob] = &[
         "`merge`, and `append` to a table that exists, use one",
     ),
     knob(
+        "write.commit",
+        Values::OneOf(&["load", "batch"]),
+        "what is committed together",
+        "`load` is all rows or none; `batch` commits each statement by itself, so **a load that fails leaves the rows \
+         before**; see [How rows are written](writing.md#commits)",
+    ),
+    knob(
         "write.mode",
         Values::OneOf(&["none", "append", "replace", "merge"]),
         "the mode of modules and sources that name none",

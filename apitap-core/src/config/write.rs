@@ -23,6 +23,8 @@ pub struct WriteConfig {
     pub in_flight: NonZeroUsize,
     /// Connections that load. Default 1.
     pub connections: NonZeroUsize,
+    /// What is committed together. Default `load`.
+    pub commit: WriteCommit,
     /// What happens to rows already in the table. Default: `merge` when the source names its
     /// primary key, else `append`.
     pub mode: Option<WriteMode>,
@@ -35,9 +37,44 @@ impl Default for WriteConfig {
             batch_rows: rows(1_000),
             in_flight: rows(2),
             connections: rows(1),
+            commit: WriteCommit::Load,
             mode: None,
         }
     }
+}
+
+impl WriteConfig {
+    /// Whether batches can be committed one by one in this mode, if that is asked for.
+    ///
+    /// # Errors
+    /// What needs one transaction, by name.
+    pub fn check_commit(&self, mode: WriteMode) -> Result<()> {
+        let needs = match (self.commit, mode, self.method.command()) {
+            (WriteCommit::Load, ..) => return Ok(()),
+            (_, WriteMode::Replace, _) => "mode append: `replace` swaps tables in one transaction",
+            (_, WriteMode::Merge, _) => "mode append: `merge` is one statement at the end",
+            (.., WriteCommand::Copy(_)) => {
+                "write.method insert, prepared or unnest: COPY is one statement for the whole load"
+            }
+            _ if self.connections.get() > 1 => {
+                "write.connections=1: rows of several meet in one transaction"
+            }
+            _ => return Ok(()),
+        };
+        let refused = invalid(format!("write.commit=batch needs {needs}"));
+        Err(refused.hint("set write.commit=load, or change the other one"))
+    }
+}
+
+/// What is committed together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteCommit {
+    /// The whole load: all rows or none.
+    Load,
+    /// Each statement by itself: the "before" of the optimization report. What was committed before a load
+    /// fails stays, and no lock keeps others from the table.
+    Batch,
 }
 
 /// The six ways of writing rows.

@@ -1,4 +1,4 @@
-//! Rows into PostgreSQL, all or nothing.
+//! Rows into PostgreSQL, all or nothing, unless `write.commit=batch` gives that up.
 //!
 //! A [`Load`] opens the connections, finds or makes the table, and hands out [`Writer`]s; when
 //! all have finished it commits. With one connection everything happens in its transaction.
@@ -67,7 +67,7 @@ use self::tidy::Leftovers;
 pub(crate) use self::tidy::Tidying;
 pub use self::writer::Writer;
 use crate::concurrency_time::Activity;
-use crate::config::{WriteConfig, WriteMode};
+use crate::config::{WriteCommit, WriteConfig, WriteMode};
 use crate::encode::RowEncoder;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::metrics::Metrics;
@@ -166,6 +166,7 @@ impl Load {
         metrics: Arc<Metrics>,
         tidying: Tidying,
     ) -> Result<Self> {
+        config.check_commit(sink.mode)?;
         let control = Arc::new(Session::open(&sink.target, metrics.clone()).await?);
         let prepared = Self::prepare(
             control.clone(),
@@ -228,7 +229,7 @@ impl Load {
         };
         let target = LoadTarget {
             setup: setup(&route, &place, &plan, &table, &sink.key),
-            lock: (!several).then_some(place.key),
+            lock: (!several && config.commit == WriteCommit::Load).then_some(place.key),
             doing: format!("loading table {}", plan.table),
             table,
             columns: plan.columns.clone(),
@@ -253,6 +254,11 @@ impl Load {
     async fn make_tables(&self) -> Result<()> {
         let LoadTarget { setup, doing, .. } = &*self.target;
         self.metrics.write.statements.fetch_add(1, Relaxed);
+        if self.config.commit == WriteCommit::Batch {
+            // Statements that follow are transactions of their own.
+            let made = format!("{setup};COMMIT");
+            return self.control.execute(doing, &made).await;
+        }
         if !self.several() {
             return self.control.execute(doing, setup).await;
         }
@@ -353,6 +359,9 @@ impl Load {
     /// # Errors
     /// Constraints that are checked at the end, and a connection that is lost.
     pub(crate) async fn commit_ready(&self) -> Result<()> {
+        if self.config.commit == WriteCommit::Batch {
+            return Ok(());
+        }
         await_server(&self.metrics, self.execute("COMMIT")).await
     }
 

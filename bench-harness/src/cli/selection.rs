@@ -205,7 +205,12 @@ mod tests {
         );
         assert_eq!(
             ids(&["batch-size"]),
-            ["a-a", "copy-batch-size", "insert-batch-size"]
+            [
+                "a-a",
+                "copy-batch-size",
+                "insert-batch-size",
+                "writer-only-batch-size"
+            ]
         );
         assert!(ids(&[]).len() >= 22);
         assert_eq!(

@@ -51,6 +51,9 @@ pub struct Definition {
     pub smallest_effect: Option<Threshold>,
     /// The quantity that the claim is about.
     pub metric: Metric,
+    /// The stage that the change touches, where it is one: it bounds the gain that can be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touches: Option<Touched>,
     /// Workload by name.
     pub workload: String,
     /// The query; all columns and rows if absent. PostgreSQL must read it as DataFusion does,
@@ -85,6 +88,14 @@ pub struct Definition {
     /// A grid over which baseline and first candidate are compared again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vary: Option<Vary>,
+}
+
+/// A stage of the pipeline that a change touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Touched {
+    /// From columns to the commit, with all that the server does.
+    Write,
 }
 
 /// Rows of a sample: so many that the slower arm takes a third of a second to a second.
@@ -354,9 +365,16 @@ impl Definition {
             self.on.is_empty() != arm.preset.is_none(),
             "preset: name one for every arm, or those of the experiment under `on`"
         );
-        presets
-            .into_iter()
-            .try_for_each(|preset| configured(preset, &arm.knobs).map(|_| ()))
+        for preset in presets {
+            let config = configured(preset, &arm.knobs)?;
+            ensure!(
+                self.metric != Metric::WriteSeconds || !config.transform.streaming,
+                "write_seconds needs transform.streaming=false: otherwise batches are made meanwhile"
+            );
+            let mode = arm.mode.unwrap_or(WriteMode::Replace);
+            config.write.check_commit(mode)?;
+        }
+        Ok(())
     }
 
     fn has_query(&self, arm: &Arm) -> bool {

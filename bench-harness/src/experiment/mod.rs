@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use definition::configured;
 pub(crate) use definition::{
-    API_ROUND_TRIP, Arm, Attachment, Definition, POSTGRES_ROUND_TRIP, Parameter, SCRATCH, Vary,
+    API_ROUND_TRIP, Arm, Attachment, Definition, POSTGRES_ROUND_TRIP, Parameter, SCRATCH, Touched,
+    Vary,
 };
 pub use plan::{ArmPlan, Revision, ScenarioPlan};
 pub(crate) use plan::{LoadPlan, Setting};

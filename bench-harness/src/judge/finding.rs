@@ -39,6 +39,10 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What that says of the claim, here.
     pub claim: ClaimVerdict,
+    /// The largest gain that could be seen here, if the stage that the change touches took no time at all; absent
+    /// where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<f64>,
     /// Why `verdict` and `claim` are weaker than the figures alone would have them.
     pub weakened: Option<Weakened>,
     /// The quantity of the claim first, then time and the processor time of both sides.
@@ -425,6 +429,7 @@ impl Pair<'_> {
             is_headline: self.nth == 0,
             verdict,
             claim,
+            at_most: None,
             weakened,
             confirmation,
             blocks_dropped: plan.blocks.saturating_sub(blocks),

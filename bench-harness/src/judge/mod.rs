@@ -4,6 +4,7 @@
 //! rendered.
 
 mod arm;
+mod bound;
 pub(crate) mod calibration;
 pub(crate) mod compare;
 pub(crate) mod control;
@@ -241,7 +242,8 @@ impl Results {
                 ScenarioResults::new(scenario, samples_of.scenario(&scenario.plan.name))
             })
             .collect();
-        let (findings, families, control) = finding::all(run, &samples_of);
+        let (mut findings, families, control) = finding::all(run, &samples_of);
+        bound::note(&mut findings, run, &samples_of);
         let experiments: Vec<ExperimentResults> = run
             .experiments
             .iter()
@@ -340,4 +342,4 @@ fn measured(sample: &Sample) -> Option<&Measurements> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

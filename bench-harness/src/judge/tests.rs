@@ -1,6 +1,7 @@
 //! Results of constructed samples.
 
 mod arms;
+pub(crate) mod bound;
 mod doubt;
 
 use super::*;

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 mod bound;
 
-use self::bound::Needs;
+pub(crate) use self::bound::Needs;
 
 /// Fewest looks at the server beside one set of activities that are taken for what it did then; with
 /// fewer, all looks beside the same kind of wait are taken.
@@ -218,7 +218,7 @@ impl Budget {
                 active_seconds: active(part),
                 gain_at_most: match part {
                     Part::Unexplained => 1.0,
-                    part => wall_seconds / needs.without(part).max(wall_seconds - active(part)),
+                    part => wall_seconds / needs.without(&[part]).max(wall_seconds - active(part)),
                 },
             })
             .collect();

@@ -41,6 +41,8 @@ pub enum ClaimVerdict {
     Refuted,
     /// The blocks do not decide it.
     Inconclusive,
+    /// The gain is below the claim's lowest, or undecided, and could not be as large here whatever the change does.
+    NotTestable,
 }
 
 impl ClaimVerdict {
@@ -58,6 +60,7 @@ impl fmt::Display for ClaimVerdict {
             Self::Exceeded => "exceeded",
             Self::Refuted => "refuted",
             Self::Inconclusive => "inconclusive",
+            Self::NotTestable => "not testable here",
         })
     }
 }

@@ -34,6 +34,8 @@ fn a_file_says_what_is_compared() {
 fn what_a_file_gets_wrong_is_named() {
     assert!(refusal("metric =", "metrics =").contains("metrics"));
     assert!(refusal("50000", "0").contains("nonzero"));
+    assert!(refusal("wall_seconds", "write_seconds").contains("transform.streaming=false"));
+    assert!(refusal("counter=atomic", "write.commit=batch").contains("mode append"));
     assert!(refusal("\"orders\"", "\"order\"").contains("workload: there is no workload"));
     assert!(refusal("counter=atomic", "counters=atomic").contains("arm \"atomic\""));
     assert!(refusal("name = \"atomic\"", "name = \"mutex\"").contains("two arms"));

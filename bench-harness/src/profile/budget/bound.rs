@@ -7,7 +7,7 @@ use apitap_core::{Config, RunReport};
 use super::{Part, Watched};
 
 /// What each resource needs for itself, whatever the others do.
-pub(super) struct Needs {
+pub(crate) struct Needs {
     /// Parts that one resource serves one after the other, each with its seconds.
     chains: Vec<Vec<(Part, f64)>>,
     /// Processor time of each part, and of what belongs to none.
@@ -16,7 +16,7 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    pub(super) fn new(loads: &[Watched<'_>], active: &dyn Fn(Part) -> f64, cores: usize) -> Self {
+    pub(crate) fn new(loads: &[Watched<'_>], active: &dyn Fn(Part) -> f64, cores: usize) -> Self {
         let count = loads.len() as f64;
         let mean = |of: &dyn Fn(&Watched<'_>) -> f64| loads.iter().map(of).sum::<f64>() / count;
         let stage = |of: &dyn Fn(&RunReport) -> f64| mean(&|load| of(load.report));
@@ -86,16 +86,16 @@ impl Needs {
         }
     }
 
-    /// The least wall time without `part`.
-    pub(super) fn without(&self, part: Part) -> f64 {
-        let chain = |parts: &Vec<(Part, f64)>| -> f64 {
-            let others = parts.iter().filter(|(one, _)| *one != part);
+    /// The least wall time without these `parts`.
+    pub(crate) fn without(&self, parts: &[Part]) -> f64 {
+        let chain = |chain: &Vec<(Part, f64)>| -> f64 {
+            let others = chain.iter().filter(|(one, _)| !parts.contains(one));
             others.map(|(_, seconds)| seconds).sum()
         };
         let processors: f64 = self
             .cpu
             .iter()
-            .filter(|(one, _)| *one != Some(part))
+            .filter(|(one, _)| one.is_none_or(|one| !parts.contains(&one)))
             .map(|(_, seconds)| seconds)
             .sum();
         let longest = self.chains.iter().map(chain).fold(0.0, f64::max);

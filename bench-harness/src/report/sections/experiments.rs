@@ -5,7 +5,7 @@ use apitap_core::config::WriteMode;
 use super::format::{
     besides, capitalised, claim_tone, claim_word, listed, measured, on, promise, reason,
 };
-use super::{arms, findings, grid, holds, paragraph, summary};
+use super::{arms, bound, findings, grid, holds, paragraph, summary};
 use crate::experiment::{Arm, Definition};
 use crate::format::{Count, Percent, Whole, one_line};
 use crate::judge::{ExperimentResults, Results, ScenarioResults};
@@ -122,6 +122,7 @@ fn verdict(results: &Results, experiment: &ExperimentResults) -> Block {
         let places = holds::places(&experiment.holds);
         sentences.push(format!("The claim holds {places}."));
     }
+    sentences.extend(bound::sentences(results, experiment));
     if let Some(besides) = besides(results, experiment) {
         sentences.push(format!("{}.", capitalised(&besides)));
     }

@@ -23,7 +23,7 @@ pub(super) fn claim_tone(verdict: ClaimVerdict) -> Tone {
     match verdict {
         ClaimVerdict::Supported | ClaimVerdict::Exceeded => Tone::Yes,
         ClaimVerdict::Refuted => Tone::No,
-        ClaimVerdict::Inconclusive => Tone::Unknown,
+        ClaimVerdict::Inconclusive | ClaimVerdict::NotTestable => Tone::Unknown,
     }
 }
 
@@ -58,6 +58,7 @@ fn better(metric: Metric) -> String {
     match metric {
         Metric::WallSeconds => "faster".to_owned(),
         Metric::FirstRowSeconds => "faster to the first row".to_owned(),
+        Metric::WriteSeconds => "faster to write".to_owned(),
         other => format!("less {other}"),
     }
 }
@@ -66,6 +67,7 @@ fn worse(metric: Metric) -> String {
     match metric {
         Metric::WallSeconds => "slower".to_owned(),
         Metric::FirstRowSeconds => "slower to the first row".to_owned(),
+        Metric::WriteSeconds => "slower to write".to_owned(),
         other => format!("more {other}"),
     }
 }

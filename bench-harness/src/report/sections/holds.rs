@@ -13,6 +13,9 @@ pub(super) fn claim(experiment: &ExperimentResults) -> String {
     if let Some(why) = experiment.inconclusive {
         return reason(why);
     }
+    if experiment.verdict == ClaimVerdict::NotTestable {
+        return experiment.verdict.to_string();
+    }
     let mut findings = experiment.findings.iter();
     let is_open = findings.any(|one| one.is_headline && one.claim == ClaimVerdict::Inconclusive);
     let word = if is_open {

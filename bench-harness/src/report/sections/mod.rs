@@ -4,6 +4,7 @@
 //! have are in [`format`].
 
 mod arms;
+mod bound;
 mod ceiling;
 mod claims;
 mod environment;

@@ -92,13 +92,18 @@ fn tiles(results: &Results) -> Vec<Tile> {
     let count = |verdict: ClaimVerdict| claims.iter().filter(|one| one.verdict == verdict).count();
     let holding = count(ClaimVerdict::Supported) + count(ClaimVerdict::Exceeded);
     if !claims.is_empty() {
+        let mut text = format!(
+            "claims hold; {} refuted, {} inconclusive",
+            count(ClaimVerdict::Refuted),
+            count(ClaimVerdict::Inconclusive)
+        );
+        let not_testable = count(ClaimVerdict::NotTestable);
+        if not_testable > 0 {
+            text += &format!(", {not_testable} not testable here");
+        }
         tiles.push(Tile {
             figure: format!("{holding} of {}", claims.len()),
-            text: format!(
-                "claims hold; {} refuted, {} inconclusive",
-                count(ClaimVerdict::Refuted),
-                count(ClaimVerdict::Inconclusive)
-            ),
+            text,
         });
     }
     let (figure, text) = control(results);
