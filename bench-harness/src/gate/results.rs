@@ -231,7 +231,7 @@ impl GateResults {
     pub fn worst_claim(&self) -> Option<ClaimVerdict> {
         let rank = |verdict: &ClaimVerdict| match verdict {
             ClaimVerdict::Refuted => 0,
-            ClaimVerdict::Inconclusive => 1,
+            ClaimVerdict::Inconclusive | ClaimVerdict::NotTestable => 1,
             ClaimVerdict::Supported => 2,
             ClaimVerdict::Exceeded => 3,
         };
