@@ -18,11 +18,12 @@
 //! | `tune` | say which configuration suits a workload, or a pipeline of a user's own |
 //!
 //! All rooms use `experiment` (what is compared), `samples`, `run_record` and `run_folder` (what
-//! a run leaves behind), `fingerprint` (where it ran), `metric`, `format` and `stats`, which is
-//! pure. `cli` is the `apitap-bench` command. Servers, mock APIs and workloads are in the crate
+//! a run leaves behind), `fingerprint` (where it ran), `budget` (where a load's time went), `metric`, `format` and
+//! `stats`, which is pure. `cli` is the `apitap-bench` command. Servers, mock APIs and workloads are in the crate
 //! `testkit`, which knows nothing of the engine.
 
 mod atomic_write;
+mod budget;
 mod cli;
 mod experiment;
 mod faults;
@@ -43,6 +44,7 @@ mod stats;
 mod tune;
 
 // What the programs, benchmarks and tests of this package use. Nothing else is public.
+pub use budget::{Budget, Part};
 pub use cli::{command, main};
 pub use experiment::{
     ArmPlan, Experiment, ExperimentFiles, IDENTICAL, Revision, Scale, ScenarioPlan,
@@ -55,7 +57,6 @@ pub use judge::history::series::{Direction, History};
 pub use measure::counters::{Allocations, Kernel, KernelLoad, instructions_per_row};
 pub use measure::worker;
 pub use metric::{Metric, Tier};
-pub use profile::budget::{Budget, Part};
 pub use profile::results::ProfileResults;
 pub use profile::{flamegraph, heap, sampler};
 pub use report::html::FILE as REPORT_FILE;

@@ -89,14 +89,9 @@ fn the_changes_whose_shares_are_measured_make_tuned_of_before() {
     assert_eq!(names.len(), 32);
     assert_eq!(
         names[..4],
-        [
-            "before",
-            "all changes",
-            "pages of 1,000 rows",
-            "pages at once"
-        ]
+        ["before", "all changes", "larger pages", "pages at once"]
     );
-    assert_eq!(names[4], "pages of 1,000 rows + pages at once");
+    assert_eq!(names[4], "larger pages + pages at once");
 }
 
 #[test]

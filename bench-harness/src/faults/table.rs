@@ -187,7 +187,7 @@ impl Table {
 pub(crate) fn sessions(columns: &str) -> String {
     format!(
         "SELECT {columns} FROM pg_stat_activity WHERE datname = current_database() \
-         AND backend_type = 'client backend' AND application_name <> '{OUR_NAME}'"
+         AND backend_type = 'client backend' AND application_name <> '{OUR_NAME}' AND pid <> pg_backend_pid()"
     )
 }
 

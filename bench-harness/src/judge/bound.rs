@@ -16,9 +16,9 @@ use serde::Deserialize as _;
 
 use super::arm::blocks;
 use super::{Finding, SamplesByScenario};
+use crate::budget::{Needs, Part, Watched};
 use crate::experiment::{ArmPlan, Definition, LoadPlan, Touched, configured};
 use crate::metric::Metric;
-use crate::profile::budget::{Needs, Part, Watched};
 use crate::run_record::RunRecord;
 use crate::samples::Measurements;
 use crate::stats::{ClaimVerdict, Expected, sample};

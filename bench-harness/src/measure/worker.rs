@@ -31,8 +31,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 use url::Url;
 
+use crate::budget::Seen;
 use crate::experiment::Attachment;
-use crate::profile::budget::Seen;
 use crate::profile::sampler::{FREQUENCY_HZ, Sampled, Sampler};
 use crate::profile::server::ServerWatch;
 

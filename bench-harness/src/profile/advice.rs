@@ -4,7 +4,7 @@ use apitap_core::Config;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::budget::{Budget, Part};
+use crate::budget::{Budget, Part};
 use crate::experiment::Experiment;
 use crate::judge::{Step, StepGain};
 use crate::stats::Verdict;

@@ -6,7 +6,6 @@ use apitap_core::{Config, RunReport};
 use chrono::DateTime;
 use serde_json::json;
 
-use super::budget::{Seen, ServerState};
 use super::heap::{HeapProfile, Site, StageHeap};
 use super::record::{
     HeapLoad, Observed, ProfileRecord, ProfiledLoad, SamplerKind, Subject, WatchedLoad,
@@ -14,6 +13,7 @@ use super::record::{
 use super::sampler::Sampled;
 use super::stacks::Stacks;
 use super::statistics::{ServerStatistics, Statement, Wal};
+use crate::budget::{Seen, ServerState};
 
 /// A report of a load with these times, its stages' processor seconds as given.
 pub(crate) fn report(times: &[(&[Activity], f64)], cpu: &[(&str, f64)]) -> RunReport {

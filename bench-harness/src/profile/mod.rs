@@ -1,7 +1,7 @@
 //! Profiles: why one arm is faster than another, and what to try next.
 //!
 //! ```text
-//! worker ──▶ sampler, server, heap ──▶ record ──▶ attribution, budget, delta ──▶ results
+//! worker ──▶ sampler, server, heap ──▶ record ──▶ attribution, delta, crate::budget ──▶ results
 //! ```
 //!
 //! | module | what it knows |
@@ -12,7 +12,6 @@
 //! | [`record`] | the raw observations of every load, one line each |
 //! | [`stacks`], [`frame`], [`marker`] | stacks, and what the name of a frame says |
 //! | [`attribution`] | processor time by stage, twice |
-//! | [`budget`] | wall time by part, the bottleneck, and what its removal could gain |
 //! | [`advice`] | what to try next about a part of the time |
 //! | [`delta`] | functions and crates that grew or shrank |
 //! | [`flamegraph`], [`protobuf`] | pictures, and the format of pprof |
@@ -23,7 +22,6 @@
 
 pub(crate) mod advice;
 pub(crate) mod attribution;
-pub(crate) mod budget;
 pub(crate) mod delta;
 pub mod flamegraph;
 pub(crate) mod frame;

@@ -11,11 +11,11 @@ use flate2::read::GzDecoder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::budget::Seen;
 use super::heap::HeapProfile;
 use super::sampler::Sampled;
 use super::statistics::ServerStatistics;
 use crate::atomic_write;
+use crate::budget::Seen;
 use crate::samples::Timestamp;
 
 /// Folder of profiles in that of a run; each scenario has one in it.

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::advice::Advice;
 use super::attribution::Attribution;
-use super::budget::{Budget, Watched};
 use super::delta::{self, Delta, Load};
 use super::per_thousand;
 use super::record::{
@@ -16,6 +15,7 @@ use super::record::{
 use super::sampler::Sampled;
 use super::stacks::Stacks;
 use super::statistics::ServerStatistics;
+use crate::budget::{Budget, Watched};
 use crate::experiment::{Experiment, LoadPlan, configured};
 use crate::judge::Step;
 use crate::run_record::RunRecord;
@@ -361,7 +361,7 @@ pub(crate) fn merged(record: &ProfileRecord, arm: usize) -> Load {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::budget::Part;
+    use crate::budget::Part;
     use crate::profile::example;
 
     #[test]

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use apitap_core::concurrency_time::ActivitySet;
 use apitap_core::metrics::Metrics;
 
-use super::budget::{Seen, ServerState};
+use crate::budget::{Seen, ServerState};
 use testkit::postgres::connect;
 
 /// Time between two looks.

@@ -10,8 +10,8 @@ use crate::report::document::{Cell, Chart, Plot, Strip, StripGroup, Table};
 /// Every wall time outside of the grid, and the medians of its arms behind them; none if there is
 /// none.
 ///
-/// The arms of a grid are left out: a page of all of them would be twice as large, and they are in
-/// `results.json`.
+/// The arms of a grid are left out, and combinations of changes: a page of all of them would be twice as large, and
+/// they are in `results.json`.
 pub(super) fn samples(definition: &Definition, scenarios: &[&ScenarioResults]) -> Option<Chart> {
     let mut columns = vec!["Where", "Arm", ">Time", ">Client CPU", ">Server CPU"];
     columns.extend(match definition.metric {
@@ -26,10 +26,15 @@ pub(super) fn samples(definition: &Definition, scenarios: &[&ScenarioResults]) -
         on_presets.filter(|(_, plan)| plan.cell.is_empty() && plan.confirms.is_none())
     {
         let place = scenario_place(plan);
-        let arms = scenario.arms.iter();
+        let shown = if definition.changes.is_empty() {
+            usize::MAX
+        } else {
+            2
+        };
+        let arms = || scenario.arms.iter().take(shown);
         data.rows
-            .extend(arms.map(|arm| row(&place, arm, definition.metric)));
-        let strips: Vec<Strip> = scenario.arms.iter().filter_map(strip).collect();
+            .extend(arms().map(|arm| row(&place, arm, definition.metric)));
+        let strips: Vec<Strip> = arms().filter_map(strip).collect();
         if !strips.is_empty() {
             groups.push(StripGroup {
                 name: place,

@@ -159,10 +159,17 @@ fn claim(definition: &Definition) -> String {
 
 /// What was compared with what, with how many rows and blocks.
 fn compared(definition: &Definition, scenarios: &[&ScenarioResults]) -> String {
-    let candidates: Vec<String> = definition.candidates.iter().map(arm).collect();
+    let candidates = if definition.changes.is_empty() {
+        listed(&definition.candidates.iter().map(arm).collect::<Vec<_>>())
+    } else {
+        let changes = definition.changes.iter();
+        let changes: Vec<String> = changes
+            .map(|one| one_line(&format!("{} ({})", one.name, one.knobs.join(", "))))
+            .collect();
+        format!("every combination of {}", listed(&changes))
+    };
     let mut text = format!(
-        "Compared: {} against {}",
-        listed(&candidates),
+        "Compared: {candidates} against {}",
         arm(&definition.baseline)
     );
     let loads: Vec<String> = scenarios

@@ -1,9 +1,9 @@
 //! Where the wall time went, and what to try next.
 
 use super::BUDGET;
+use crate::budget::{Budget, Part};
 use crate::format::{Percent, Seconds, Times, one_line};
 use crate::profile::advice::NextStep;
-use crate::profile::budget::{Budget, Part};
 use crate::profile::results::{ArmProfile, ProfileResults};
 use crate::report::document::{BudgetBar, Cell, Chart, Plot, Table};
 use crate::report::sections::format::{capitalised, figure};
