@@ -127,7 +127,7 @@ async fn a_profile_on_postgres_says_where_the_time_went() {
 async fn perf_samples_a_load_into_postgres() {
     let server = server().await;
     // Both arms write by COPY: there is time for enough rows, of which the faster takes 0.1 s per 100,000.
-    let more = ["--rows=500000", "--rounds=1", "--sampler=perf"];
+    let more = ["--rows=300000", "--rounds=1", "--sampler=perf"];
     let profiled = profile(server.url(), "decode-path", &more, &[]);
     for arm in &profiled.results[0].arms {
         let sampling = arm.sampling.unwrap();

@@ -265,13 +265,13 @@ async fn noise_that_was_measured_on_postgres_sets_the_thresholds_of_later_runs()
 async fn sessions_of_postgres_are_in_the_interval() {
     let out = tempfile::tempdir().unwrap();
     let mut command = apitap_bench(&["run", "counter", "--scenario=counter on tuned"]);
-    command.args(["--postgres=local", "--rows=300", "--blocks=8", "--seed=7"]);
+    command.args(["--postgres=local", "--rows=300", "--blocks=12", "--seed=7"]);
     command.args(["--until-decided", "--minutes=1", "--out"]);
     let output = output(command.arg(out.path())).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let starts = stderr(&output);
     assert!(
-        starts.contains("session 4 of 4, on a newly started server"),
+        starts.contains("session 6 of 6, on a newly started server"),
         "{starts}"
     );
 
@@ -286,13 +286,10 @@ async fn sessions_of_postgres_are_in_the_interval() {
     let judged = finding.leading().unwrap();
     // Void samples may take a session, and added blocks make more.
     assert!(judged.sessions.unwrap().count >= 4, "{judged:?}");
-    // Loads of 300 rows differ in nothing that so few sessions show, so there were more looks.
-    let planned = &results
-        .scenarios
-        .iter()
-        .find(|one| one.plan.name == "counter on tuned");
-    let was_extended = starts.contains("for claims that are not decided");
-    assert_eq!(planned.unwrap().plan.blocks > 8, was_extended, "{starts}");
+    // Whatever is not decided, the control too, may have more blocks.
+    let is_extended = results.scenarios.iter().any(|one| one.plan.blocks > 12);
+    let was_said = starts.contains("for claims that are not decided");
+    assert_eq!(is_extended, was_said, "{starts}");
 }
 
 #[tokio::test]

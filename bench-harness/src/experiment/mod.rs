@@ -55,8 +55,8 @@ impl Scale {
     /// Blocks of a scenario.
     ///
     /// 10 are five sessions, one more than an interval needs, or in one session the fewest for the largest family
-    /// of claims after Holm; 16 are eight sessions, at which the quantile of t stops to fall much. All are even, as the
-    /// schedule wants.
+    /// of claims after Holm; 16 are eight sessions, beyond which the quantile of t hardly falls. All are even, as
+    /// the schedule wants.
     #[must_use]
     pub fn blocks(self) -> usize {
         match self {
