@@ -130,9 +130,9 @@ mod tests {
         // The first halves the cost, the second does nothing, the third takes a tenth off.
         let costs: Vec<f64> = (0..8_usize)
             .map(|bits| {
-                let first = if bits & 1 == 1 { 0.5 } else { 1.0 };
+                let first: f64 = if bits & 1 == 1 { 0.5 } else { 1.0 };
                 let third = if bits & 4 == 4 { 0.9 } else { 1.0 };
-                (7.0 * first * third as f64).ln()
+                (7.0 * first * third).ln()
             })
             .collect();
         for (nth, expected) in [0.5_f64, 1.0, 0.9].into_iter().enumerate() {
