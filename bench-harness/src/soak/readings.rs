@@ -1,7 +1,7 @@
 //! What the worker and the server hold between loads.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -37,8 +37,7 @@ pub(super) async fn read(
     let status = status.context("the worker has ended")?;
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
     let descriptors = descriptors.context("the worker has ended")?.count() as u64;
-    let sessions = client.query_one(&sessions("count(*)"), &[]).await;
-    let sessions: i64 = sessions.context("cannot count the sessions")?.get(0);
+    let sessions = sessions_left(client).await?;
     Ok(Reading {
         seconds: since.as_secs_f64(),
         loads,
@@ -47,6 +46,22 @@ pub(super) async fn read(
         threads: figure(&status, "Threads:").context("no threads of the worker")?,
         sessions: sessions.unsigned_abs(),
     })
+}
+
+/// How long a session may take to end after its load: the server notices a closed connection only then.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
+
+/// The sessions of loads that do not end by themselves.
+async fn sessions_left(client: &Client) -> Result<i64> {
+    let give_up = Instant::now() + ENDS_WITHIN;
+    loop {
+        let left = client.query_one(&sessions("count(*)"), &[]).await;
+        let left: i64 = left.context("cannot count the sessions")?.get(0);
+        if left == 0 || Instant::now() >= give_up {
+            return Ok(left);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A number of `/proc/PID/status`.
