@@ -157,6 +157,11 @@ pub struct Verification {
 }
 
 impl RunRecord {
+    /// Blocks of a session; more than there are where the whole run is one.
+    pub(crate) fn session_blocks(&self) -> usize {
+        self.blocks_per_session.map_or(usize::MAX, NonZero::get)
+    }
+
     /// Writes the record to `path`.
     ///
     /// # Errors

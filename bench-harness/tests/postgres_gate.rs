@@ -16,6 +16,14 @@ const WIDE: [&str; 3] = [
     "--limit=rows_per_second=-50%",
 ];
 
+/// One scenario with few rows, on a server of its own.
+const SMALL: [&str; 4] = [
+    "--postgres=local",
+    "--rows=2000",
+    "--scenario=tuned",
+    "--exact",
+];
+
 struct Place {
     folder: tempfile::TempDir,
 }
@@ -173,22 +181,17 @@ fn promises_and_programs_that_were_built_before_are_judged_on_postgres() {
     let place = Place::new();
     let gate = |claim: &str| {
         let mut gate = Command::new(PROGRAM);
-        gate.args([
-            "gate",
-            "--postgres=local",
-            "--rows=2000",
-            "--scenario=tuned",
-            "--exact",
-        ])
-        .args([
-            "--no-counters",
-            "--no-explanation",
-            "--base-binary",
-            PROGRAM,
-        ])
-        .args(["--head-binary", PROGRAM, "--claim", claim, "--out"])
-        .arg(place.path("gates"))
-        .args(WIDE);
+        gate.arg("gate")
+            .args(SMALL)
+            .args([
+                "--no-counters",
+                "--no-explanation",
+                "--base-binary",
+                PROGRAM,
+            ])
+            .args(["--head-binary", PROGRAM, "--claim", claim, "--out"])
+            .arg(place.path("gates"))
+            .args(WIDE);
         gate.output().unwrap()
     };
     // The same program is no twice as fast.
@@ -255,13 +258,8 @@ fn the_first_commit_that_is_slower_on_postgres_is_found() {
         .current_dir(&repository)
         .args(["bisect", "--good=HEAD~4", "--bad=HEAD", "--gate"])
         .arg(&gate)
-        .args([
-            "--",
-            "--postgres=local",
-            "--rows=2000",
-            "--scenario=tuned",
-            "--exact",
-        ])
+        .arg("--")
+        .args(SMALL)
         .args([
             "--no-counters",
             "--limit=client_cpu_seconds_per_million_rows=15%",

@@ -1,7 +1,6 @@
 //! Baseline and candidate compared, judged, and held against the claim.
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -256,7 +255,7 @@ pub(crate) fn identical_log_ratios(
 }
 
 fn pairs<'a>(run: &'a RunRecord, samples: &SamplesByScenario<'_>) -> Vec<Pair<'a>> {
-    let blocks_per_session = run.blocks_per_session.map_or(usize::MAX, NonZero::get);
+    let blocks_per_session = run.session_blocks();
     let mut pairs = Vec::new();
     for scenario in &run.scenarios {
         let plan = &scenario.plan;

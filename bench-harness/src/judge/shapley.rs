@@ -58,16 +58,16 @@ impl Shapley {
     }
 
     fn of(run: &RunRecord, definition: &Definition, arms: &[Blocks<'_>]) -> Option<Self> {
-        let per_session = run
-            .blocks_per_session
-            .map_or(usize::MAX, std::num::NonZero::get);
         let count = definition.changes.len();
         // For each session, the costs of all combinations in each of its blocks.
         let mut sessions: BTreeMap<usize, Vec<Vec<f64>>> = BTreeMap::new();
         for block in arms.first()?.keys() {
             let cost = |arm: &Blocks<'_>| definition.metric.cost(arm.get(block)?).map(f64::ln);
             if let Some(costs) = arms.iter().map(cost).collect() {
-                sessions.entry(block / per_session).or_default().push(costs);
+                sessions
+                    .entry(block / run.session_blocks())
+                    .or_default()
+                    .push(costs);
             }
         }
         let compared = |log_ratio: &dyn Fn(&[f64]) -> f64| {

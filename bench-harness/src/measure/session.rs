@@ -228,24 +228,11 @@ impl Session {
     async fn first_and_again(&mut self) -> Result<Ending> {
         let begun = Instant::now();
         let mut ending = self.sessions().await?;
-        if let (Some(patience), Some(blocks)) =
-            (self.options.until_decided, self.record.blocks_per_session)
-        {
+        if let Some(patience) = self.options.until_decided {
             for _ in 1..self.record.looks.map_or(1, NonZero::get) {
-                if ending == Ending::Interrupted || begun.elapsed() >= patience {
+                if ending == Ending::Interrupted || begun.elapsed() >= patience || !self.extend()? {
                     break;
                 }
-                self.taken = self.folder.samples()?.samples;
-                let results = Results::new(&self.record, &self.folder.samples()?);
-                let added = remaining::extend_undecided(&mut self.record, &results, blocks.get());
-                if added == 0 {
-                    break;
-                }
-                eprintln!(
-                    "{} more for claims that are not decided",
-                    Count::new(added, "block")
-                );
-                self.folder.write_record(&self.record)?;
                 ending = self.sessions().await?;
             }
         }
@@ -282,12 +269,27 @@ impl Session {
         self.scenarios_from(first, &blocks).await
     }
 
+    /// Adds blocks to claims that are not decided. Says whether it added any.
+    fn extend(&mut self) -> Result<bool> {
+        let samples = self.folder.samples()?;
+        let results = Results::new(&self.record, &samples);
+        self.taken = samples.samples;
+        let of_session = self.record.session_blocks();
+        let added = remaining::extend_undecided(&mut self.record, &results, of_session);
+        if added > 0 {
+            let added = Count::new(added, "block");
+            eprintln!("{added} more for claims that are not decided");
+            self.folder.write_record(&self.record)?;
+        }
+        Ok(added > 0)
+    }
+
     /// Takes all missing samples, session by session, each on a new server.
     async fn sessions(&mut self) -> Result<Ending> {
         let most = self.most_blocks();
-        let of_session = self.record.blocks_per_session.map_or(most, NonZero::get);
+        let of_session = self.record.session_blocks();
         self.left = remaining::missing_samples(&self.record.scenarios, &self.taken, &(0..most));
-        let starts: Vec<usize> = (0..most).step_by(of_session.max(1)).collect();
+        let starts: Vec<usize> = (0..most).step_by(of_session).collect();
         for (nth, start) in starts.iter().enumerate() {
             let blocks = *start..start + of_session;
             if remaining::missing_samples(&self.record.scenarios, &self.taken, &blocks) == 0 {
