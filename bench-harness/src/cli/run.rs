@@ -36,7 +36,7 @@ pub(super) struct RunArgs {
     no_confirmation: bool,
     /// Continue an interrupted run; the selection is that of the run
     #[arg(long, value_name = "RUN_DIR", conflicts_with_all = [
-        "filters", "quick", "full", "blocks", "rows", "scenario", "seed", "no_confirmation", "calibration", "out"
+        "filters", "quick", "full", "blocks", "rows", "workload", "scenario", "seed", "no_confirmation", "calibration", "out"
     ])]
     resume: Option<PathBuf>,
     /// Noise of this machine, from `apitap-bench dev calibrate` [default: reports/calibration.json, if it exists]

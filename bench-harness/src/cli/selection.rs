@@ -6,10 +6,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use testkit::postgres::{PostgresOptions, without_password};
+use testkit::workload::Workload;
 
 use super::wrong_usage;
-use crate::experiment::{Experiment, ExperimentFiles, IDENTICAL, Scale, ScenarioPlan};
+use crate::experiment::{Definition, Experiment, ExperimentFiles, IDENTICAL, Scale, ScenarioPlan};
 use crate::measure::session::RunOptions;
+
+/// The workload of most experiments.
+const ORDERS: &str = "orders";
 
 /// Which experiments, how large, and where the results go.
 #[derive(Debug, clap::Args)]
@@ -32,6 +36,9 @@ pub(super) struct Selection {
     /// Rows of every sample; if arms differ in their rows, those of the baseline
     #[arg(long)]
     rows: Option<NonZero<u64>>,
+    /// Load this workload where an experiment loads `orders`, and leave out those with a query or a key
+    #[arg(long, value_name = "NAME")]
+    workload: Option<String>,
     /// Only scenarios whose name contains NAME, and identical arms; may be repeated
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
@@ -93,10 +100,21 @@ impl Selection {
             true => !self.quick || one.definition.quick,
             false => is_named(one.id()),
         };
-        let chosen = all
+        let mut chosen: Vec<Experiment> = all
             .iter()
-            .filter(|one| one.id() == IDENTICAL || wanted(one));
-        Ok(chosen.cloned().collect())
+            .filter(|one| one.id() == IDENTICAL || wanted(one))
+            .cloned()
+            .collect();
+        if let Some(workload) = &self.workload {
+            if let Err(error) = Workload::named(workload) {
+                wrong_usage(format!("--workload: {error:#}"));
+            }
+            chosen.retain(|one| loads_any_rows(&one.definition));
+            for one in &mut chosen {
+                one.definition.workload.clone_from(workload);
+            }
+        }
+        Ok(chosen)
     }
 
     /// Their scenarios.
@@ -158,6 +176,12 @@ impl Selection {
             into: None,
         })
     }
+}
+
+/// Whether an experiment can load another workload than `orders`: one with a query or a key names columns.
+fn loads_any_rows(definition: &Definition) -> bool {
+    let has_query = definition.arms().any(|arm| arm.sql.is_some()) || definition.sql.is_some();
+    definition.workload == ORDERS && !has_query && definition.key.is_empty()
 }
 
 /// The command as it was typed, without the passwords of URLs and without the program's folder.
@@ -225,6 +249,19 @@ mod tests {
             ]
         );
         assert_eq!(ids(&["--quick", "pipelining"]), ["a-a", "pipelining"]);
+    }
+
+    #[test]
+    fn another_workload_takes_the_place_of_orders() {
+        let selection = parsed(&["--workload=events"]).selection;
+        let experiments = selection.experiments().unwrap();
+        let ids: Vec<&str> = experiments.iter().map(Experiment::id).collect();
+        assert!(ids.contains(&"a-a") && ids.contains(&"copy-vs-insert"));
+        for other in ["aggregate-memory", "ceiling-merge", "ceiling-wide"] {
+            assert!(!ids.contains(&other), "{other} is about columns of its own");
+        }
+        let scenarios = selection.scenarios(&experiments);
+        assert!(scenarios.iter().all(|plan| plan.workload == "events"));
     }
 
     #[test]
