@@ -76,6 +76,9 @@ pub struct Definition {
     /// Rows of a sample where each arm names its own preset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<Rows>,
+    /// Blocks at most, where a sample takes many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<NonZero<usize>>,
     /// The arm that gains are against.
     pub baseline: Arm,
     /// What is compared with it; the first is the one that the claim is about.

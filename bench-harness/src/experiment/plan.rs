@@ -204,7 +204,9 @@ impl Experiment {
             existing: definition.existing,
             postgres_round_trip_ms: None,
             api_round_trip_ms: None,
-            blocks: scale.blocks(),
+            blocks: definition
+                .blocks
+                .map_or(scale.blocks(), |most| scale.blocks().min(most.get())),
             arms: Vec::new(),
             confirms: None,
         }
