@@ -4,7 +4,9 @@ use apitap_core::config::WriteMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::definition::{API_ROUND_TRIP, Arm, Attachment, POSTGRES_ROUND_TRIP, Rows, Vary};
+use super::definition::{
+    API_ROUND_TRIP, Arm, Attachment, POSTGRES_ROUND_TRIP, Rows, SCRATCH, Vary,
+};
 use super::{Experiment, Scale};
 use crate::stats::{BLOCKS_PER_SESSION, LEAST_SESSIONS};
 
@@ -245,6 +247,16 @@ impl ScenarioPlan {
             arms: self.arms.iter().take(2).cloned().collect(),
             confirms: Some(self.name.clone()),
             ..self.clone()
+        }
+    }
+}
+
+impl ArmPlan {
+    /// Whether its samples share a folder.
+    pub(crate) fn has_scratch(&self) -> bool {
+        match &self.load {
+            LoadPlan::Engine { knobs, .. } => knobs.iter().any(|knob| knob.contains(SCRATCH)),
+            LoadPlan::PsqlCopy | LoadPlan::PsqlStaged(_) => false,
         }
     }
 }

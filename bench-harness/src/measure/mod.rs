@@ -72,6 +72,8 @@ pub(crate) struct Plan<'a> {
     pub scenario: &'a str,
     /// Names of the arms, in the order in which the schedule numbers them.
     pub arms: &'a [String],
+    /// The arms that run once before the blocks, by number.
+    pub warm_ups: &'a [usize],
     /// The order.
     pub schedule: &'a Schedule,
     /// Blocks to take.
@@ -87,8 +89,8 @@ pub(crate) enum Ending {
     Interrupted,
 }
 
-/// Takes one warm-up of every arm and then every missing slot of the schedule, and writes each sample to
-/// the journal as it ends.
+/// Takes the warm-ups and then every missing slot of the schedule, and writes each sample to the journal as it
+/// ends.
 ///
 /// A void slot is repeated, whatever its arm, within [`RETRIES_PER_SLOT`] and a budget for the
 /// scenario. A failed one is not: it would likely fail again, and its failure is a finding.
@@ -110,7 +112,7 @@ pub(crate) async fn take_samples<E: Executor>(
         progress,
         interrupt,
     };
-    for arm in 0..plan.arms.len() {
+    for &arm in plan.warm_ups {
         if taking.take(Step::warm_up(arm)).await?.is_none() {
             return Ok(Ending::Interrupted);
         }

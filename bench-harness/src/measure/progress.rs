@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::Plan;
 use super::schedule::{Schedule, Slot};
 use crate::samples::Outcome;
 
@@ -67,12 +68,12 @@ enum Display {
 }
 
 impl Progress {
-    /// Of `arms` arms in the `missing` blocks of `schedule`, under `title`.
+    /// Of `plan`, under `title`.
     #[must_use]
-    pub(crate) fn new(title: String, arms: usize, schedule: &Schedule, missing: usize) -> Self {
-        let total = arms * (1 + missing);
+    pub(crate) fn new(title: String, plan: &Plan<'_>) -> Self {
+        let estimate = Estimate::new(plan.arms.len(), plan.warm_ups, plan.missing.len());
         let display = if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new(total as u64);
+            let bar = ProgressBar::new(estimate.planned() as u64);
             // The template is constant, so a mistake in it shows at once as a plain bar.
             if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:24}] {pos}/{len} {msg}")
             {
@@ -82,22 +83,21 @@ impl Progress {
         } else {
             Display::Lines
         };
-        Self::with_display(title, arms, schedule, missing, display)
+        Self::with_display(title, plan.schedule, estimate, display)
     }
 
     /// One that shows nothing.
     #[cfg(test)]
-    pub(crate) fn hidden(arms: usize, schedule: &Schedule) -> Self {
+    pub(crate) fn hidden(plan: &Plan<'_>) -> Self {
+        let estimate = Estimate::new(plan.arms.len(), plan.warm_ups, plan.missing.len());
         let display = Display::Bar(ProgressBar::hidden());
-        let missing = schedule.slots().len() / arms.max(1);
-        Self::with_display(String::new(), arms, schedule, missing, display)
+        Self::with_display(String::new(), plan.schedule, estimate, display)
     }
 
     fn with_display(
         title: String,
-        arms: usize,
         schedule: &Schedule,
-        missing: usize,
+        estimate: Estimate,
         display: Display,
     ) -> Self {
         if let Display::Bar(bar) = &display {
@@ -110,7 +110,7 @@ impl Progress {
             void: 0,
             display,
             last_line: Instant::now(),
-            estimate: Estimate::new(arms, missing),
+            estimate,
         }
     }
 
@@ -181,40 +181,53 @@ impl Progress {
 /// them would mislead.
 #[derive(Debug)]
 struct Estimate {
-    /// Time and number of the samples of each arm.
-    arms: Vec<(Duration, u32)>,
-    samples_per_arm: u32,
+    arms: Vec<ArmTime>,
     taken: usize,
 }
 
+#[derive(Debug, Clone, Default)]
+struct ArmTime {
+    elapsed: Duration,
+    taken: u32,
+    planned: u32,
+}
+
 impl Estimate {
-    /// A warm-up and a sample in each block.
-    fn new(arms: usize, blocks: usize) -> Self {
-        Self {
-            arms: vec![(Duration::ZERO, 0); arms],
-            samples_per_arm: u32::try_from(blocks + 1).unwrap_or(u32::MAX),
-            taken: 0,
+    /// A sample of each arm in each block, and one more of those that warm up.
+    fn new(arms: usize, warm_ups: &[usize], blocks: usize) -> Self {
+        let planned = u32::try_from(blocks).unwrap_or(u32::MAX);
+        let mut arms = vec![
+            ArmTime {
+                planned,
+                ..ArmTime::default()
+            };
+            arms
+        ];
+        for &arm in warm_ups {
+            arms[arm].planned = arms[arm].planned.saturating_add(1);
         }
+        Self { arms, taken: 0 }
+    }
+
+    fn planned(&self) -> usize {
+        self.arms.iter().map(|arm| arm.planned as usize).sum()
     }
 
     fn took(&mut self, arm: usize, elapsed: Duration) {
-        let (total, count) = &mut self.arms[arm];
-        *total += elapsed;
-        *count += 1;
-        self.taken = self
-            .arms
-            .iter()
-            .map(|(_, count)| (*count).min(self.samples_per_arm) as usize)
-            .sum();
+        let arm = &mut self.arms[arm];
+        arm.elapsed += elapsed;
+        arm.taken += 1;
+        let counted = self.arms.iter();
+        self.taken = counted.map(|arm| arm.taken.min(arm.planned) as usize).sum();
     }
 
     /// `None` until every arm was seen once.
     fn remaining(&self) -> Option<Duration> {
         self.arms
             .iter()
-            .map(|(total, count)| {
-                let left = self.samples_per_arm.saturating_sub(*count);
-                Some(total.checked_div(*count)? * left)
+            .map(|arm| {
+                let left = arm.planned.saturating_sub(arm.taken);
+                Some(arm.elapsed.checked_div(arm.taken)? * left)
             })
             .sum()
     }
@@ -240,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_remains_is_counted_arm_by_arm() {
-        let mut estimate = Estimate::new(2, 3);
+        let mut estimate = Estimate::new(2, &[0, 1], 3);
         estimate.took(0, Duration::from_secs(10));
         assert_eq!(estimate.remaining(), None);
         estimate.took(1, Duration::from_secs(1));
@@ -248,11 +261,13 @@ mod tests {
         estimate.took(0, Duration::from_secs(20));
         assert_eq!(estimate.remaining(), Some(Duration::from_secs(33)));
         assert_eq!(estimate.taken, 3);
+        assert_eq!(estimate.planned(), 8);
+        assert_eq!(Estimate::new(3, &[0], 2).planned(), 7);
     }
 
     #[test]
     fn samples_taken_again_do_not_run_past_the_end() {
-        let mut estimate = Estimate::new(1, 1);
+        let mut estimate = Estimate::new(1, &[0], 1);
         for _ in 0..5 {
             estimate.took(0, Duration::from_secs(1));
         }

@@ -42,6 +42,16 @@ pub(super) fn missing_blocks(
     planned.filter(|block| !done.contains(block)).collect()
 }
 
+/// The arms of `plan` that run once before the `missing` blocks, by number. Before a scenario's first block all
+/// do: a program is read from disk for the first time then. On a server that was started anew, one load is enough to
+/// warm it up; only arms with files of their own, which are new as well, have one each.
+pub(super) fn warm_ups(plan: &ScenarioPlan, missing: &BTreeSet<usize>) -> Vec<usize> {
+    let is_first = missing.contains(&0);
+    (0..plan.arms.len())
+        .filter(|&arm| is_first || arm == 0 || plan.arms[arm].has_scratch())
+        .collect()
+}
+
 /// Number of samples in those of `scenarios`.
 pub(super) fn missing_samples(
     scenarios: &[Scenario],
@@ -138,6 +148,7 @@ pub(super) fn confirmations(record: &RunRecord, results: &Results) -> Vec<Scenar
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::{Experiment, ExperimentFiles, Scale};
     use crate::report::example;
     use crate::samples::{Outcome, Timestamp};
 
@@ -180,6 +191,19 @@ mod tests {
         assert_eq!(done_blocks(plan, &taken), HashSet::new());
         taken.push(sample(1, 1, failed()));
         assert!(done_blocks(plan, &taken).contains(&0));
+    }
+
+    #[test]
+    fn later_sessions_warm_up_the_server_and_arms_with_files() {
+        let all = Experiment::all(&ExperimentFiles::find(None)).unwrap();
+        let plan = |id: &str| {
+            let experiment = all.iter().find(|one| one.id() == id).unwrap();
+            experiment.scenarios(Scale::Full).swap_remove(0)
+        };
+        let warm_ups = |id, blocks: [usize; 2]| warm_ups(&plan(id), &BTreeSet::from(blocks)).len();
+        assert_eq!(warm_ups("copy-vs-insert", [0, 1]), 4);
+        assert_eq!(warm_ups("copy-vs-insert", [2, 3]), 1);
+        assert_eq!(warm_ups("schema-cache", [2, 3]), 2);
     }
 
     #[test]

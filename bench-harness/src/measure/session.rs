@@ -470,17 +470,19 @@ impl Session {
             plan.arms.len(),
             plan.blocks,
         );
-        let mut progress = Progress::new(title, plan.arms.len(), &schedule, missing.len());
         let arms: Vec<String> = plan.arms.iter().map(|arm| arm.name.clone()).collect();
+        let order = Plan {
+            scenario: &plan.name,
+            arms: &arms,
+            warm_ups: &remaining::warm_ups(&plan, missing),
+            schedule: &schedule,
+            missing,
+        };
+        let mut progress = Progress::new(title, &order);
         let mut journal = self.folder.journal()?;
         let taken = take_samples(
             &mut prepared.loader,
-            Plan {
-                scenario: &plan.name,
-                arms: &arms,
-                schedule: &schedule,
-                missing,
-            },
+            order,
             &mut journal,
             &mut progress,
             &mut self.interrupt,

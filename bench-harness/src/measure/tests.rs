@@ -90,14 +90,16 @@ async fn go_on<E: Executor>(
 ) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(SAMPLES_FILE);
+    let warm_ups: Vec<usize> = (0..arms).collect();
     let arms: Vec<String> = (0..arms).map(|arm| format!("arm {arm}")).collect();
     let plan = Plan {
         scenario: "made up",
         arms: &arms,
+        warm_ups: &warm_ups,
         schedule,
         missing,
     };
-    let mut progress = Progress::hidden(arms.len(), schedule);
+    let mut progress = Progress::hidden(&plan);
     let mut journal = Journal::open(&path).unwrap();
     let ending = take_samples(executor, plan, &mut journal, &mut progress, interrupt).await;
     Run {
