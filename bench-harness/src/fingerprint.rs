@@ -22,7 +22,7 @@ pub struct Fingerprint {
 pub struct Machine {
     /// Model name of the first core.
     pub cpu_model: String,
-    /// Cores that this process may use, after affinity and cgroup limits.
+    /// Cores that this process may use, after affinity and cgroup limits, and those that only the server uses.
     pub cores: usize,
     /// Memory that the kernel manages.
     pub memory_bytes: u64,
@@ -69,8 +69,10 @@ const MEMORY_TOLERANCE: f64 = 0.02;
 impl Fingerprint {
     /// The fingerprint of this process on this machine, with `server` where there is one.
     pub fn take(server: Option<&PostgresServer>) -> Self {
+        let mut machine = Machine::this();
+        machine.cores += server.map_or(0, PostgresServer::own_cores);
         Self {
-            machine: Machine::this(),
+            machine,
             build: Build::this(),
             server: server.map(Server::new),
         }

@@ -108,6 +108,71 @@ async fn every_kind_of_experiment_runs_on_postgres_verified_and_reported() {
     assert!(!record.contains(password.password().unwrap_or("no password at all")));
 }
 
+/// What is compared where rows are appended or merged, into tables of three kinds.
+const TEXT_GRID: &str = r#"
+id = "tables"
+title = "COPY by mode and table"
+claim = "faster"
+section = "test"
+expected = "better"
+metric = "wall_seconds"
+workload = "orders"
+key = ["id"]
+rows = 300
+baseline = { name = "insert", preset = "tuned", knobs = ["write.method=insert"] }
+candidates = [{ name = "copy", preset = "tuned", knobs = ["write.method=copy-binary"] }]
+vary = { rows = 300, parameters = [
+    { name = "mode", values = ["append", "merge"] },
+    { name = "table", values = ["plain", "primary key", "unlogged"] },
+] }
+"#;
+
+#[tokio::test]
+async fn a_grid_of_texts_runs_on_postgres_and_is_a_table_of_the_report() {
+    let database = test_database().await.unwrap();
+    let (experiments, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/experiments");
+    let control = experiments.path().join("a-a.toml");
+    std::fs::copy(fixtures.join("a-a.toml"), control).unwrap();
+    std::fs::write(experiments.path().join("tables.toml"), TEXT_GRID).unwrap();
+    let mut command = run(&database, out.path(), &["tables", "--experiments"]);
+    command.arg(experiments.path());
+    command.args(["--blocks=2", "--rows=300", "--no-confirmation"]);
+    let output = output(&mut command).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+
+    let folder = only_folder(out.path());
+    let results = results(&folder);
+    let tables = results.experiment("tables").unwrap();
+    let cells: Vec<String> = tables
+        .cells()
+        .map(|one| {
+            let values = one.cell.iter().map(|at| at.value.to_string());
+            values.collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    let expected = ["append plain", "append primary key", "append unlogged"];
+    assert_eq!(cells[..3], expected);
+    assert_eq!(cells.len(), 6);
+    let report = std::fs::read_to_string(folder.join("report.md")).unwrap();
+    let (_, grid) = report
+        .split_once("The gain by mode and by table before the load:")
+        .unwrap();
+    let lines: Vec<&str> = grid.trim_start().lines().take(5).collect();
+    assert_eq!(
+        lines[0],
+        "| table before the load | mode = append | mode = merge |"
+    );
+    for (line, form) in lines[2..].iter().zip(["plain", "primary key", "unlogged"]) {
+        assert!(line.starts_with(&format!("| {form} | ")), "{line}");
+        assert_eq!(
+            line.matches('×').count() + line.matches('~').count(),
+            2,
+            "{line}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_report_is_rendered_again_from_what_a_run_on_postgres_left() {
     let database = test_database().await.unwrap();
@@ -290,6 +355,30 @@ async fn sessions_of_postgres_are_in_the_interval() {
     let is_extended = results.scenarios.iter().any(|one| one.plan.blocks > 12);
     let was_said = starts.contains("for claims that are not decided");
     assert_eq!(is_extended, was_said, "{starts}");
+}
+
+#[tokio::test]
+async fn postgres_may_have_a_core_of_its_own() {
+    let status = "cat /proc/self/status && psql -Atc \"SELECT pg_read_file('/proc/self/status')\"";
+    let arguments = [
+        "dev",
+        "with-postgres",
+        "--postgres=local",
+        "--server-cores=0",
+    ];
+    let mut command = apitap_bench(&arguments);
+    let output = output(command.args(["--", "sh", "-c", status])).await;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let allowed = stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let allowed: Vec<&str> = allowed.map(str::trim).collect();
+    let [command, server] = allowed[..] else {
+        panic!("{stdout} {}", stderr(&output))
+    };
+    assert_eq!(server, "0");
+    let mut others = command.split([',', '-']);
+    assert!(others.all(|core| core != "0"), "{command}");
 }
 
 #[tokio::test]

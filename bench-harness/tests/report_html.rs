@@ -17,7 +17,7 @@ const SCREENSHOTS: &str = "APITAP_SCREENSHOTS";
 const QUESTIONS: &str = include_str!("report_html/page.js");
 
 /// Of a full run: what a phone opens at once, and some 65 kB on its way when it is compressed.
-const MOST_BYTES: usize = 210_000;
+const MOST_BYTES: usize = 215_000;
 
 const SECTIONS: [&str; 7] = [
     "summary",

@@ -9,7 +9,9 @@ use testkit::postgres::{PostgresOptions, without_password};
 use testkit::workload::Workload;
 
 use super::wrong_usage;
-use crate::experiment::{Definition, Experiment, ExperimentFiles, IDENTICAL, Scale, ScenarioPlan};
+use crate::experiment::{
+    Definition, Experiment, ExperimentFiles, IDENTICAL, ROWS, Scale, ScenarioPlan, WORKLOAD,
+};
 use crate::measure::session::RunOptions;
 
 /// The workload of most experiments.
@@ -33,10 +35,11 @@ pub(super) struct Selection {
     /// Blocks of every scenario; with an even number, drift cancels out
     #[arg(long)]
     pub(super) blocks: Option<NonZero<usize>>,
-    /// Rows of every sample; if arms differ in their rows, those of the baseline
+    /// Rows of every sample, except where a grid varies them; if arms differ in their rows, those of the baseline
     #[arg(long)]
     rows: Option<NonZero<u64>>,
-    /// Load this workload where an experiment loads `orders`, and leave out those with a query or a key
+    /// Load this workload where an experiment loads `orders`, and leave out those with a query or a key, or of
+    /// several workloads
     #[arg(long, value_name = "NAME")]
     workload: Option<String>,
     /// Only scenarios whose name contains NAME, and identical arms; may be repeated
@@ -126,7 +129,8 @@ impl Selection {
             .collect();
         for plan in &mut scenarios {
             plan.blocks = self.blocks.map_or(plan.blocks, NonZero::get);
-            if let Some(rows) = self.rows {
+            let varies_rows = plan.cell.iter().any(|at| at.parameter == ROWS);
+            if let Some(rows) = self.rows.filter(|_| !varies_rows) {
                 let own = plan.baseline().rows;
                 for arm in &mut plan.arms {
                     // Ten times the baseline's stay ten times.
@@ -178,10 +182,13 @@ impl Selection {
     }
 }
 
-/// Whether an experiment can load another workload than `orders`: one with a query or a key names columns.
+/// Whether an experiment can load another workload than `orders`: one with a query or a key names columns, and one
+/// that varies the workload has all.
 fn loads_any_rows(definition: &Definition) -> bool {
     let has_query = definition.arms().any(|arm| arm.sql.is_some()) || definition.sql.is_some();
-    definition.workload == ORDERS && !has_query && definition.key.is_empty()
+    let vary = definition.vary.as_ref();
+    let has_many = vary.is_some_and(|vary| vary.varies(WORKLOAD));
+    definition.workload == ORDERS && !has_query && !has_many && definition.key.is_empty()
 }
 
 /// The command as it was typed, without the passwords of URLs and without the program's folder.
@@ -257,8 +264,17 @@ mod tests {
         let experiments = selection.experiments().unwrap();
         let ids: Vec<&str> = experiments.iter().map(Experiment::id).collect();
         assert!(ids.contains(&"a-a") && ids.contains(&"copy-vs-insert"));
-        for other in ["aggregate-memory", "ceiling-merge", "ceiling-wide"] {
-            assert!(!ids.contains(&other), "{other} is about columns of its own");
+        let others = [
+            "aggregate-memory",
+            "ceiling-merge",
+            "ceiling-wide",
+            "copy-vs-insert-workloads",
+        ];
+        for other in others {
+            assert!(
+                !ids.contains(&other),
+                "{other} names its columns or workloads"
+            );
         }
         let scenarios = selection.scenarios(&experiments);
         assert!(scenarios.iter().all(|plan| plan.workload == "events"));
@@ -282,6 +298,12 @@ mod tests {
         let growth = scenarios.iter().find(|plan| plan.name == "memory-growth");
         let rows: Vec<u64> = growth.unwrap().arms.iter().map(|arm| arm.rows).collect();
         assert_eq!(rows, [100, 1_000]);
+
+        let selection = parsed(&["copy-vs-insert-rows", "--rows=100"]).selection;
+        let scenarios = selection.scenarios(&selection.experiments().unwrap());
+        let of_rows = scenarios.iter().filter(|plan| plan.experiment != IDENTICAL);
+        let rows: Vec<u64> = of_rows.map(|plan| plan.baseline().rows).collect();
+        assert_eq!(rows, [100, 10_000, 100_000, 500_000, 2_000_000]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use testkit::postgres::{PgStorage, PostgresOptions};
+use testkit::postgres::{Cores, PgStorage, PostgresOptions};
 
 /// Where the server comes from.
 #[derive(Debug, clap::Args)]
@@ -21,6 +21,10 @@ pub(super) struct ServerArgs {
     /// shared disks stall]
     #[arg(long, value_name = "STORAGE")]
     pg_storage: Option<PgStorage>,
+    /// Cores of the server alone, such as 2-3, where the machine has four or more: all else takes the others [default:
+    /// they share all]
+    #[arg(long, value_name = "LIST")]
+    server_cores: Option<Cores>,
 }
 
 /// Text that may contain a password: clap must not parse or quote it.
@@ -56,6 +60,7 @@ impl ServerArgs {
             image: self.postgres_image.clone(),
             storage: self.pg_storage.unwrap_or(storage),
             bin_dir: self.pg_bin.clone(),
+            cores: self.server_cores.clone(),
             ..PostgresOptions::new(choice)
         }
     }

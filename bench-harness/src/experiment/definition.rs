@@ -3,6 +3,8 @@
 //! A file spells out what it compares: nothing here has a default but what may be absent from an
 //! experiment altogether. Unknown keys are refused, so that a mistyped one cannot be passed over.
 
+mod vary;
+
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZero;
 
@@ -16,11 +18,10 @@ use crate::metric::Metric;
 use crate::stats::{Expected, SMALLEST_EFFECT, Threshold};
 use testkit::workload::Workload;
 
-/// Varies the round trip between worker and PostgreSQL, in milliseconds that are added.
-pub(crate) const POSTGRES_ROUND_TRIP: &str = "postgres_round_trip_ms";
-
-/// Varies the round trip between worker and API.
-pub(crate) const API_ROUND_TRIP: &str = "api_round_trip_ms";
+pub(crate) use vary::{
+    API_ROUND_TRIP, Conditions, POSTGRES_ROUND_TRIP, Parameter, ROWS, Setting, TABLE, TableForm,
+    Value, Vary, WORKLOAD, cell_name,
+};
 
 /// In a knob's value, the name of a folder that the samples of an arm share.
 pub(crate) const SCRATCH: &str = "{scratch}";
@@ -61,7 +62,8 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql: Option<String>,
     /// Columns that identify a row: the key of every load, and the primary key of a table that is
-    /// there before it.
+    /// there before it. Where a grid varies `mode` or `table`, only merges have it, and loads into a table
+    /// with a primary key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<String>,
     /// Rows that the table holds before a sample, as a share of those of the load: above 0, and at
@@ -111,6 +113,13 @@ impl Rows {
     #[must_use]
     pub fn get(self) -> u64 {
         self.0.get()
+    }
+
+    /// A number of rows; none if it is not whole, or not above 0.
+    fn from_number(number: f64) -> Option<Self> {
+        // Whole numbers up to here are exact.
+        let is_whole = number.fract() == 0.0 && (1.0..=9e15).contains(&number);
+        NonZero::new(number as u64).filter(|_| is_whole).map(Self)
     }
 }
 
@@ -184,37 +193,6 @@ impl Arm {
             ..arm.clone()
         };
         nameless(self) == nameless(other)
-    }
-}
-
-/// A grid of one or two parameters.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Vary {
-    /// Preset of both arms; absent where each arm names its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on: Option<String>,
-    /// Rows of a sample in every cell.
-    pub rows: Rows,
-    /// What is varied.
-    pub parameters: Vec<Parameter>,
-}
-
-/// What is varied, for both arms alike.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Parameter {
-    /// A knob such as `write.batch_rows`, `postgres_round_trip_ms` or `api_round_trip_ms`.
-    pub name: String,
-    /// Its values, in the order of reports.
-    pub values: Vec<f64>,
-}
-
-impl Parameter {
-    /// Whether it is a round trip, and not a knob of the engine.
-    #[must_use]
-    pub fn is_round_trip(&self) -> bool {
-        self.name == POSTGRES_ROUND_TRIP || self.name == API_ROUND_TRIP
     }
 }
 
@@ -331,8 +309,8 @@ impl Definition {
         let mut names = HashSet::new();
         for arm in self.arms() {
             ensure!(names.insert(&arm.name), "two arms are named {:?}", arm.name);
-            self.check_arm(arm)
-                .and_then(|()| self.check_mode(arm))
+            self.check_arm(arm, self.on.keys())
+                .and_then(|()| self.check_mode(arm, &self.key))
                 .with_context(|| format!("arm {:?}", arm.name))?;
             ensure!(
                 self.id == IDENTICAL || arm == &self.baseline || !arm.does_as(&self.baseline),
@@ -350,9 +328,8 @@ impl Definition {
         Ok(())
     }
 
-    fn check_arm(&self, arm: &Arm) -> Result<()> {
-        let by_experiment = self.on.keys();
-        let presets: Vec<&String> = by_experiment.chain(&arm.preset).collect();
+    fn check_arm<'a>(&self, arm: &'a Arm, on: impl Iterator<Item = &'a String>) -> Result<()> {
+        let presets: Vec<&String> = on.chain(&arm.preset).collect();
         if arm.psql_copy {
             ensure!(
                 presets.is_empty() && arm.knobs.is_empty() && arm.attach.is_empty(),
@@ -384,9 +361,9 @@ impl Definition {
         arm.sql.is_some() || self.sql.is_some()
     }
 
-    fn check_mode(&self, arm: &Arm) -> Result<()> {
+    fn check_mode(&self, arm: &Arm, key: &[String]) -> Result<()> {
         ensure!(
-            arm.mode != Some(WriteMode::Merge) || !self.key.is_empty(),
+            arm.mode != Some(WriteMode::Merge) || !key.is_empty(),
             "mode merge needs the experiment's key"
         );
         ensure!(
@@ -400,57 +377,13 @@ impl Definition {
                 "mode: append or merge, where rows exist"
             );
             ensure!(
-                self.key.is_empty() || arm.mode == Some(WriteMode::Merge),
+                key.is_empty() || arm.mode == Some(WriteMode::Merge),
                 "key: rows that exist have the numbers of those that would be appended"
             );
             ensure!(
                 !self.has_query(arm),
                 "sql: the result could not be checked, because rows exist"
             );
-        }
-        Ok(())
-    }
-
-    fn check_vary(&self, vary: &Vary) -> Result<()> {
-        ensure!(
-            (1..=2).contains(&vary.parameters.len()),
-            "parameters: there must be one or two"
-        );
-        ensure!(
-            vary.on.is_some() != self.on.is_empty(),
-            "on: name presets if the arms name none, and only then"
-        );
-        for parameter in &vary.parameters {
-            ensure!(
-                parameter.values.len() >= 2,
-                "{}: needs two values or more",
-                parameter.name
-            );
-            for (nth, value) in parameter.values.iter().enumerate() {
-                ensure!(
-                    !parameter.values[..nth].contains(value),
-                    "{}: {value} is there twice",
-                    parameter.name
-                );
-                ensure!(
-                    value.is_finite() && *value >= 0.0,
-                    "{}: {value} is not a value of it",
-                    parameter.name
-                );
-                if !parameter.is_round_trip() {
-                    let knob = format!("{}={value}", parameter.name);
-                    configured(vary.on.as_deref().unwrap_or("tuned"), &[knob])?;
-                }
-            }
-            let varied = format!("{}=", parameter.name);
-            for arm in self.arms().take(2) {
-                ensure!(
-                    !arm.knobs.iter().any(|knob| knob.starts_with(&varied)),
-                    "{}: arm {:?} sets it too, and what is varied must be the same for both",
-                    parameter.name,
-                    arm.name
-                );
-            }
         }
         Ok(())
     }

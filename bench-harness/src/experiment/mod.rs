@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use definition::configured;
 pub(crate) use definition::{
-    API_ROUND_TRIP, Arm, Attachment, Definition, POSTGRES_ROUND_TRIP, Parameter, SCRATCH, Touched,
-    Vary,
+    API_ROUND_TRIP, Arm, Attachment, Definition, POSTGRES_ROUND_TRIP, Parameter, ROWS, SCRATCH,
+    Setting, TABLE, TableForm, Touched, Value, Vary, WORKLOAD,
 };
+pub(crate) use plan::LoadPlan;
 pub use plan::{ArmPlan, Revision, ScenarioPlan};
-pub(crate) use plan::{LoadPlan, Setting};
 
 /// The experiment whose arms are identical; part of every run.
 pub const IDENTICAL: &str = "a-a";

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::definition::{
-    API_ROUND_TRIP, Arm, Attachment, POSTGRES_ROUND_TRIP, Rows, SCRATCH, Vary,
+    Arm, Attachment, Conditions, Rows, SCRATCH, Setting, TableForm, Vary, cell_name,
 };
 use super::{Experiment, Scale};
 use crate::stats::{BLOCKS_PER_SESSION, LEAST_SESSIONS};
@@ -32,6 +32,9 @@ pub struct ScenarioPlan {
     /// Rows that the table holds before a sample, as a share of those of the load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub existing: Option<f64>,
+    /// The table that is there before a sample of the engine. Absent where the load makes it, unless rows exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableForm>,
     /// Round trip added between worker and PostgreSQL; absent without a relay between them.
     pub postgres_round_trip_ms: Option<f64>,
     /// Round trip added between worker and API.
@@ -42,16 +45,6 @@ pub struct ScenarioPlan {
     pub arms: Vec<ArmPlan>,
     /// The scenario that this one repeats later, by name.
     pub confirms: Option<String>,
-}
-
-/// A parameter of a grid at one of its values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Setting {
-    /// Parameter by name.
-    pub parameter: String,
-    /// Its value.
-    pub value: f64,
 }
 
 /// One configuration.
@@ -134,7 +127,7 @@ impl Experiment {
             return scenarios;
         }
         if let Some(vary) = &definition.vary {
-            let cells = cells(vary).into_iter();
+            let cells = vary.cells().into_iter();
             scenarios.extend(cells.map(|cell| self.cell(vary, cell, scale)));
         }
         scenarios
@@ -144,7 +137,7 @@ impl Experiment {
         let definition = &self.definition;
         let arms = definition
             .arms()
-            .map(|arm| arm_plan(arm, on, &[], rows))
+            .map(|arm| arm_plan(arm, on, rows))
             .collect();
         ScenarioPlan {
             name: match on {
@@ -159,37 +152,27 @@ impl Experiment {
 
     fn cell(&self, vary: &Vary, cell: Vec<Setting>, scale: Scale) -> ScenarioPlan {
         let definition = &self.definition;
-        let knobs: Vec<String> = cell
-            .iter()
-            .filter(|at| at.parameter != POSTGRES_ROUND_TRIP && at.parameter != API_ROUND_TRIP)
-            .map(|at| format!("{}={}", at.parameter, at.value))
-            .collect();
-        let round_trip = |name: &str| {
-            let varied = vary
-                .parameters
-                .iter()
-                .any(|parameter| parameter.name == name);
-            let at = cell.iter().find(|at| at.parameter == name);
-            varied.then(|| at.map_or(0.0, |at| at.value))
-        };
+        // Values are checked when the file is read.
+        let conditions = Conditions::new(&cell).unwrap_or_default();
+        let rows = conditions.rows.unwrap_or(vary.rows);
         let on = vary.on.as_deref();
-        let place: Vec<String> = cell
-            .iter()
-            .map(|at| format!("{}={}", at.parameter, at.value))
-            .collect();
+        let bare = self.bare(scale);
         ScenarioPlan {
-            name: format!("{} at {}", definition.id, place.join(", ")),
+            name: format!("{} at {}", definition.id, cell_name(&cell)),
             on: vary.on.clone(),
-            postgres_round_trip_ms: round_trip(POSTGRES_ROUND_TRIP),
-            api_round_trip_ms: round_trip(API_ROUND_TRIP),
+            key: definition.key_in(&conditions).to_vec(),
+            table: conditions.table,
+            postgres_round_trip_ms: conditions.postgres_round_trip_ms,
+            api_round_trip_ms: conditions.api_round_trip_ms,
             arms: definition
                 .arms()
                 .take(2)
-                .map(|arm| arm_plan(arm, on, &knobs, vary.rows))
+                .map(|arm| arm_plan(&conditions.arm(arm), on, rows))
                 .collect(),
+            workload: conditions.workload.unwrap_or(bare.workload),
             cell,
             blocks: CELL_BLOCKS,
-            ..self.bare(scale)
+            ..bare
         }
     }
 
@@ -204,6 +187,7 @@ impl Experiment {
             sql: definition.sql.clone(),
             key: definition.key.clone(),
             existing: definition.existing,
+            table: None,
             postgres_round_trip_ms: None,
             api_round_trip_ms: None,
             blocks: definition
@@ -261,12 +245,12 @@ impl ArmPlan {
     }
 }
 
-fn arm_plan(arm: &Arm, on: Option<&str>, varied: &[String], rows: Rows) -> ArmPlan {
+fn arm_plan(arm: &Arm, on: Option<&str>, rows: Rows) -> ArmPlan {
     let preset = arm.preset.as_deref().or(on);
     let load = match (preset, arm.mode) {
         (Some(preset), mode) if !arm.psql_copy => LoadPlan::Engine {
             preset: preset.to_owned(),
-            knobs: [&arm.knobs, varied].concat(),
+            knobs: arm.knobs.clone(),
             attach: arm.attach.clone(),
             mode: mode.filter(|mode| *mode != WriteMode::Replace),
         },
@@ -280,25 +264,4 @@ fn arm_plan(arm: &Arm, on: Option<&str>, varied: &[String], rows: Rows) -> ArmPl
         load,
         revision: None,
     }
-}
-
-/// Every combination of the values.
-fn cells(vary: &Vary) -> Vec<Vec<Setting>> {
-    vary.parameters
-        .iter()
-        .fold(vec![Vec::new()], |cells, parameter| {
-            cells
-                .iter()
-                .flat_map(|cell| {
-                    parameter.values.iter().map(|value| {
-                        let mut cell = cell.clone();
-                        cell.push(Setting {
-                            parameter: parameter.name.clone(),
-                            value: *value,
-                        });
-                        cell
-                    })
-                })
-                .collect()
-        })
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use apitap_core::config::WriteMode;
+
 use super::*;
 
 fn all() -> Vec<Experiment> {
@@ -76,6 +78,54 @@ fn a_grid_has_a_scenario_for_every_cell() {
         &["write.method=copy-binary", "write.batch_rows=1000"]
     );
     assert!(cells(Scale::Quick).is_empty(), "a quick run has no grid");
+}
+
+#[test]
+fn cells_have_rows_and_workloads_of_their_own() {
+    let cells = |id| {
+        let plans = experiment(id).scenarios(Scale::Full).into_iter();
+        plans.filter(|plan| !plan.cell.is_empty())
+    };
+    let rows: Vec<u64> = cells("copy-vs-insert-rows")
+        .flat_map(|plan| plan.arms.into_iter().map(|arm| arm.rows))
+        .collect();
+    assert_eq!(rows[..4], [10_000, 10_000, 100_000, 100_000]);
+    let workloads: Vec<String> = cells("copy-vs-insert-workloads")
+        .map(|plan| plan.workload)
+        .collect();
+    assert_eq!(workloads, ["narrow", "orders", "wide", "text"]);
+}
+
+#[test]
+fn a_cell_has_a_key_where_its_mode_or_table_needs_one() {
+    let plans = experiment("copy-vs-insert-tables").scenarios(Scale::Full);
+    let (cells, others): (Vec<_>, Vec<_>) = plans.iter().partition(|plan| plan.table.is_some());
+    assert!(others.iter().all(|plan| plan.key == ["id"]));
+    assert_eq!(
+        cells[0].name,
+        "copy-vs-insert-tables at mode=append, table=plain"
+    );
+    let shown = |plan: &&ScenarioPlan| {
+        let modes = plan.arms.iter().map(|arm| match &arm.load {
+            LoadPlan::Engine { mode, .. } => *mode,
+            LoadPlan::PsqlCopy | LoadPlan::PsqlStaged(_) => None,
+        });
+        let mut modes: Vec<_> = modes.flatten().collect();
+        modes.dedup();
+        (modes[0], plan.table.unwrap(), !plan.key.is_empty())
+    };
+    let (append, merge) = (WriteMode::Append, WriteMode::Merge);
+    assert_eq!(
+        cells.iter().map(shown).collect::<Vec<_>>(),
+        [
+            (append, TableForm::Plain, false),
+            (append, TableForm::PrimaryKey, true),
+            (append, TableForm::Unlogged, false),
+            (merge, TableForm::Plain, true),
+            (merge, TableForm::PrimaryKey, true),
+            (merge, TableForm::Unlogged, true),
+        ]
+    );
 }
 
 #[test]

@@ -173,6 +173,7 @@ impl GateScenario {
             sql: self.sql.clone(),
             key: Vec::new(),
             existing: None,
+            table: None,
             postgres_round_trip_ms: None,
             api_round_trip_ms: None,
             blocks: size.first_blocks(),

@@ -216,7 +216,7 @@ fn is_alike(one: &ScenarioPlan, other: &ScenarioPlan) -> bool {
     does_as
         && one.workload == other.workload
         && one.query(one.baseline()) == other.query(other.baseline())
-        && (&one.key, one.existing) == (&other.key, other.existing)
+        && (&one.key, one.existing, one.table) == (&other.key, other.existing, other.table)
         && one.baseline().rows == other.baseline().rows
         && one.postgres_round_trip_ms == other.postgres_round_trip_ms
         && one.api_round_trip_ms == other.api_round_trip_ms

@@ -19,7 +19,7 @@ pub struct Crossing {
 }
 
 impl Crossing {
-    /// The first crossing; absent where there is none, or more parameters than one.
+    /// The first crossing; absent where there is none, where the values are texts, or more parameters than one.
     pub(super) fn new(experiment: &ExperimentResults) -> Option<Self> {
         let vary = experiment.definition.vary.as_ref()?;
         let [parameter] = vary.parameters.as_slice() else {
@@ -28,11 +28,12 @@ impl Crossing {
         let mut threshold = None;
         let mut points: Vec<(f64, f64)> = Vec::new();
         for value in &parameter.values {
+            let number = value.number()?;
             let mut cells = experiment.cells();
             let cell = cells.find(|cell| cell.cell.iter().any(|at| at.value == *value));
             if let Some((cell, gain)) = cell.and_then(|cell| Some((cell, cell.gain()?))) {
                 threshold = threshold.or(cell.measures.first().map(|one| one.threshold));
-                points.push((*value, gain));
+                points.push((number, gain));
             }
         }
         let threshold = threshold.unwrap_or(UNCALIBRATED);

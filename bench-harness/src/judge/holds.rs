@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ExperimentResults, Finding};
-use crate::experiment::{Parameter, Setting};
+use crate::experiment::{Parameter, Setting, Value};
 
 /// Rows of a grid of two parameters that are listed one by one; with more, a count says enough.
 const MOST_ROWS: usize = 2;
@@ -52,8 +52,8 @@ pub struct GridRange {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Values {
-    /// These.
-    At(Vec<f64>),
+    /// These. Texts are always listed, because they have no order.
+    At(Vec<Value>),
     /// This one and all that follow it.
     From(f64),
     /// All up to this one.
@@ -115,9 +115,9 @@ impl GridPart {
 
 /// The part of the grid, if one parameter alone decides.
 fn along_one(cells: &[(&Finding, bool)], axis: usize, parameter: &Parameter) -> Option<GridRange> {
-    let mut values: Vec<(f64, bool)> = Vec::new();
+    let mut values: Vec<(&Value, bool)> = Vec::new();
     for (cell, is_true) in cells {
-        let at = cell.cell.get(axis)?.value;
+        let at = &cell.cell.get(axis)?.value;
         match values.iter().find(|(value, _)| *value == at) {
             Some((_, before)) if before != is_true => return None,
             Some(_) => {}
@@ -136,36 +136,35 @@ fn row_by_row(cells: &[(&Finding, bool)], parameters: &[Parameter]) -> Option<Ve
     let [across, down] = parameters else {
         return None;
     };
-    let in_row = |value: f64| {
+    let in_row = |value: &Value| {
         let row = cells
             .iter()
-            .filter(|(cell, _)| cell.cell.get(1).is_some_and(|at| at.value == value));
-        let values: Vec<(f64, bool)> = row
-            .filter_map(|(cell, is_true)| Some((cell.cell.first()?.value, *is_true)))
+            .filter(|(cell, _)| cell.cell.get(1).is_some_and(|at| at.value == *value));
+        let values: Vec<(&Value, bool)> = row
+            .filter_map(|(cell, is_true)| Some((&cell.cell.first()?.value, *is_true)))
             .collect();
         Some(GridRange {
             parameter: across.name.clone(),
             values: Values::new(&values)?,
             with: Some(Setting {
                 parameter: down.name.clone(),
-                value,
+                value: value.clone(),
             }),
         })
     };
-    let rows: Vec<GridRange> = down
-        .values
-        .iter()
-        .filter_map(|value| in_row(*value))
-        .collect();
+    let rows: Vec<GridRange> = down.values.iter().filter_map(in_row).collect();
     (rows.len() <= MOST_ROWS).then_some(rows)
 }
 
 impl Values {
     /// The marked ones of the values of a parameter, in their order; none if none is marked.
-    fn new(values: &[(f64, bool)]) -> Option<Self> {
+    fn new(values: &[(&Value, bool)]) -> Option<Self> {
         let marked = values.iter().filter(|(_, marked)| *marked);
-        let marked: Vec<f64> = marked.map(|(value, _)| *value).collect();
-        let (first, last) = (*marked.first()?, *marked.last()?);
+        let marked: Vec<Value> = marked.map(|(value, _)| (*value).clone()).collect();
+        let (first, last) = (marked.first()?.number(), marked.last()?.number());
+        let (Some(first), Some(last)) = (first, last) else {
+            return Some(Self::At(marked));
+        };
         let ends_marked = values.last().is_some_and(|(_, marked)| *marked);
         let switches = values.windows(2).filter(|two| two[0].1 != two[1].1).count();
         Some(match switches {
@@ -186,21 +185,29 @@ mod tests {
     #[test]
     fn marked_values_become_ranges() {
         let found = |marked: [bool; 4]| {
-            let values: Vec<(f64, bool)> = [0.0, 0.5, 2.0, 10.0].into_iter().zip(marked).collect();
+            let values = [0.0, 0.5, 2.0, 10.0].map(Value::Number);
+            let values: Vec<(&Value, bool)> = values.iter().zip(marked).collect();
             Values::new(&values)
         };
+        let at = |values: &[f64]| Values::At(values.iter().copied().map(Value::Number).collect());
         for (marked, expected) in [
             ([false, false, true, true], Values::From(2.0)),
-            ([false, false, false, true], Values::At(vec![10.0])),
+            ([false, false, false, true], at(&[10.0])),
             ([true, true, false, false], Values::UpTo(0.5)),
             ([true, true, true, true], Values::All(0.0, 10.0)),
-            ([false, true, true, false], Values::At(vec![0.5, 2.0])),
-            ([true, false, true, true], Values::At(vec![0.0, 2.0, 10.0])),
+            ([false, true, true, false], at(&[0.5, 2.0])),
+            ([true, false, true, true], at(&[0.0, 2.0, 10.0])),
         ] {
             assert_eq!(found(marked), Some(expected));
         }
         assert_eq!(found([false; 4]), None);
-        let ends = [(0.0, true), (10.0, true)];
-        assert_eq!(Values::new(&ends), Some(Values::At(vec![0.0, 10.0])));
+        let (zero, ten) = (Value::Number(0.0), Value::Number(10.0));
+        let ends = [(&zero, true), (&ten, true)];
+        assert_eq!(Values::new(&ends), Some(at(&[0.0, 10.0])));
+
+        let modes = ["append", "replace", "merge"].map(|mode| Value::Text(mode.to_owned()));
+        let marked: Vec<(&Value, bool)> = modes.iter().zip([false, true, true]).collect();
+        let last_two = Values::At(modes[1..].to_vec());
+        assert_eq!(Values::new(&marked), Some(last_two));
     }
 }

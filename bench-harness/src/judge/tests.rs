@@ -65,7 +65,10 @@ fn the_cells_of_a_grid_are_found_and_judged_by_themselves() {
     let holding: Vec<Vec<f64>> = copy
         .cells()
         .filter(|cell| cell.claim == ClaimVerdict::Supported)
-        .map(|cell| cell.cell.iter().map(|at| at.value).collect())
+        .map(|cell| {
+            let settings = cell.cell.iter();
+            settings.filter_map(|at| at.value.number()).collect()
+        })
         .collect();
     assert_eq!(copy.cells().count(), 6);
     assert_eq!(holding, [[10.0, 100.0]]);

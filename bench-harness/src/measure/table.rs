@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tokio_postgres::Client;
 
 use super::ceilings::{copy_command, make_reference};
-use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan};
+use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan, TableForm};
 use testkit::postgres::quoted;
 use testkit::workload::{Psql, Workload, quote_table};
 
@@ -39,6 +39,7 @@ impl ExistingRows {
 pub(super) struct TableBefore {
     /// The statement that creates the table; absent where the load makes it.
     create: Option<String>,
+    is_unlogged: bool,
     /// Its primary key; may be empty.
     key: Vec<String>,
     /// Its rows, as a file for `\copy` in binary.
@@ -68,9 +69,14 @@ impl TableBefore {
                 Some(file)
             }
         };
+        let is_there = rows.is_some() || !is_engine || plan.table.is_some();
         Ok(Self {
-            create: (rows.is_some() || !is_engine).then(|| workload.create_table_sql(table)),
-            key: plan.key.clone(),
+            create: is_there.then(|| workload.create_table_sql(table)),
+            is_unlogged: plan.table == Some(TableForm::Unlogged),
+            key: match plan.table {
+                None | Some(TableForm::PrimaryKey) => plan.key.clone(),
+                Some(TableForm::Plain | TableForm::Unlogged) => Vec::new(),
+            },
             rows,
         })
     }
@@ -85,7 +91,10 @@ impl TableBefore {
         let Some(create) = &self.create else {
             return Ok(());
         };
-        let create = format!("{create}; ALTER TABLE {name} SET (autovacuum_enabled = off)");
+        let mut create = format!("{create}; ALTER TABLE {name} SET (autovacuum_enabled = off)");
+        if self.is_unlogged {
+            create += &format!("; ALTER TABLE {name} SET UNLOGGED");
+        }
         let created = client.batch_execute(&create).await;
         created.context("cannot make the table")?;
         if let Some(file) = &self.rows {
@@ -104,5 +113,58 @@ impl TableBefore {
             vacuumed.context("cannot vacuum the table")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::postgres::connect;
+    use testkit::test_database::test_database;
+
+    use super::*;
+    use crate::experiment::{Definition, Experiment, Scale};
+
+    #[tokio::test]
+    async fn postgres_has_the_table_of_a_cell() {
+        let definition = Definition::parse(
+            r#"
+            id = "tables"
+            title = "Tables"
+            claim = "any table"
+            section = "test"
+            expected = "better"
+            metric = "wall_seconds"
+            workload = "narrow"
+            key = ["id"]
+            rows = 10
+            baseline = { name = "insert", preset = "tuned", knobs = ["write.method=insert"] }
+            candidates = [{ name = "copy", preset = "tuned" }]
+            vary = { rows = 10, parameters = [
+                { name = "mode", values = ["merge", "append"] },
+                { name = "table", values = ["plain", "primary key", "unlogged"] },
+            ] }
+            "#,
+        );
+        let definition = definition.unwrap();
+        let plans = Experiment { definition }.scenarios(Scale::Default);
+        let workload = Workload::named("narrow").unwrap();
+        let database = test_database().await.unwrap();
+        let client = connect(database.url()).await.unwrap();
+        let psql = Psql::new(database.url()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut found = Vec::new();
+        for plan in &plans {
+            let place = (database.url(), folder.path());
+            let before = TableBefore::prepare(plan, plan.baseline(), &workload, "t", place).await;
+            before.unwrap().make(&client, &psql, "t").await.unwrap();
+            let looked_up =
+                "SELECT relpersistence::text, relhasindex FROM pg_class WHERE relname = 't'";
+            let row = client.query_opt(looked_up, &[]).await.unwrap();
+            found.push(row.map(|row| (row.get::<_, String>(0), row.get::<_, bool>(1))));
+        }
+        let table = |kind: &str, has_index| Some((kind.to_owned(), has_index));
+        let forms = [table("p", false), table("p", true), table("u", false)];
+        // Outside of the grid the load makes it.
+        assert_eq!(found, [&[None][..], &forms, &forms].concat());
     }
 }

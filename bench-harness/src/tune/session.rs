@@ -173,6 +173,7 @@ fn plan(workload: &Workload) -> ScenarioPlan {
         sql: None,
         key: Vec::new(),
         existing: None,
+        table: None,
         postgres_round_trip_ms: None,
         api_round_trip_ms: workload.latency_ms,
         blocks: 0,

@@ -146,7 +146,8 @@ fn gain(plan: &ScenarioPlan, nth: usize) -> f64 {
         .cell
         .iter()
         .find(|at| at.parameter == "write.batch_rows");
-    let batch = batch.map_or(1.0, |at| at.value / 1_000.0);
+    let batch = batch.and_then(|at| at.value.number());
+    let batch = batch.map_or(1.0, |rows| rows / 1_000.0);
     first * (1.0 + round_trip / 3.0) / (1.0 + batch / 4.0)
 }
 

@@ -147,3 +147,100 @@ fn what_could_not_be_loaded_or_checked_is_refused() {
         assert!(refused.contains(complaint), "{to}: {refused}");
     }
 }
+
+const GRID: &str = r#"
+    id = "grid"
+    title = "Grid"
+    claim = "anywhere"
+    section = "test"
+    expected = "better"
+    metric = "wall_seconds"
+    workload = "orders"
+    key = ["id"]
+    rows = 1000
+    baseline = { name = "insert", preset = "tuned", knobs = ["write.method=insert"] }
+    candidates = [{ name = "copy", preset = "tuned", knobs = ["write.method=copy-binary"] }]
+
+    [vary]
+    rows = 500
+    parameters = [
+        { name = "mode", values = ["append", "merge"] },
+        { name = "table", values = ["plain", "primary key", "unlogged"] },
+    ]
+"#;
+
+#[test]
+fn a_cell_must_mean_something() {
+    Definition::parse(GRID).unwrap();
+    let modes = r#""mode", values = ["append", "merge"]"#;
+    let tables = r#""table", values = ["plain", "primary key", "unlogged"]"#;
+    for (from, to, complaint) in [
+        (
+            "\"merge\"]",
+            "\"upsert\"]",
+            "mode: upsert is not a value of it",
+        ),
+        ("\"merge\"]", "1]", "1 is not a text"),
+        ("\"merge\"]", "true]", "expected a number or a text"),
+        ("\"unlogged\"", "\"temporary\"", "table: temporary is not"),
+        ("key = [\"id\"]", "", "a primary key needs"),
+        (
+            "\"insert\", preset",
+            "\"insert\", mode = \"append\", preset",
+            "mode: arm \"insert\" sets it too",
+        ),
+        (
+            "\"insert\", preset = \"tuned\", knobs = [\"write.method=insert\"]",
+            "\"psql\", psql_copy = true",
+            "arm \"psql\" is psql",
+        ),
+        (
+            modes,
+            r#""workload", values = ["narrow", "wide"]"#,
+            "workload=narrow, table=plain: key and sql",
+        ),
+        (
+            modes,
+            r#""workload", values = ["broad", "narrow"]"#,
+            "no workload",
+        ),
+        (modes, r#""rows", values = [1.5, 2]"#, "a whole number"),
+        (modes, r#""rows", values = [0, 2]"#, "a whole number"),
+        (modes, r#""rows", values = [1, 1]"#, "1 is there twice"),
+        (
+            modes,
+            r#""api_round_trip_ms", values = [1, "a"]"#,
+            "it must be a number",
+        ),
+        (
+            modes,
+            r#""write.method", values = ["insert", "unnest"]"#,
+            "write.method: arm \"insert\" sets it too",
+        ),
+        (
+            tables,
+            r#""write.commit", values = ["load", "batch"]"#,
+            "mode=append, write.commit=batch: arm \"copy\"",
+        ),
+    ] {
+        let changed = GRID.replacen(from, to, 1);
+        assert_ne!(changed, GRID);
+        let refused = format!("{:#}", Definition::parse(&changed).unwrap_err());
+        assert!(refused.starts_with("vary: ") || to == "true]", "{refused}");
+        assert!(refused.contains(complaint), "{to}: {refused}");
+    }
+}
+
+#[test]
+fn values_are_numbers_or_texts_in_run_records_too() {
+    let read = |json: &str| serde_json::from_str::<Setting>(json);
+    let number = read(r#"{"parameter": "rows", "value": 10}"#).unwrap();
+    assert_eq!(number.value, Value::Number(10.0));
+    let text = read(r#"{"parameter": "mode", "value": "append"}"#).unwrap();
+    assert_eq!(text.to_string(), "mode=append");
+    for setting in [number, text] {
+        let again = read(&serde_json::to_string(&setting).unwrap()).unwrap();
+        assert_eq!(again, setting);
+    }
+    assert!(read(r#"{"parameter": "rows", "value": null}"#).is_err());
+}

@@ -34,7 +34,7 @@ pub enum Difference {
     },
     /// They run different queries.
     Sql,
-    /// The table holds other rows before a sample, or has another key.
+    /// The table before a sample is another one, holds other rows, or has another key.
     Table,
     /// They add different round trips.
     RoundTrip {
@@ -140,7 +140,7 @@ fn plans(a: &ScenarioPlan, b: &ScenarioPlan) -> Vec<Difference> {
     if a.arms.len() == b.arms.len() && queries(a) != queries(b) {
         differences.push(Difference::Sql);
     }
-    if (&a.key, a.existing) != (&b.key, b.existing) {
+    if (&a.key, a.existing, a.table) != (&b.key, b.existing, b.table) {
         differences.push(Difference::Table);
     }
     for (to, a, b) in [
@@ -240,7 +240,7 @@ impl fmt::Display for Difference {
         match self {
             Self::Workload { a, b } => write!(f, "the workload is {a} in A and {b} in B"),
             Self::Sql => f.write_str("the queries differ"),
-            Self::Table => f.write_str("the rows that exist, or their key, differ"),
+            Self::Table => f.write_str("the table before a load, or its key, differs"),
             Self::RoundTrip { to, a, b } => write!(
                 f,
                 "the added round trip to {to} is {} in A and {} in B",

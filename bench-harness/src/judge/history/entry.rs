@@ -179,6 +179,7 @@ fn load(scenario: &Scenario, nth: usize, arm: &ArmPlan) -> Result<String> {
         sql,
         key,
         existing,
+        table,
         postgres_round_trip_ms,
         api_round_trip_ms,
         ..
@@ -204,10 +205,13 @@ fn load(scenario: &Scenario, nth: usize, arm: &ArmPlan) -> Result<String> {
         scenario.verification.get(nth),
     );
     // What loads could not have when the first histories were written is no part of their digests.
-    if mode.is_none() && arm.sql.is_none() && existing.is_none() && key.is_empty() {
-        return short_digest(&load);
+    let is_first = mode.is_none() && arm.sql.is_none() && existing.is_none() && key.is_empty();
+    let more = (mode, &arm.sql, key, existing);
+    match table {
+        None if is_first => short_digest(&load),
+        None => short_digest(&(load, more)),
+        Some(table) => short_digest(&(load, more, table)),
     }
-    short_digest(&(load, (mode, &arm.sql, key, existing)))
 }
 
 #[cfg(test)]
@@ -215,6 +219,7 @@ mod tests {
     use apitap_core::config::WriteMode;
 
     use super::*;
+    use crate::experiment::TableForm;
     use crate::judge::history::example;
     use crate::samples::Outcome;
 
@@ -289,7 +294,7 @@ mod tests {
             digest(&record)
         };
         assert_eq!(changed(|one| one.plan.blocks += 1), digest(&record));
-        let changes: [fn(&mut Scenario); 11] = [
+        let changes: [fn(&mut Scenario); 12] = [
             |one| one.plan.workload.push('x'),
             |one| one.plan.sql = Some("SELECT 1".to_owned()),
             |one| one.plan.postgres_round_trip_ms = Some(5.0),
@@ -300,6 +305,7 @@ mod tests {
             |one| one.plan.arms[1].sql = Some("SELECT 1".to_owned()),
             |one| one.plan.key.push("id".to_owned()),
             |one| one.plan.existing = Some(0.5),
+            |one| one.plan.table = Some(TableForm::Unlogged),
             |one| one.verification[1].checksum.push('x'),
         ];
         let mut digests = vec![digest(&record)];

@@ -81,6 +81,7 @@ pub(crate) fn run(
         sql: None,
         key: Vec::new(),
         existing: None,
+        table: None,
         postgres_round_trip_ms: None,
         api_round_trip_ms: None,
         blocks: BLOCKS,

@@ -1,7 +1,7 @@
 //! How much could be seen of what a claim promises, and where.
 
-use super::format::{listed, on, valued};
-use crate::format::{Times, one_line, plain};
+use super::format::{listed, on, setting};
+use crate::format::{Times, one_line};
 use crate::judge::{ExperimentResults, Finding, Results};
 use crate::metric::Metric;
 use crate::stats::{ClaimVerdict, Expected};
@@ -65,11 +65,7 @@ fn places(results: &Results, experiment: &ExperimentResults) -> Vec<String> {
 }
 
 fn place(experiment: &ExperimentResults, finding: &Finding) -> String {
-    let cell: Vec<String> = finding
-        .cell
-        .iter()
-        .map(|at| valued(&at.parameter, &plain(at.value)))
-        .collect();
+    let cell: Vec<String> = finding.cell.iter().map(setting).collect();
     let at = match cell.as_slice() {
         [] => String::new(),
         cell => format!(" at {}", cell.join(", ")),

@@ -29,10 +29,12 @@ pub(super) fn section(results: &Results) -> Section {
 
 /// What all parts have in common, and how to read their tables.
 fn setting(results: &Results) -> String {
+    let scenarios = results.scenarios.iter();
     let mut workloads: Vec<&str> = results
         .experiments
         .iter()
         .map(|experiment| experiment.definition.workload.as_str())
+        .chain(scenarios.map(|one| one.plan.workload.as_str()))
         .collect();
     workloads.sort_unstable();
     workloads.dedup();

@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 
-use crate::experiment::{API_ROUND_TRIP, Definition, POSTGRES_ROUND_TRIP, ScenarioPlan, Setting};
+use crate::experiment::{
+    API_ROUND_TRIP, Definition, POSTGRES_ROUND_TRIP, ROWS, ScenarioPlan, Setting, Value,
+};
 use crate::format::{Percent, Promise, Range, Times, one_line, plain};
 use crate::judge::{ExperimentResults, Finding, PartOf, Reason, Results, Step, Weakened};
 use crate::metric::Metric;
@@ -214,15 +216,24 @@ pub(super) fn scenario_place(plan: &ScenarioPlan) -> String {
     format!("{}{again}", place(plan.on.as_deref(), &plan.cell))
 }
 
-/// A parameter at a value: `2 ms to PostgreSQL`, `write.batch_rows = 100`.
+/// A parameter at a value: `2 ms to PostgreSQL`, `write.batch_rows = 100`, `mode = append`.
 pub(super) fn setting(setting: &Setting) -> String {
-    valued(&setting.parameter, &plain(setting.value))
+    valued(&setting.parameter, &shown(&setting.value))
+}
+
+/// A value of a parameter without its name.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::Number(number) => plain(*number),
+        Value::Text(text) => one_line(text),
+    }
 }
 
 pub(super) fn valued(parameter: &str, value: &str) -> String {
     match parameter {
         POSTGRES_ROUND_TRIP => format!("{value} ms to PostgreSQL"),
         API_ROUND_TRIP => format!("{value} ms to the API"),
+        ROWS => format!("{value} rows"),
         knob => format!("{knob} = {value}"),
     }
 }

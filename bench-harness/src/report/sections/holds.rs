@@ -1,6 +1,6 @@
 //! Where something holds, as text.
 
-use super::format::{listed, on, reason, valued};
+use super::format::{listed, on, reason, setting, shown, valued};
 use crate::format::plain;
 use crate::judge::{ExperimentResults, GridPart, Holds, Values};
 use crate::stats::ClaimVerdict;
@@ -53,7 +53,7 @@ pub(super) fn grid(part: &GridPart) -> String {
         .map(|range| {
             let values = values(&range.parameter, &range.values);
             match &range.with {
-                Some(at) => format!("{values} with {}", valued(&at.parameter, &plain(at.value))),
+                Some(at) => format!("{values} with {}", setting(at)),
                 None => values,
             }
         })
@@ -70,7 +70,7 @@ fn values(parameter: &str, values: &Values) -> String {
     let at = |text: &str| valued(parameter, text);
     match values {
         Values::At(values) => {
-            let values: Vec<String> = values.iter().map(|value| plain(*value)).collect();
+            let values: Vec<String> = values.iter().map(shown).collect();
             format!("at {}", at(&listed(&values)))
         }
         Values::From(first) => format!("from {}", at(&plain(*first))),

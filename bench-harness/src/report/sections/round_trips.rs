@@ -35,7 +35,7 @@ fn of_scenario(
         .cell
         .iter()
         .find(|at| at.parameter == parameter)?;
-    Some((at.value, trip?))
+    Some((at.value.number()?, trip?))
 }
 
 fn sentence(server: &str, measured: &[Measured]) -> Option<String> {

@@ -186,6 +186,7 @@ fn request(
     };
     let mut command = vec!["postgres".to_owned()];
     command.extend(options.server_arguments());
+    let cores = options.cores.as_ref().map(ToString::to_string);
     GenericImage::new(name, tag)
         .with_exposed_port(PORT.tcp())
         .with_cmd(command)
@@ -196,7 +197,10 @@ fn request(
         .with_env_var("PGDATA", format!("{DATA_MOUNT}/data"))
         .with_label(OWNER_LABEL, owner::this_process())
         .with_shm_size(SHARED_MEMORY_BYTES)
-        .with_host_config_modifier(move |host| host.mounts = Some(vec![mount.clone()]))
+        .with_host_config_modifier(move |host| {
+            host.mounts = Some(vec![mount.clone()]);
+            host.cpuset_cpus.clone_from(&cores);
+        })
 }
 
 /// `latest` where an image is named without a tag; a registry's port is no tag.

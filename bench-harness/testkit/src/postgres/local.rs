@@ -26,8 +26,8 @@ use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use super::{
-    INITDB_LOCALE, PgStorage, PostgresOptions, ServerBinaries, USER, first_to_answer, last_lines,
-    owner, random_password,
+    Cores, INITDB_LOCALE, PgStorage, PostgresOptions, ServerBinaries, USER, first_to_answer,
+    last_lines, owner, random_password,
 };
 use crate::cpu;
 
@@ -55,12 +55,13 @@ struct Launch {
     binaries: ServerBinaries,
     user: Option<ServerUser>,
     folder: PathBuf,
+    cores: Option<Cores>,
     arguments: Vec<String>,
 }
 
 impl Launch {
     fn spawn(&self, port: u16) -> Result<Postmaster> {
-        let mut command = server_command(&self.binaries, self.user.as_ref());
+        let mut command = server_command(&self.binaries, self.user.as_ref(), self.cores.as_ref());
         let log = fs::File::create(self.log()).context("cannot create the server's log")?;
         command
             .arg("-D")
@@ -111,6 +112,7 @@ impl LocalServer {
             binaries,
             user,
             folder: folder.path().to_owned(),
+            cores: options.cores.clone(),
             arguments: options.server_arguments(),
         };
         for _ in 0..PORT_ATTEMPTS {
@@ -299,22 +301,28 @@ fn command_as(user: Option<&ServerUser>, program: impl Into<OsString>) -> Comman
     command
 }
 
-/// `setpriv` sets the death signal and then becomes `postgres`, so the PID is
+/// `taskset` takes the cores, `setpriv` sets the death signal, and each then becomes what follows it, so the PID is
 /// the postmaster's; doing the same between fork and exec would take unsafe code.
-fn server_command(binaries: &ServerBinaries, user: Option<&ServerUser>) -> Command {
+fn server_command(
+    binaries: &ServerBinaries,
+    user: Option<&ServerUser>,
+    cores: Option<&Cores>,
+) -> Command {
+    let mut words: Vec<OsString> = Vec::new();
+    if let Some(cores) = cores {
+        words.extend(["taskset", "--cpu-list", &cores.to_string()].map(OsString::from));
+    }
     let setpriv = ["/usr/bin/setpriv", "/bin/setpriv"]
         .into_iter()
         .find(|path| Path::new(path).exists());
-    let mut command = if let Some(setpriv) = setpriv {
-        let mut command = command_as(user, setpriv);
-        command
-            .args(["--pdeathsig", "QUIT", "--"])
-            .arg(binaries.postgres());
-        command
+    if let Some(setpriv) = setpriv {
+        words.extend([setpriv, "--pdeathsig", "QUIT", "--"].map(OsString::from));
     } else {
         tracing::warn!("setpriv is missing: a killed harness would leave its PostgreSQL running");
-        command_as(user, binaries.postgres())
-    };
+    }
+    words.push(binaries.postgres().into());
+    let mut command = command_as(user, &words[0]);
+    command.args(&words[1..]);
     // Ctrl-C reaches the whole foreground group; the server is to outlive a sample's clean-up.
     command.process_group(0);
     command

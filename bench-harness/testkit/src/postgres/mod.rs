@@ -2,6 +2,7 @@
 //! local cluster, or one that somebody else runs.
 
 mod binaries;
+mod cores;
 mod docker;
 mod local;
 mod options;
@@ -9,10 +10,11 @@ mod owner;
 
 use std::{collections::BTreeMap, env, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio_postgres::{Client, NoTls};
 
 pub use binaries::{ServerBinaries, installed_binaries};
+pub use cores::Cores;
 pub use docker::{DockerState, docker_state};
 pub use options::without_password;
 pub use options::{PgStorage, PostgresChoice, PostgresOptions};
@@ -74,6 +76,7 @@ pub struct PostgresServer {
     kind: &'static str,
     version: String,
     settings: BTreeMap<String, String>,
+    own_cores: usize,
     storage: Option<PgStorage>,
     image_digest: Option<String>,
     postmaster_pid: Option<u32>,
@@ -94,12 +97,26 @@ impl PostgresServer {
     /// When no server is available; for `auto` the error names the three ways to
     /// fix it. What was started so far is removed.
     pub async fn start(options: &PostgresOptions) -> Result<Self> {
-        match &options.choice {
+        if let Some(cores) = &options.cores {
+            let left = cores.leave();
+            left.with_context(|| format!("cannot leave the cores {cores} to the server"))?;
+        }
+        let mut server = match &options.choice {
             PostgresChoice::Url(url) => Self::reach(url).await,
             PostgresChoice::Docker => Self::start_docker(options).await,
             PostgresChoice::Local => Self::start_local(options).await,
             PostgresChoice::Auto => Self::start_any(options).await,
+        }?;
+        if let Some(cores) = &options.cores {
+            ensure!(
+                server.kind != URL,
+                "a server by URL has the cores that it has"
+            );
+            let named = ("cores".to_owned(), cores.to_string());
+            server.settings.extend([named]);
+            server.own_cores = cores.count();
         }
+        Ok(server)
     }
 
     /// URL with user, password and database, for `tokio-postgres` and `psql`. Holds a password.
@@ -134,9 +151,15 @@ impl PostgresServer {
         self.postmaster_pid
     }
 
-    /// The settings that change what a load costs, with their units, as they were at the start.
+    /// The settings that change what a load costs, with their units, as they were at the start; and its `cores`
+    /// where it has cores of its own.
     pub fn settings(&self) -> &BTreeMap<String, String> {
         &self.settings
+    }
+
+    /// How many cores are the server's alone.
+    pub fn own_cores(&self) -> usize {
+        self.own_cores
     }
 
     /// Kills the server with SIGKILL and starts it again on the same data and port, as after a crash.
@@ -254,6 +277,7 @@ impl PostgresServer {
             kind,
             version,
             settings,
+            own_cores: 0,
             storage: None,
             image_digest: None,
             postmaster_pid: None,

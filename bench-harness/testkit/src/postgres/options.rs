@@ -5,6 +5,8 @@ use std::{env, fmt, path::PathBuf, str::FromStr};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::Cores;
+
 /// Image used when neither the caller nor `APITAP_PG_IMAGE` names one.
 const DEFAULT_IMAGE: &str = "postgres:17";
 
@@ -103,6 +105,8 @@ pub struct PostgresOptions {
     /// Whether a commit survives a crash (`fsync`, `synchronous_commit`,
     /// `full_page_writes`): what a user pays, and so the default.
     pub durable: bool,
+    /// Cores of a server that is started here, which this process and all that it starts then leave to it.
+    pub cores: Option<Cores>,
     /// Further server settings, by name; they win over those above.
     pub extra_settings: Vec<(String, String)>,
 }
@@ -116,6 +120,7 @@ impl PostgresOptions {
             storage: PgStorage::Disk,
             bin_dir: None,
             durable: true,
+            cores: None,
             extra_settings: Vec::new(),
         }
     }

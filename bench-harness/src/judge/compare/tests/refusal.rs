@@ -82,7 +82,7 @@ fn each_difference_of_a_scenario_refuses_it_alone() {
     counter on tuned: the workload is orders in A and events in B
     counter on tuned: the queries differ
     counter on tuned: the queries differ
-    counter on tuned: the rows that exist, or their key, differ
+    counter on tuned: the table before a load, or its key, differs
     counter on tuned: the added round trip to PostgreSQL is none in A and 0.5 ms in B
     counter on tuned: the arms are mutex, atomic in A and atomic, mutex in B
     counter on tuned: `atomic` reads 250,000 rows in A and 25,000 in B

@@ -1,16 +1,17 @@
-//! How the gain changes with one or two parameters, and from where on the claim holds.
+//! How the gain changes with one or two parameters, and from where on the claim holds. Numbers are drawn, texts are in
+//! a table.
 
 mod charts;
 
 use super::format::valued;
 use super::paragraph;
-use crate::experiment::{Parameter, Vary};
+use crate::experiment::{Parameter, Value, Vary};
 use crate::format::{Number, Times};
 use crate::judge::{ExperimentResults, Finding, Results};
 use crate::report::document::Block;
 use crate::stats::{Threshold, UNCALIBRATED};
 
-/// The chart of the grid with its sentences; nothing if no cell was measured.
+/// The grid with its sentences; nothing if no cell was measured.
 pub(super) fn blocks(results: &Results, experiment: &ExperimentResults) -> Vec<Block> {
     let Some(vary) = &experiment.definition.vary else {
         return Vec::new();
@@ -27,9 +28,8 @@ pub(super) fn blocks(results: &Results, experiment: &ExperimentResults) -> Vec<B
     if grid.cells.is_empty() {
         return vec![paragraph("The grid of this experiment was not measured.")];
     }
-    let chart = grid.chart().map(Block::Chart);
     let crossing = grid.crossing().map(paragraph);
-    chart.into_iter().chain(crossing).collect()
+    grid.drawn_or_listed().into_iter().chain(crossing).collect()
 }
 
 struct Grid<'a> {
@@ -57,18 +57,18 @@ impl Grid<'_> {
     }
 
     /// Values of a parameter that some cell has, in their order.
-    fn values(&self, axis: usize, parameter: &Parameter) -> Vec<f64> {
-        let has = |value: &f64| {
+    fn values<'a>(&self, axis: usize, parameter: &'a Parameter) -> Vec<&'a Value> {
+        let has = |value: &&Value| {
             let mut cells = self.cells.iter();
-            cells.any(|cell| cell.cell.get(axis).is_some_and(|at| at.value == *value))
+            cells.any(|cell| cell.cell.get(axis).is_some_and(|at| at.value == **value))
         };
-        parameter.values.iter().copied().filter(has).collect()
+        parameter.values.iter().filter(has).collect()
     }
 
-    fn cell(&self, across: f64, down: Option<f64>) -> Option<&Finding> {
+    fn cell(&self, across: &Value, down: Option<&Value>) -> Option<&Finding> {
         let is = |cell: &&&Finding| match (cell.cell.as_slice(), down) {
-            ([at], None) => at.value == across,
-            ([first, second], Some(down)) => first.value == across && second.value == down,
+            ([at], None) => at.value == *across,
+            ([first, second], Some(down)) => first.value == *across && second.value == *down,
             _ => false,
         };
         self.cells.iter().find(is).copied()
