@@ -18,7 +18,7 @@ use self::content::Landed;
 use crate::format::{Bytes, Count, Seconds, Whole};
 use crate::measure::child;
 use crate::measure::interrupt::Interrupt;
-use crate::measure::worker::{RecordedLoad, config};
+use crate::measure::worker::RecordedLoad;
 use crate::recording::proxy::{Proxy, origins};
 use crate::recording::replay::Replay;
 use crate::recording::secrets::Secrets;

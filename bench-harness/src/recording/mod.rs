@@ -7,7 +7,9 @@
 //!
 //! Links to the API itself are made relative while they are recorded, so a file is bound to no address.
 
+mod behind;
 mod file;
+mod headers;
 mod hide;
 mod json_text;
 mod links;

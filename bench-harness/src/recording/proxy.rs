@@ -4,19 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use apitap_core::source::SourceSpec;
 use apitap_core::source::pagination::Pagination;
-use apitap_core::source::retry::retry_after;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use tokio::sync::watch;
 use url::Url;
 
+use super::behind::{has_no_rows, number_of, numbering, with_parameter};
 use super::file::{Body, Exchange};
+use super::headers::{is_gzipped, kept, passed_on, text, texts};
 use super::links::{self, Led, lead};
 use super::server::{Answer, Answers, Asked, Server};
 
@@ -25,26 +26,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long requests that the engine has given up may still take.
 const END_WITHIN: Duration = Duration::from_secs(60);
-
-/// Headers of a connection and not of what is sent over it, and cookies, which are credentials.
-const LEFT_OUT: &[&str] = &[
-    "alt-svc",
-    "connection",
-    "content-length",
-    "cookie2",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "set-cookie",
-    "set-cookie2",
-    "strict-transport-security",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// The servers. Dropping them closes their ports.
 pub(crate) struct Proxy {
@@ -441,117 +422,14 @@ impl Shared {
     }
 }
 
-/// The parameter that numbers pages or rows, and the one that says by how much, where it is not one.
-fn numbering(pagination: &Pagination) -> Option<(&str, Option<&str>)> {
-    match pagination {
-        Pagination::PageNumber { page_param, .. } => Some((page_param, None)),
-        Pagination::LimitOffset {
-            limit_param,
-            offset_param,
-            ..
-        } => Some((offset_param, Some(limit_param))),
-        _ => None,
-    }
-}
-
-fn number_of(target: &str, parameter: &str) -> Option<u64> {
-    let (_, query) = target.split_once('?')?;
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    pairs.find(|(name, _)| name == parameter)?.1.parse().ok()
-}
-
-fn with_parameter(target: &str, parameter: &str, value: &str) -> String {
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let pairs = url::form_urlencoded::parse(query.as_bytes());
-    let pairs = pairs.map(|(name, old)| match name == parameter {
-        true => (name, value.to_owned()),
-        false => (name, old.into_owned()),
-    });
-    let mut changed = url::form_urlencoded::Serializer::new(String::new());
-    changed.extend_pairs(pairs);
-    format!("{path}?{}", changed.finish())
-}
-
-/// Whether an answer is that to a page behind the last.
-fn has_no_rows(answer: &Exchange, data_path: &str) -> bool {
-    if !(200..300).contains(&answer.status) {
-        // Of those that are sent again, another attempt may have rows.
-        return !matches!(answer.status, 408 | 429 | 500..) && !(300..400).contains(&answer.status);
-    }
-    let text = answer.body.text().unwrap_or("?").trim();
-    if text.is_empty() {
-        return true;
-    }
-    let value: Option<serde_json::Value> = serde_json::from_str(text).ok();
-    match value.as_ref().map(|value| value.pointer(data_path)) {
-        Some(Some(serde_json::Value::Array(rows))) => rows.is_empty(),
-        Some(Some(serde_json::Value::Object(row))) => row.is_empty(),
-        Some(Some(serde_json::Value::Null) | None) => true,
-        Some(Some(_)) | None => false,
-    }
-}
-
-/// The headers that are sent on to the API. Of the encodings that the engine takes only gzip is asked for,
-/// which is unpacked to look for links and secrets.
-fn passed_on(headers: &HeaderMap) -> HeaderMap {
-    let mut passed = headers.clone();
-    let takes_gzip = headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .any(|value| {
-            let value = value.as_bytes().to_ascii_lowercase();
-            value.windows(4).any(|part| part == b"gzip")
-        });
-    for name in LEFT_OUT {
-        passed.remove(*name);
-    }
-    let encoding = if takes_gzip { "gzip" } else { "identity" };
-    passed.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding));
-    passed
-}
-
-/// The headers of an answer that are kept. A time to wait for that is a date becomes one in seconds: in a
-/// replay the date has gone by.
-fn kept(headers: &HeaderMap) -> HeaderMap {
-    let mut kept = headers.clone();
-    for name in LEFT_OUT {
-        kept.remove(*name);
-    }
-    let is_date = |value: &&HeaderValue| !value.as_bytes().first().is_some_and(u8::is_ascii_digit);
-    let date = headers.get(header::RETRY_AFTER).filter(is_date);
-    if let Some(wait) = date.and_then(|date| retry_after(date.as_bytes(), SystemTime::now()))
-        && let Ok(seconds) = HeaderValue::from_str(&format!("{:.3}", wait.as_secs_f64()))
-    {
-        kept.insert(header::RETRY_AFTER, seconds);
-    }
-    kept
-}
-
-fn is_gzipped(headers: &HeaderMap) -> bool {
-    text(headers, &header::CONTENT_ENCODING).is_some_and(|name| name.eq_ignore_ascii_case("gzip"))
-}
-
 fn unpacked(body: &[u8]) -> Option<Vec<u8>> {
     let mut plain = Vec::new();
     let read = MultiGzDecoder::new(body).read_to_end(&mut plain);
     read.is_ok().then_some(plain)
 }
 
-fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let value = headers.get(name)?;
-    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let all = headers.iter();
-    all.map(|(name, value)| (name.to_string(), text(value)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::example::exchange;
     use super::*;
 
     #[test]
@@ -565,50 +443,5 @@ mod tests {
         ];
         let sources = urls.map(source);
         assert_eq!(origins(sources.iter()), [0, 1, 0, 2]);
-    }
-
-    #[test]
-    fn a_page_behind_the_last_has_no_rows_or_is_refused() {
-        for (status, body, data_path, expected) in [
-            (200, "[]", "", true),
-            (200, " ", "", true),
-            (204, "", "", true),
-            (404, "[1]", "", true),
-            (200, "{\"data\":[]}", "/data", true),
-            (200, "{\"data\":null}", "/data", true),
-            (200, "{}", "/data", true),
-            (200, "{\"data\":[1]}", "/data", false),
-            (200, "[{}]", "", false),
-            (200, "{\"a\":1}\n{\"a\":2}", "", false),
-            (429, "", "", false),
-            (503, "", "", false),
-            (302, "", "", false),
-        ] {
-            let answer = exchange("/items?page=9", status, body);
-            assert_eq!(has_no_rows(&answer, data_path), expected, "{status} {body}");
-        }
-    }
-
-    #[test]
-    fn numbers_in_requests_are_read_and_changed() {
-        assert_eq!(number_of("/x?a=1&page=12", "page"), Some(12));
-        assert_eq!(number_of("/x", "page"), None);
-        assert_eq!(
-            with_parameter("/x?a=b+c&page=1", "page", "2"),
-            "/x?a=b+c&page=2"
-        );
-    }
-
-    #[test]
-    fn a_date_to_wait_for_becomes_seconds_and_cookies_go() {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::RETRY_AFTER,
-            HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"),
-        );
-        headers.insert(header::SET_COOKIE, HeaderValue::from_static("a=b"));
-        let kept = kept(&headers);
-        assert_eq!(kept[header::RETRY_AFTER], "0.000");
-        assert_eq!(kept.len(), 1);
     }
 }

@@ -395,7 +395,7 @@ mod tests {
                 "per_page=2: keep source.page_rows at that",
             ),
             (
-                "status=new&page=9&per_page=2",
+                "status=new&page=1&per_page=2",
                 "any request with that status",
             ),
             (

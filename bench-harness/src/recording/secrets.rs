@@ -366,18 +366,21 @@ mod tests {
     #[test]
     fn parameters_are_replaced_alike_in_requests_and_links() {
         let secrets = secrets();
-        let hidden = secrets.hide_target("/v1/acct-77/items?page=2&api_key=k&account=acct-77");
+        let hidden =
+            secrets.hide_target("/v1/acct-77/items?page=2&api_key=kkkkkkkk&account=acct-77");
         assert!(
             hidden.starts_with("/v1/") && hidden.contains("?page=2&api_key="),
             "{hidden}"
         );
         assert!(
-            !hidden.contains("api_key=k") && !hidden.contains("acct-77"),
+            !hidden.contains("kkkkkkkk") && !hidden.contains("acct-77"),
             "{hidden}"
         );
-        let again = secrets.hide_target("/v1/acct-77/items?page=2&api_key=k&account=acct-77");
+        let again =
+            secrets.hide_target("/v1/acct-77/items?page=2&api_key=kkkkkkkk&account=acct-77");
         assert_eq!(again, hidden);
-        let other = secrets.hide_target("/v1/acct-77/items?page=2&api_key=j&account=acct-77");
+        let other =
+            secrets.hide_target("/v1/acct-77/items?page=2&api_key=jjjjjjjj&account=acct-77");
         assert_ne!(other, hidden);
         assert_eq!(secrets.hide_target("/plain?a=b%20c"), "/plain?a=b+c");
     }
