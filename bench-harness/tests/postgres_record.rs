@@ -55,7 +55,7 @@ fn rows(from: usize, count: usize) -> String {
 }
 
 /// Answers by number, by cursor and by `Link` header, gzipped; refuses the third page of each once.
-async fn answer(State(log): State<Log>, uri: Uri, headers: HeaderMap) -> Response {
+fn answer(log: &Log, uri: &Uri, headers: &HeaderMap) -> Response {
     let target = uri.to_string();
     let query = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let query: BTreeMap<String, String> = query.into_owned().collect();
@@ -134,7 +134,10 @@ impl Project {
         let log = Log::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(answer).with_state(log.clone());
+        let answered = |State(log): State<Log>, uri: Uri, headers: HeaderMap| async move {
+            answer(&log, &uri, &headers)
+        };
+        let router = Router::new().fallback(answered).with_state(log.clone());
         tokio::spawn(axum::serve(listener, router).into_future());
 
         let database = test_database().await.unwrap();
@@ -307,7 +310,7 @@ async fn scrubbed_values_are_others_and_load_on_postgres() {
     let pages: Vec<Value> = lines[1..]
         .iter()
         .filter(|line| line["status"] == 200)
-        .map(|line| serde_json::from_str(line["body"]["text"].as_str().unwrap()).unwrap())
+        .map(|line| serde_json::from_str(line["body"].as_str().unwrap()).unwrap())
         .collect();
     let rows: Vec<&Value> = pages
         .iter()
@@ -378,6 +381,51 @@ async fn a_recording_is_a_workload_of_run_and_profile_on_postgres() {
     std::fs::write(&path, packed.finish().unwrap()).unwrap();
     let output = project.run(&[&run[..], &server].concat()).await;
     assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
+}
+
+#[tokio::test]
+async fn a_recording_is_a_workload_of_tune_and_gate_on_postgres() {
+    let project = Project::new().await;
+    project.record("numbered", &[]).await;
+    let requests = project.log.lock().unwrap().len();
+    let tune = [
+        "tune",
+        "--workload=numbered.rec",
+        "--minutes=0.3",
+        "--postgres",
+        project.database.url(),
+    ];
+    let output = project.run(&tune).await;
+    let stdout = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(stdout.starts_with("numbered.rec, 35 rows: "), "{stdout}");
+    assert!(
+        stdout.contains("source.page_rows and write.connections were not tried"),
+        "{stdout}"
+    );
+    let gate = [
+        "gate",
+        "--workload=numbered.rec",
+        "--base-binary",
+        PROGRAM,
+        "--head-binary",
+        PROGRAM,
+        "--postgres=local",
+        "--blocks=2",
+        "--minutes=0",
+        "--no-explanation",
+        "--limit=client_cpu_seconds_per_million_rows=100%",
+        "--limit=server_cpu_seconds_per_million_rows=100%",
+        "--limit=rows_per_second=-50%",
+    ];
+    let output = project.run(&gate).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stdout).contains("numbered"),
+        "{}",
+        text(&output.stdout)
+    );
+    assert_eq!(project.log.lock().unwrap().len(), requests);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ pub(super) fn has_no_rows(answer: &Exchange, data_path: &str) -> bool {
         // Of those that are sent again, another attempt may have rows.
         return !matches!(answer.status, 408 | 429 | 500..) && !(300..400).contains(&answer.status);
     }
-    let text = answer.body.text().unwrap_or("?").trim();
+    let text = answer.body.trim();
     if text.is_empty() {
         return true;
     }

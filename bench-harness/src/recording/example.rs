@@ -4,7 +4,7 @@ use apitap_core::source::SourceSpec;
 use apitap_core::source::pagination::Pagination;
 use url::Url;
 
-use super::file::{Body, Content, Exchange, Header, Recording, SCHEMA_VERSION};
+use super::file::{Content, Exchange, Header, Recording, SCHEMA_VERSION};
 use super::secrets::Secrets;
 use super::source::RecordedSource;
 use crate::samples::Timestamp;
@@ -23,7 +23,7 @@ pub(crate) fn exchange(target: &str, status: u16, body: &str) -> Exchange {
         is_gzipped: false,
         is_cut: false,
         is_behind: false,
-        body: Body::new(body.as_bytes()),
+        body: body.to_owned(),
     }
 }
 

@@ -7,8 +7,6 @@ use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
@@ -119,46 +117,8 @@ pub(crate) struct Exchange {
     pub(crate) is_cut: bool,
     /// Whether it lies behind the last page that has rows.
     pub(crate) is_behind: bool,
-    /// The body.
-    pub(crate) body: Body,
-}
-
-/// A body as text, or as Base64 where it is none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Body {
-    /// UTF-8.
-    Text(String),
-    /// Bytes in Base64.
-    Base64(String),
-}
-
-impl Body {
-    pub(super) fn new(bytes: &[u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::Text(text.to_owned()),
-            Err(_) => Self::Base64(STANDARD.encode(bytes)),
-        }
-    }
-
-    /// The bytes.
-    ///
-    /// # Errors
-    /// When they are not Base64.
-    pub(super) fn bytes(&self) -> Result<Vec<u8>> {
-        match self {
-            Self::Text(text) => Ok(text.clone().into_bytes()),
-            Self::Base64(text) => STANDARD.decode(text).context("a body is not Base64"),
-        }
-    }
-
-    /// The text, where it is one.
-    pub(crate) fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Base64(_) => None,
-        }
-    }
+    /// The body, up to where it broke.
+    pub(crate) body: String,
 }
 
 impl Header {

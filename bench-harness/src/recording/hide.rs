@@ -1,6 +1,6 @@
 //! An exchange without secrets.
 
-use super::file::{Body, Exchange};
+use super::file::Exchange;
 use super::links::{in_body, in_header};
 use super::secrets::Secrets;
 use super::source::RecordedSource;
@@ -17,9 +17,6 @@ impl Exchange {
                 _ => secrets.hide(value),
             };
         }
-        let Body::Text(text) = &mut self.body else {
-            return;
-        };
         let own = sources.iter().filter(|one| one.origin == self.origin);
         let links: Vec<String> = own.flat_map(RecordedSource::link_paths).cloned().collect();
         if !links.is_empty() {
@@ -29,11 +26,11 @@ impl Exchange {
                 (secrets.hide(link) != link || is_masked(link, &hidden)).then_some(hidden)
             };
             // What is no JSON has no link.
-            if let Ok(hidden) = in_body(text, &links, hide_link) {
-                *text = hidden;
+            if let Ok(hidden) = in_body(&self.body, &links, hide_link) {
+                self.body = hidden;
             }
         }
-        *text = secrets.hide(text);
+        self.body = secrets.hide(&self.body);
     }
 }
 

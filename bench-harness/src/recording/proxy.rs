@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::behind::{has_no_rows, number_of, numbering, with_parameter};
-use super::file::{Body, Exchange};
+use super::file::Exchange;
 use super::headers::{is_gzipped, kept, passed_on, text, texts};
 use super::links::{self, Led, lead};
 use super::server::{Answer, Answers, Asked, Server};
@@ -44,6 +44,8 @@ struct Shared {
     headers: Mutex<BTreeMap<(usize, String), HeaderMap>>,
     /// Other servers that answers led to.
     elsewhere: Mutex<BTreeSet<String>>,
+    /// Paths with answers that are no text.
+    unreadable: Mutex<BTreeSet<String>>,
     under_way: watch::Sender<usize>,
     requests: AtomicU64,
     bytes: AtomicU64,
@@ -120,6 +122,7 @@ impl Proxy {
             exchanges: Mutex::default(),
             headers: Mutex::default(),
             elsewhere: Mutex::default(),
+            unreadable: Mutex::default(),
             under_way: watch::Sender::new(0),
             requests: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -153,7 +156,7 @@ impl Proxy {
     /// numbered sources, and returns everything in the order of the requests.
     ///
     /// # Errors
-    /// When answers led to servers that are not recorded.
+    /// When answers led to servers that are not recorded, or were no text.
     pub(crate) async fn finish(self) -> Result<Vec<Exchange>> {
         let mut under_way = self.shared.under_way.subscribe();
         let ended = under_way.wait_for(|count| *count == 0);
@@ -170,6 +173,13 @@ impl Proxy {
             "the API leads on to {}, and only the servers that the pipeline file names are recorded: name that one \
              in url",
             Vec::from_iter(elsewhere).join(", ")
+        );
+        let unreadable = locked(&self.shared.unreadable).clone();
+        ensure!(
+            unreadable.is_empty(),
+            "answers to {} are no UTF-8, or in an encoding other than gzip, which alone was asked for: they cannot be \
+             searched for credentials",
+            Vec::from_iter(unreadable).join(", ")
         );
         let mut exchanges = std::mem::take(&mut *locked(&self.shared.exchanges));
         exchanges.sort_by(|a, b| a.started_ms.total_cmp(&b.started_ms));
@@ -239,16 +249,15 @@ impl Shared {
         let here = base.join(&asked.target).unwrap_or(base);
         self.relative_headers(number, &here, &mut headers);
         let sent_bytes = fetched.body.len() as u64;
-        let unpacked = match is_gzipped(&headers) && !fetched.is_cut {
-            true => unpacked(&fetched.body),
-            false => None,
-        };
-        let plain: &[u8] = unpacked.as_deref().unwrap_or(&fetched.body);
-        let relative = self.relative_body(number, &here, plain);
-        let body = match &relative {
-            Some(text) => Body::Text(text.clone()),
-            None => Body::new(plain),
-        };
+        let is_gzipped = is_gzipped(&headers);
+        let plain = plain(&fetched, is_gzipped).unwrap_or_else(|| {
+            // What a refusal says is read by nobody.
+            if fetched.status.is_success() {
+                locked(&self.unreadable).insert(here.path().to_owned());
+            }
+            String::new()
+        });
+        let relative = self.relative_body(number, &here, &plain);
         locked(&self.exchanges).push(Exchange {
             origin: number,
             method: asked.method.to_string(),
@@ -259,10 +268,10 @@ impl Shared {
             first_byte_ms: fetched.first_byte.as_secs_f64() * 1e3,
             end_ms: fetched.end.as_secs_f64() * 1e3,
             sent_bytes,
-            is_gzipped: unpacked.is_some(),
+            is_gzipped,
             is_cut: fetched.is_cut,
             is_behind: false,
-            body,
+            body: relative.clone().unwrap_or(plain),
         });
         let mut answer = Answer::now(fetched.status, headers, fetched.body);
         if let Some(text) = relative {
@@ -350,10 +359,9 @@ impl Shared {
     }
 
     /// A body with its links made relative, where that changes it.
-    fn relative_body(&self, number: usize, here: &Url, body: &[u8]) -> Option<String> {
+    fn relative_body(&self, number: usize, here: &Url, text: &str) -> Option<String> {
         let paths = &self.origins[number].next_paths;
         let host = here.host_str()?;
-        let text = std::str::from_utf8(body).ok()?;
         if paths.is_empty() || !text.contains(host) {
             return None;
         }
@@ -422,9 +430,19 @@ impl Shared {
     }
 }
 
-fn unpacked(body: &[u8]) -> Option<Vec<u8>> {
-    let mut plain = Vec::new();
-    let read = MultiGzDecoder::new(body).read_to_end(&mut plain);
+/// A body as text; none where it is none. One that broke is text up to there, or nothing where it was packed.
+fn plain(fetched: &Fetched, is_gzipped: bool) -> Option<String> {
+    let body = &fetched.body;
+    if fetched.is_cut {
+        let whole = body.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        return Some(if is_gzipped { "" } else { whole }.to_owned());
+    }
+    // A status without content may still name its encoding.
+    if !is_gzipped || body.is_empty() {
+        return String::from_utf8(body.to_vec()).ok();
+    }
+    let mut plain = String::new();
+    let read = MultiGzDecoder::new(&body[..]).read_to_string(&mut plain);
     read.is_ok().then_some(plain)
 }
 

@@ -288,7 +288,7 @@ impl Prepared {
             let value = HeaderValue::from_bytes(value.as_bytes()).context("a header's value")?;
             headers.append(name, value);
         }
-        let mut body = exchange.body.bytes()?;
+        let mut body = exchange.body.into_bytes();
         if exchange.is_gzipped {
             // As fast as most servers pack what they make anew for each request.
             let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
