@@ -115,7 +115,8 @@ pub(super) async fn run(arguments: TuneArgs) -> Result<u8> {
                 || arguments.api_page_rows.is_some();
             if header.is_some() && is_other {
                 wrong_usage(
-                    "a recording has rows, pages and latencies of its own: leave out --rows, --latency-ms and --api-page-rows",
+                    "a recording has rows, pages and latencies of its own: leave out --rows, --latency-ms and \
+                     --api-page-rows",
                 );
             }
             let rows = header.as_ref().map(|header| header.rows_read);
