@@ -204,7 +204,7 @@ impl Lines {
     }
 
     fn header(&mut self) -> Result<Header> {
-        let not_one = "it is no recording: `apitap-bench record` makes one";
+        let not_one = "it is no recording, or a damaged one: `apitap-bench record` makes one";
         let line = self.line().context(not_one)?.context(not_one)?;
         let found = schema_version::read(&line).context(not_one)?;
         ensure!(

@@ -59,7 +59,7 @@ impl Permutation {
             let is_first = at == 0 && (whole > 1 || is_negative || !is_plain);
             let is_last = at + 1 == fraction_end && at > whole;
             match byte {
-                b'0'..=b'9' if at < fixed || at >= fraction_end => Part::fixed(),
+                b'0'..=b'9' if at < fixed => Part::fixed(),
                 // A zero there means something else than a digit.
                 b'0' if is_first => Part::fixed(),
                 b'1'..=b'8' if is_first && whole == LONGEST_DIGITS => Part::new(digit - 1, 8),
@@ -68,11 +68,12 @@ impl Permutation {
                 _ => Part::fixed(),
             }
         };
-        let parts: Vec<Part> = mantissa.bytes().enumerate().map(part).collect();
+        let digits = &mantissa[..fraction_end];
+        let parts: Vec<Part> = digits.bytes().enumerate().map(part).collect();
         let sizes: Vec<u64> = parts.iter().map(|part| part.size).collect();
         let moved = self.moved(parts);
         let mut out = number[..begin].to_owned();
-        for ((byte, size), at) in mantissa.bytes().zip(sizes).zip(moved) {
+        for ((byte, size), at) in digits.bytes().zip(sizes).zip(moved) {
             let digit = match size {
                 1 => None,
                 8 | 9 => Some(at + 1),
@@ -81,7 +82,7 @@ impl Permutation {
             let digit = digit.and_then(|digit| char::from_digit(digit as u32, 10));
             out.push(digit.unwrap_or(char::from(byte)));
         }
-        out + &number[end..]
+        out + &number[begin + fraction_end..]
     }
 
     /// Another instant of the same century, in the same spelling.
