@@ -78,6 +78,7 @@ fn job(preset: &str, source_url: &str, database_url: &str) -> WorkerJob {
         settings: Vec::new(),
         watch: Watch::Nothing,
         attach: Vec::new(),
+        recorded: None,
     }
 }
 

@@ -14,6 +14,7 @@ mod history;
 mod kernel;
 mod list;
 mod profile;
+mod record;
 mod run;
 mod selection;
 mod server;
@@ -34,6 +35,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::measure::doctor::{self, Outcome};
 use crate::measure::worker;
+use crate::recording::replay;
 use crate::report::files::{write_chart, write_profiles, write_report};
 use crate::report::terminal::Colour;
 use crate::run_folder::RunFolder;
@@ -45,6 +47,7 @@ use history::HistoryArgs;
 use kernel::KernelArgs;
 use list::ListArgs;
 use profile::ProfileArgs;
+use record::RecordArgs;
 use run::RunArgs;
 use soak::SoakArgs;
 use testkit::mock_api::{self, MockApiOptions};
@@ -78,6 +81,7 @@ Examples:
   apitap-bench run --resume reports/runs/RUN       continue an interrupted run
   apitap-bench tune --workload orders              which configuration is fastest
   apitap-bench profile copy-vs-insert              why it is faster, and what to try next
+  apitap-bench record -m sql -o orders.rec         a load of your pipeline, to be replayed as a workload
   apitap-bench gate --base main                    whether the working tree is slower than main
   apitap-bench bisect --good v1.0 --bad main       which commit made it slower
   apitap-bench faults                              whether nothing is lost when something goes wrong
@@ -137,6 +141,23 @@ enum Command {
     /// configuration to use with its evidence.
     #[command(after_help = tune::EXAMPLES)]
     Tune(Box<TuneArgs>),
+    /// Record a load of a pipeline of your own, to be replayed as a workload
+    ///
+    /// Keeps what the API answers, with its latencies and refusals and without credentials. `run`, `profile`,
+    /// `tune` and `gate` take the file as --workload and replay it, verified by checksum.
+    #[command(after_help = record::EXAMPLES)]
+    Record(RecordArgs),
+    /// Serve a recording over HTTP until interrupted
+    ///
+    /// Prints one line of JSON with the URL of each source when it is ready.
+    Replay {
+        /// The recording
+        #[arg(value_name = "FILE.rec")]
+        file: PathBuf,
+        /// Exit when standard input ends, which it does when the parent dies, however it dies
+        #[arg(long, hide = true)]
+        exit_with_stdin: bool,
+    },
     /// Load with injected faults, and check that nothing is lost
     ///
     /// Each fault of the API, of PostgreSQL and of the loading process meets write methods and modes, on a
@@ -210,12 +231,25 @@ enum Command {
     Kernel(KernelArgs),
 }
 
+impl Command {
+    /// Whether it loads a pipeline of the user's, whose file may name variables of the environment.
+    fn loads_a_pipeline(&self) -> bool {
+        match self {
+            Self::Record(_) => true,
+            Self::Tune(arguments) => arguments.loads_a_pipeline(),
+            Self::Profile(arguments) => arguments.loads_a_pipeline(),
+            _ => false,
+        }
+    }
+}
+
 /// Parses the arguments, runs the command, and returns the process's exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Command::Tune(arguments) = &cli.command {
-        arguments.load_environment();
+    if cli.command.loads_a_pipeline() {
+        // As `apitap` does. A missing file is no fault; an unreadable one shows when a variable is missing.
+        let _ = dotenvy::dotenv();
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let done = match cli.command {
@@ -274,6 +308,11 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Faults(arguments) => return Box::pin(faults::run(*arguments)).await,
         Command::Soak(arguments) => return Box::pin(soak::run(arguments)).await,
         Command::Tune(arguments) => return Box::pin(tune::run(*arguments)).await,
+        Command::Record(arguments) => return Box::pin(record::run(arguments)).await,
+        Command::Replay {
+            file,
+            exit_with_stdin,
+        } => replay::run(&file, exit_with_stdin).await?,
         Command::TuneWorker => crate::tune::worker::run().await?,
         Command::SoakWorker => crate::soak::worker::run().await?,
         Command::Compare { run_a, run_b, json } => return compare::run(run_a, run_b, json),

@@ -15,6 +15,8 @@
 //! | `gate` | say whether a change made the engine slower |
 //! | `faults` | load with injected faults, and check that nothing is lost |
 //! | `soak` | the same for long, in one process, which must not grow |
+//! | `recording` | a load of a user's pipeline as a file, and its replay |
+//! | `record` | make one, and verify that a replay comes to the same |
 //! | `tune` | say which configuration suits a workload, or a pipeline of a user's own |
 //!
 //! All rooms use `experiment` (what is compared), `samples`, `run_record` and `run_folder` (what
@@ -34,6 +36,8 @@ mod judge;
 mod measure;
 mod metric;
 mod profile;
+mod record;
+mod recording;
 mod report;
 mod run_folder;
 mod run_record;

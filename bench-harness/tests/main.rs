@@ -14,6 +14,7 @@ mod postgres_budget;
 mod postgres_counters;
 mod postgres_gate;
 mod postgres_profile;
+mod postgres_record;
 mod postgres_run;
 mod postgres_tune;
 mod report_html;

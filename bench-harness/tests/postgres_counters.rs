@@ -76,6 +76,7 @@ async fn heap(database_url: &str, rows: u64, arguments: &[&str], file: &Path) {
         key: Vec::new(),
         preset: "tuned".into(),
         settings: vec!["source.page_rows=100".into()],
+        recorded: None,
     };
     let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_apitap-bench-heap"))
         .args(arguments)

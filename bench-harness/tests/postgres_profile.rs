@@ -37,6 +37,7 @@ async fn the_heap_of_a_run_is_known_by_stage() {
         key: Vec::new(),
         preset: "tuned".into(),
         settings: Vec::new(),
+        recorded: None,
     };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("heap.json");

@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod ask;
 mod connect;
 mod copy;
 mod dial;
@@ -51,6 +52,7 @@ use std::time::Instant;
 use arrow::datatypes::SchemaRef;
 use tracing::Instrument as _;
 
+pub use self::ask::ask;
 use self::merge::Matching;
 use self::place::Place;
 pub use self::plan::LoadPlan;

@@ -25,6 +25,7 @@ use crate::gate::scenario::{Scenarios, Size, is_chosen};
 use crate::gate::{GateOutcome, GateResults, GatedRevision};
 use crate::measure::profiling::WrongData;
 use crate::measure::session::{EndedBy, Incomparable, NothingTaken, RunOptions};
+use crate::recording::is_recording;
 use crate::stats::ClaimVerdict;
 use testkit::postgres::PgStorage;
 
@@ -43,6 +44,7 @@ Examples:
   apitap-bench gate --base HEAD~1 --head HEAD --quick   two commits, in a few minutes
   apitap-bench gate --base main --scenario tuned --limit rows_per_second=-2%
   apitap-bench gate --base main --claim 'rows_per_second>=1.10'  whether a promise holds
+  apitap-bench gate --base main --workload orders.rec   a recorded load of your own
   apitap-bench gate --save-baseline reports/baseline/here.json
   apitap-bench gate --baseline reports/baseline/here.json
   apitap-bench gate --base-binary OLD/apitap-bench --head-binary NEW/apitap-bench
@@ -99,6 +101,10 @@ pub(super) struct GateArgs {
     /// 'client_cpu_seconds_per_million_rows<=0.90'; may be repeated
     #[arg(long, help_heading = JUDGED, value_name = "CLAIM", conflicts_with_all = ["baseline", "save_baseline"])]
     claim: Vec<Claim>,
+    /// Replay this recording instead of the scenarios, with the configuration that it was recorded with; no
+    /// allocations and instructions are counted
+    #[arg(long, help_heading = COMPARED, value_name = "FILE.rec", value_parser = recording, conflicts_with_all = ["scenario", "scenarios", "rows"])]
+    workload: Option<String>,
     /// Only scenarios whose name contains NAME; may be repeated
     #[arg(long, help_heading = COMPARED, value_name = "NAME")]
     scenario: Vec<String>,
@@ -164,7 +170,10 @@ pub(super) struct GateArgs {
 
 /// Measures, judges, writes and prints; returns the exit code.
 pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
-    let scenarios = Scenarios::read(arguments.scenarios.clone())?;
+    let scenarios = match &arguments.workload {
+        Some(file) => Scenarios::of_recording(file)?,
+        None => Scenarios::read(arguments.scenarios.clone())?,
+    };
     let chosen = scenarios.chosen(&arguments.scenario, arguments.exact);
     if arguments.list {
         for scenario in chosen {
@@ -212,7 +221,8 @@ pub(super) async fn run(arguments: GateArgs) -> Result<u8> {
             lenient: arguments.baseline_lenient,
             claims: arguments.claim.clone(),
         },
-        counts: !arguments.no_counters,
+        // They are taken of workloads of the suite alone.
+        counts: !arguments.no_counters && arguments.workload.is_none(),
         patience: 60 * Duration::from_secs(arguments.minutes.into()),
         explains: !arguments.no_explanation,
         options: arguments.options()?,
@@ -291,6 +301,12 @@ fn refused(error: anyhow::Error) -> Result<u8> {
         return Ok(WRONG_DATA);
     }
     Err(error)
+}
+
+/// The path of a recording.
+fn recording(file: &str) -> Result<String> {
+    ensure!(is_recording(file), "the name of a recording ends with .rec");
+    Ok(file.to_owned())
 }
 
 /// The name of a folder, and not the way to another one: what is there is removed.

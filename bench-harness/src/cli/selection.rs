@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use testkit::postgres::{PostgresOptions, without_password};
@@ -10,9 +10,11 @@ use testkit::workload::Workload;
 
 use super::wrong_usage;
 use crate::experiment::{
-    Definition, Experiment, ExperimentFiles, IDENTICAL, ROWS, Scale, ScenarioPlan, WORKLOAD,
+    API_ROUND_TRIP, Arm, Definition, Experiment, ExperimentFiles, IDENTICAL, ROWS, Scale,
+    ScenarioPlan, Setting, WORKLOAD,
 };
 use crate::measure::session::RunOptions;
+use crate::recording::{Header, is_recording};
 
 /// The workload of most experiments.
 const ORDERS: &str = "orders";
@@ -38,10 +40,10 @@ pub(super) struct Selection {
     /// Rows of every sample, except where a grid varies them; if arms differ in their rows, those of the baseline
     #[arg(long)]
     rows: Option<NonZero<u64>>,
-    /// Load this workload where an experiment loads `orders`, and leave out those with a query or a key, or of
-    /// several workloads
-    #[arg(long, value_name = "NAME")]
-    workload: Option<String>,
+    /// Load this workload where an experiment loads `orders`, and leave out those with a query, a key or several
+    /// workloads; or replay this recording, and also leave out those with other requests
+    #[arg(long, value_name = "NAME|FILE.rec")]
+    pub(super) workload: Option<String>,
     /// Only scenarios whose name contains NAME, and identical arms; may be repeated
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
@@ -109,15 +111,30 @@ impl Selection {
             .cloned()
             .collect();
         if let Some(workload) = &self.workload {
-            if let Err(error) = Workload::named(workload) {
-                wrong_usage(format!("--workload: {error:#}"));
+            let recorded = recording_or_workload(workload);
+            let fits = |one: &Experiment| {
+                loads_any_rows(&one.definition)
+                    && (recorded.is_none() || loads_any_recording(&one.definition))
+            };
+            let (fitting, others): (Vec<_>, Vec<_>) = chosen.into_iter().partition(fits);
+            if recorded.is_some() && !others.is_empty() {
+                let others: Vec<&str> = others.iter().map(Experiment::id).collect();
+                eprintln!(
+                    "left out, because a recording has its own rows, query and requests: {}",
+                    others.join(", ")
+                );
             }
-            chosen.retain(|one| loads_any_rows(&one.definition));
+            chosen = fitting;
             for one in &mut chosen {
                 one.definition.workload.clone_from(workload);
             }
         }
         Ok(chosen)
+    }
+
+    /// What the recording is about that `--workload` names, if it names one.
+    pub(super) fn recording(&self) -> Option<Header> {
+        self.workload.as_deref().and_then(recording_or_workload)
     }
 
     /// Their scenarios.
@@ -127,6 +144,15 @@ impl Selection {
             .flat_map(|experiment| experiment.scenarios(self.scale()))
             .filter(|plan| plan.experiment == IDENTICAL || self.wants(&plan.name))
             .collect();
+        if let Some(recorded) = self.recording() {
+            if self.rows.is_some() {
+                wrong_usage("--rows: a recording has the rows that it has");
+            }
+            scenarios.retain(|plan| !plan.cell.iter().any(is_of_requests));
+            for arm in scenarios.iter_mut().flat_map(|plan| &mut plan.arms) {
+                arm.rows = recorded.rows_read;
+            }
+        }
         for plan in &mut scenarios {
             plan.blocks = self.blocks.map_or(plan.blocks, NonZero::get);
             let varies_rows = plan.cell.iter().any(|at| at.parameter == ROWS);
@@ -189,6 +215,38 @@ fn loads_any_rows(definition: &Definition) -> bool {
     let vary = definition.vary.as_ref();
     let has_many = vary.is_some_and(|vary| vary.varies(WORKLOAD));
     definition.workload == ORDERS && !has_query && !has_many && definition.key.is_empty()
+}
+
+/// Knobs that decide which requests a load sends, or how its rows are read. A recording has one value of each.
+const OF_REQUESTS: [&str; 2] = ["source.page_rows", "infer.sample_rows"];
+
+/// Whether an experiment that can load any rows can load those of a recording: psql has no API, and other
+/// requests or numbers of rows are not in the file.
+fn loads_any_recording(definition: &Definition) -> bool {
+    let sets = |knob: &String| {
+        let name = knob.split_once('=').map(|(name, _)| name);
+        name.is_some_and(|name| OF_REQUESTS.contains(&name))
+    };
+    let fits = |arm: &Arm| {
+        !arm.psql_copy && arm.rows.is_none() && arm.mode.is_none() && !arm.knobs.iter().any(sets)
+    };
+    definition.existing.is_none() && definition.arms().all(fits)
+}
+
+/// Whether a cell of a grid has other requests, rows or latencies.
+fn is_of_requests(setting: &Setting) -> bool {
+    let parameter = setting.parameter.as_str();
+    [API_ROUND_TRIP, ROWS].contains(&parameter) || OF_REQUESTS.contains(&parameter)
+}
+
+/// What a recording of that name is about, or none for a workload of that name; ends the process if there is
+/// neither.
+pub(super) fn recording_or_workload(name: &str) -> Option<Header> {
+    let found = match is_recording(name) {
+        true => Header::read(Path::new(name)).map(Some),
+        false => Workload::named(name).map(|_| None),
+    };
+    found.unwrap_or_else(|error| wrong_usage(format!("--workload: {error:#}")))
 }
 
 /// The command as it was typed, without the passwords of URLs and without the program's folder.
@@ -278,6 +336,36 @@ mod tests {
         }
         let scenarios = selection.scenarios(&experiments);
         assert!(scenarios.iter().all(|plan| plan.workload == "events"));
+    }
+
+    #[test]
+    fn a_recording_takes_the_place_of_orders_where_requests_and_rows_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("items.rec");
+        crate::recording::example::recording().write(&file).unwrap();
+        let workload = format!("--workload={}", file.display());
+        let selection = parsed(&[&workload]).selection;
+        let experiments = selection.experiments().unwrap();
+        let ids: Vec<&str> = experiments.iter().map(Experiment::id).collect();
+        for one in ["a-a", "before-vs-tuned", "copy-vs-insert", "concurrency"] {
+            assert!(ids.contains(&one), "{one}");
+        }
+        for other in [
+            "ceiling-append",
+            "memory-growth",
+            "page-size",
+            "psql-ceiling",
+            "sample-size",
+            "shares",
+        ] {
+            assert!(!ids.contains(&other), "{other} has other requests or rows");
+        }
+        for plan in selection.scenarios(&experiments) {
+            assert!(plan.workload.ends_with("items.rec"));
+            assert!(plan.api_round_trip_ms.is_none(), "{}", plan.name);
+            assert!(!plan.name.contains("page_rows"), "{}", plan.name);
+            assert!(plan.arms.iter().all(|arm| arm.rows == 3), "{}", plan.name);
+        }
     }
 
     #[test]

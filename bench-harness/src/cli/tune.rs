@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use super::selection::recording_or_workload;
 use super::server::ServerArgs;
 use super::{INTERRUPTED, WRONG_DATA, say, wrong_usage};
 use crate::atomic_write;
@@ -19,6 +20,7 @@ Examples:
   apitap-bench tune --workload orders --minutes 5
   apitap-bench tune --workload orders --latency-ms 20 --api-page-rows 100
                                                  an API that is far away and gives small pages
+  apitap-bench tune --workload orders.rec        a recording of a load of your own
   apitap-bench tune -m sql -y pipelines.yaml     a pipeline of your own, if it has one module
   apitap-bench tune -m sql -y pipelines.yaml --module orders --minutes 10 --out engine.yaml
 
@@ -43,12 +45,12 @@ const ROWS: NonZero<u64> = NonZero::new(100_000).unwrap();
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["workload", "modules"]))]
 pub(super) struct TuneArgs {
-    /// A workload of the suite, on a server of the suite
-    #[arg(long, value_name = "NAME")]
+    /// A workload of the suite or a recording, on a server of the suite
+    #[arg(long, value_name = "NAME|FILE.rec")]
     workload: Option<String>,
-    /// Rows of a load
-    #[arg(long, default_value_t = ROWS, conflicts_with = "modules")]
-    rows: NonZero<u64>,
+    /// Rows of a load of the suite [default: 100000]
+    #[arg(long, conflicts_with = "modules")]
+    rows: Option<NonZero<u64>>,
     /// Round trip to add between engine and API, in milliseconds
     #[arg(long, value_name = "MS", conflicts_with = "modules")]
     latency_ms: Option<f64>,
@@ -84,12 +86,8 @@ pub(super) struct TuneArgs {
 }
 
 impl TuneArgs {
-    /// Reads `.env` as `apitap` does, for a pipeline. It must be called while there is one thread.
-    pub(super) fn load_environment(&self) {
-        if self.modules.is_some() {
-            // A missing file is no fault. An unreadable one shows when a variable is missing.
-            let _ = dotenvy::dotenv();
-        }
+    pub(super) fn loads_a_pipeline(&self) -> bool {
+        self.modules.is_some()
     }
 }
 
@@ -111,12 +109,21 @@ pub(super) async fn run(arguments: TuneArgs) -> Result<u8> {
     eprintln!("seed {}", options.seed);
     let tuned = match (arguments.workload, arguments.modules) {
         (Some(name), _) => {
-            if let Err(error) = testkit::workload::Workload::named(&name) {
-                wrong_usage(format!("--workload: {error:#}"));
+            let header = recording_or_workload(&name);
+            let is_other = arguments.rows.is_some()
+                || latency_ms.is_some()
+                || arguments.api_page_rows.is_some();
+            if header.is_some() && is_other {
+                wrong_usage(
+                    "a recording has rows, pages and latencies of its own: leave out --rows, --latency-ms and \
+                     --api-page-rows",
+                );
             }
+            let rows = header.as_ref().map(|header| header.rows_read);
             let workload = Workload {
+                recorded: header.map(Box::new),
                 name,
-                rows: arguments.rows.get(),
+                rows: rows.unwrap_or(arguments.rows.unwrap_or(ROWS).get()),
                 latency_ms: latency_ms.filter(|latency| *latency > 0.0),
                 api_page_rows: arguments.api_page_rows,
                 postgres: arguments.server.options(),

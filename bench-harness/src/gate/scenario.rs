@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::experiment::{ArmPlan, LoadPlan, Revision, ScenarioPlan, configured};
+use crate::recording::{Header, is_recording};
 use crate::stats::{Looks, MOST_BLOCKS, SESSION_BLOCKS};
 use testkit::workload::Workload;
 
@@ -48,7 +49,7 @@ pub(crate) struct GateScenario {
     pub name: String,
     /// What it is an example of, in a line.
     pub about: String,
-    /// Workload by name.
+    /// Workload by name, or the path of a recording.
     pub workload: String,
     /// Preset by name.
     pub preset: String,
@@ -104,6 +105,26 @@ impl Scenarios {
         read().with_context(|| format!("in the scenarios {}", path.display()))
     }
 
+    /// The load of a recording, with the configuration that it was recorded with.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no recording, or has no rows.
+    pub(crate) fn of_recording(file: &str) -> Result<Self> {
+        let header = Header::read(Path::new(file))?;
+        let rows = NonZero::new(header.rows_read);
+        Ok(Self {
+            all: vec![GateScenario {
+                name: header.module,
+                about: format!("the recording {file}"),
+                workload: file.to_owned(),
+                preset: header.preset,
+                knobs: header.settings,
+                sql: None,
+                rows: rows.with_context(|| format!("the recording {file} has no rows"))?,
+            }],
+        })
+    }
+
     fn parse(text: &str) -> Result<Self> {
         let scenarios: Self = toml::from_str(text)?;
         ensure!(!scenarios.all.is_empty(), "there is no scenario");
@@ -148,7 +169,9 @@ impl GateScenario {
     /// The plan of it, with an arm for each of `revisions` by name.
     #[must_use]
     pub(crate) fn plan(&self, size: Size, revisions: &[(&str, Revision)]) -> ScenarioPlan {
-        let part = if size.quick { QUICK_PART } else { 1 };
+        // A recording has the rows that it has.
+        let is_part = size.quick && !is_recording(&self.workload);
+        let part = if is_part { QUICK_PART } else { 1 };
         let rows = size
             .rows
             .map_or_else(|| self.rows.get().div_ceil(part), NonZero::get);

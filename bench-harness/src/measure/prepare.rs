@@ -1,8 +1,6 @@
 //! What a scenario needs before its first sample: servers, relays, files, and what must land.
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,10 +9,15 @@ use tempfile::TempDir;
 
 use super::ceilings::{copy_command, make_reference, mock_api_ceiling, staged_commands};
 use super::expected::expected;
-use super::load::{ArmLoad, ArmUnderTest, Loader, Program, Tampering, Target};
+pub(crate) use super::host::Host;
+use super::host::{TABLE, program, settings};
+use super::load::{ArmLoad, ArmUnderTest, Loader, Target};
+use super::recorded::Recorded;
 use super::table::TableBefore;
-use crate::experiment::{ArmPlan, LoadPlan, SCRATCH, ScenarioPlan};
+use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan};
 use crate::measure::worker::{PageKind, Watch, WorkerJob};
+use crate::recording::is_recording;
+use crate::recording::replay::ReplayProcess;
 use crate::run_record::{RoundTrip, Scenario};
 use testkit::mock_api::{MockApiOptions, MockApiProcess};
 use testkit::network::{
@@ -22,40 +25,22 @@ use testkit::network::{
 };
 use testkit::workload::{Psql, Workload, quote_table};
 
-/// The table that samples load.
-const TABLE: &str = "landed";
-
 /// A scenario that is ready. Dropping it ends its servers and removes its files.
 pub(crate) struct Prepared {
     /// What takes its samples.
     pub(crate) loader: Loader,
     apis: Vec<MockApiProcess>,
+    replay: Option<ReplayProcess>,
     _relays: Vec<Relay>,
     _files: TempDir,
-}
-
-/// Where a scenario runs.
-#[derive(Clone)]
-pub(crate) struct Host {
-    /// This program, which is also the worker and the mock API.
-    pub(crate) program: PathBuf,
-    /// Programs of other revisions, by the names of the arms that they run.
-    pub(crate) revisions: BTreeMap<String, PathBuf>,
-    /// The scenario's own database.
-    pub(crate) database_url: String,
-    /// The server's first process, if it is on this machine.
-    pub(crate) postmaster: Option<u32>,
-    /// Seed of the expected rows, if it differs from the workload's.
-    pub(crate) expect_seed: Option<u64>,
-    /// A cell to change after one sample.
-    pub(crate) tampering: Option<Tampering>,
-    /// Most rows of a page that the API gives, if it has such a limit.
-    pub(crate) api_page_rows: Option<NonZero<u64>>,
 }
 
 /// Makes everything that `scenario` needs, and notes in it the measured ceilings and round trips.
 pub(crate) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepared> {
     let plan = scenario.plan.clone();
+    if is_recording(&plan.workload) {
+        return Box::pin(prepare_recorded(scenario, plan, host)).await;
+    }
     let workload = Workload::named(&plan.workload)?;
     let files = tempfile::tempdir().context("cannot make a temporary folder")?;
     let mut relays = Vec::new();
@@ -89,15 +74,7 @@ pub(crate) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
         let ceiling = mock_api_ceiling(&baseline_url, plan.baseline().rows).await?;
         scenario.mock_api_ceiling = Some(ceiling);
     }
-    let mut worker_database_url = host.database_url.clone();
-    if let Some(added) = plan.postgres_round_trip_ms {
-        let direct = measure_postgres_round_trip(&host.database_url).await?;
-        let relay = relay_to(&host.database_url, added)?;
-        worker_database_url = relay.in_place_of(&host.database_url)?;
-        let relayed = measure_postgres_round_trip(&worker_database_url).await?;
-        scenario.postgres_round_trip = Some(RoundTrip::new(direct, relayed));
-        relays.push(relay);
-    }
+    let worker_database_url = way_to_postgres(scenario, &host, &mut relays).await?;
 
     let expected_workload = match host.expect_seed {
         Some(seed) => workload.clone().with_seed(seed),
@@ -130,9 +107,6 @@ pub(crate) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
                 attach,
                 mode,
             } => {
-                let scratch = files.path().join(format!("scratch-{}", arms.len()));
-                std::fs::create_dir(&scratch).context("cannot make a scratch folder")?;
-                let scratch = scratch.to_str().context("a path is not UTF-8")?;
                 let job = WorkerJob {
                     source_url: api_urls[&arm.rows].clone(),
                     workload: plan.workload.clone(),
@@ -145,10 +119,8 @@ pub(crate) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
                     watch: Watch::Nothing,
                     attach: attach.clone(),
                     preset: preset.clone(),
-                    settings: knobs
-                        .iter()
-                        .map(|knob| knob.replace(SCRATCH, scratch))
-                        .collect(),
+                    settings: settings(knobs, files.path(), arms.len())?,
+                    recorded: None,
                 };
                 ArmLoad::Engine {
                     program: program(arm, &host)?,
@@ -162,18 +134,62 @@ pub(crate) async fn prepare(scenario: &mut Scenario, host: Host) -> Result<Prepa
             expected,
         });
     }
+    Ok(Prepared {
+        loader: loader(host, &worker_database_url, arms).await?,
+        apis: apis.into_values().collect(),
+        replay: None,
+        _relays: relays,
+        _files: files,
+    })
+}
+
+/// The same for a workload that is a recording.
+async fn prepare_recorded(
+    scenario: &mut Scenario,
+    plan: ScenarioPlan,
+    host: Host,
+) -> Result<Prepared> {
+    let files = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let mut relays = Vec::new();
+    let recorded = Recorded::start(&plan, &host).await?;
+    let worker_database_url = way_to_postgres(scenario, &host, &mut relays).await?;
+    scenario.verification = recorded.verifications(plan.arms.len());
+    let arms = recorded.arms(&plan, &host, (&worker_database_url, files.path()))?;
+    Ok(Prepared {
+        loader: loader(host, &worker_database_url, arms).await?,
+        apis: Vec::new(),
+        replay: Some(recorded.process),
+        _relays: relays,
+        _files: files,
+    })
+}
+
+async fn loader(host: Host, database_url: &str, arms: Vec<ArmUnderTest>) -> Result<Loader> {
     let target = Target {
-        psql: Psql::new(&worker_database_url)?,
+        psql: Psql::new(database_url)?,
         database_url: host.database_url,
         table: TABLE.to_owned(),
         postmaster: host.postmaster,
     };
-    Ok(Prepared {
-        loader: Loader::new(target, arms, host.tampering).await?,
-        apis: apis.into_values().collect(),
-        _relays: relays,
-        _files: files,
-    })
+    Loader::new(target, arms, host.tampering).await
+}
+
+/// The database's URL for the worker, through a relay if the scenario adds a round trip.
+async fn way_to_postgres(
+    scenario: &mut Scenario,
+    host: &Host,
+    relays: &mut Vec<Relay>,
+) -> Result<String> {
+    let Some(added) = scenario.plan.postgres_round_trip_ms else {
+        return Ok(host.database_url.clone());
+    };
+    let direct = measure_postgres_round_trip(&host.database_url).await?;
+    let relay = relay_to(&host.database_url, added)?;
+    let url = relay.in_place_of(&host.database_url)?;
+    let relayed = measure_postgres_round_trip(&url).await?;
+    scenario.postgres_round_trip = Some(RoundTrip::new(direct, relayed));
+    relays.push(relay);
+    Ok(url)
 }
 
 impl Prepared {
@@ -185,6 +201,11 @@ impl Prepared {
                 tracing::debug!("{error:#}");
             }
         }
+        if let Some(replay) = self.replay
+            && let Err(error) = replay.stop().await
+        {
+            tracing::debug!("{error:#}");
+        }
     }
 }
 
@@ -195,30 +216,6 @@ impl RoundTrip {
             relayed_ms: relayed.as_secs_f64() * 1e3,
         }
     }
-}
-
-/// The build that runs `arm`.
-fn program(arm: &ArmPlan, host: &Host) -> Result<Program> {
-    let Some(revision) = &arm.revision else {
-        return Ok(Program {
-            path: host.program.clone(),
-            environment: Vec::new(),
-        });
-    };
-    let path = host.revisions.get(&arm.name);
-    let path = path.with_context(|| format!("there is no build of {}", revision.commit))?;
-    let variable = |set: &String| -> Result<(String, String)> {
-        let (name, value) = set.split_once('=').context("expected NAME=value")?;
-        Ok((name.to_owned(), value.to_owned()))
-    };
-    Ok(Program {
-        path: path.clone(),
-        environment: revision
-            .environment
-            .iter()
-            .map(variable)
-            .collect::<Result<_>>()?,
-    })
 }
 
 fn relay_to(url: &str, added_ms: f64) -> Result<Relay> {

@@ -47,6 +47,15 @@ pub(super) struct TableBefore {
 }
 
 impl TableBefore {
+    /// No table: the load makes it.
+    pub(super) fn none() -> Self {
+        Self {
+            create: None,
+            key: Vec::new(),
+            rows: None,
+        }
+    }
+
     /// The table of `arm`, with the file of its rows in `folder`.
     ///
     /// psql makes no table, so it finds one in any case.

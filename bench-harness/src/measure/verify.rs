@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 
 use crate::run_record::Verification;
 use testkit::postgres::quoted;
-use testkit::workload::{Expectation, Workload, quote_table};
+use testkit::workload::{Expectation, Workload, checksum_sql, quote_table};
 
 /// How the content of a table is verified.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub(super) enum Check {
     Workload(Workload),
     /// It holds the answer of a query, in these columns.
     Columns(Vec<String>),
+    /// It holds in these columns what a recorded load left there.
+    Recorded(Vec<String>),
 }
 
 impl Check {
@@ -28,6 +30,10 @@ impl Check {
                 Ok(landed.into())
             }
             Self::Columns(columns) => of_columns(client, columns, table).await,
+            Self::Recorded(columns) => {
+                let cells: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
+                asked(client, &checksum_sql(&cells, &quote_table(table)), table).await
+            }
         }
     }
 }
@@ -54,7 +60,11 @@ async fn of_columns(client: &Client, columns: &[String], table: &str) -> Result<
         cells.join(", "),
         quote_table(table)
     );
-    let row = client.query_one(&statement, &[]).await;
+    asked(client, &statement, table).await
+}
+
+async fn asked(client: &Client, statement: &str, table: &str) -> Result<Verification> {
+    let row = client.query_one(statement, &[]).await;
     let row = row.with_context(|| format!("cannot compute the checksum of table {table}"))?;
     Ok(Verification {
         rows: row.try_get::<_, i64>(0)?.try_into()?,

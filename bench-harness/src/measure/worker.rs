@@ -10,6 +10,7 @@
 //! user of `apitap` pays per run: it is recorded too.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -35,6 +36,7 @@ use crate::budget::Seen;
 use crate::experiment::Attachment;
 use crate::profile::sampler::{FREQUENCY_HZ, Sampled, Sampler};
 use crate::profile::server::ServerWatch;
+use crate::recording::Header;
 
 /// One run of the engine. It has no `Debug`, because it contains a password.
 #[derive(Clone, Serialize, Deserialize)]
@@ -64,6 +66,35 @@ pub struct WorkerJob {
     pub watch: Watch,
     /// What observes the engine, as users may do it.
     pub attach: Vec<Attachment>,
+    /// The recording that answers in place of the workload. Programs from before there were any refuse a job
+    /// that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<RecordedLoad>,
+}
+
+/// A recording, and the servers that replay it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedLoad {
+    /// The file.
+    pub file: PathBuf,
+    /// The servers, by number, such as `http://127.0.0.1:40123`.
+    pub servers: Vec<String>,
+    /// Settings of the recorded load without which requests or rows would be others.
+    pub settings: Vec<String>,
+}
+
+impl RecordedLoad {
+    /// The sources and the query that the recording is of.
+    pub(crate) fn read(&self) -> Result<(Vec<Arc<SourceSpec>>, String)> {
+        let header = Header::read(&self.file)?;
+        let sources = header.sources.iter().map(|source| {
+            let server = self.servers.get(source.origin);
+            let server = server.context("a source of the recording has no server")?;
+            Ok(Arc::new(source.at(server)?))
+        });
+        Ok((sources.collect::<Result<_>>()?, header.sql))
+    }
 }
 
 /// What a worker watches while it runs. Unless it is nothing, its figures are not for comparisons.
@@ -240,7 +271,7 @@ impl WorkerJob {
 
     /// Runs the engine beside its attachments.
     async fn load(&self, metrics: Arc<Metrics>) -> Result<RunReport> {
-        let engine = Engine::new(config(&self.preset, &self.settings)?);
+        let engine = Engine::new(self.config()?);
         let job = self.engine_job()?;
         let timeline = self
             .attaches(Attachment::Timeline)
@@ -291,22 +322,23 @@ impl WorkerJob {
     /// # Errors
     /// An unknown preset or knob; the message ends with the engine's hint.
     pub fn config(&self) -> Result<Config> {
-        config(&self.preset, &self.settings)
+        let recorded = self.recorded.iter().flat_map(|one| &one.settings);
+        let settings: Vec<String> = recorded.chain(&self.settings).cloned().collect();
+        config(&self.preset, &settings)
     }
 
     /// The job for the engine.
     ///
     /// # Errors
-    /// A URL or a table's name that is not valid.
+    /// A URL or a table's name that is not valid, or a recording that cannot be read.
     pub fn engine_job(&self) -> Result<Job> {
-        let url = format!("{}{}", self.source_url, self.pages.path());
-        let url = Url::parse(&url).with_context(|| format!("{url} is not a URL"))?;
-        let mut source = SourceSpec::new(&self.workload, url);
-        source.pagination = self.pages.pagination();
-        source.data_path = self.pages.data_path().to_owned();
+        let sources = match &self.recorded {
+            Some(recorded) => recorded.read()?.0,
+            None => vec![Arc::new(self.source()?)],
+        };
         Ok(Job {
             name: self.workload.clone(),
-            sources: vec![Arc::new(source)],
+            sources,
             sql: self.sql.clone(),
             sink: Sink {
                 target: TargetSpec::from_url("bench", &self.database_url)
@@ -317,6 +349,16 @@ impl WorkerJob {
                 empty: EmptyLoad::Usual,
             },
         })
+    }
+
+    /// The workload's source in the mock API.
+    fn source(&self) -> Result<SourceSpec> {
+        let url = format!("{}{}", self.source_url, self.pages.path());
+        let url = Url::parse(&url).with_context(|| format!("{url} is not a URL"))?;
+        let mut source = SourceSpec::new(&self.workload, url);
+        source.pagination = self.pages.pagination();
+        source.data_path = self.pages.data_path().to_owned();
+        Ok(source)
     }
 }
 
@@ -359,6 +401,7 @@ mod tests {
             watch: Watch::Nothing,
             attach: Vec::new(),
             settings: vec!["write.batch_rows=50000".into()],
+            recorded: None,
         }
     }
 

@@ -157,7 +157,7 @@ impl fmt::Display for Candidate {
 
 /// What `config` says of the knobs that every candidate keeps, where it differs from `tuned`.
 #[must_use]
-pub(super) fn kept(config: &Config) -> Vec<String> {
+pub(crate) fn kept(config: &Config) -> Vec<String> {
     let of = |knob: &&str| {
         let own = value(knob, config);
         (own != tuned_value(knob)).then(|| format!("{knob}={own}"))

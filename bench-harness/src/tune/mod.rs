@@ -17,6 +17,7 @@ mod confirm;
 mod contest;
 mod pipeline;
 mod report;
+pub(crate) mod scratch;
 mod search;
 pub(crate) mod session;
 pub(crate) mod worker;
@@ -25,4 +26,5 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use candidates::kept;
 pub(crate) use report::{text, yaml};

@@ -6,27 +6,21 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use apitap_core::config::WriteMode;
 use apitap_core::source::pagination::Pagination;
-use apitap_core::write::drop_table;
 use apitap_core::{Job, RunReport};
 use tokio::process::Command;
 
 use super::bench::{Bench, Load, Loaded};
 use super::candidates::{Asking, Candidate, Facts};
 use super::clock::Clock;
-use super::worker::{LoadOrder, Project, into_scratch};
+use super::scratch::drop_scratch;
+use super::worker::{Apis, LoadOrder, Project};
 use crate::format::{Seconds, Whole};
 use crate::measure::child;
 use crate::measure::server::stolen;
-use crate::measure::worker::engine_error;
 use testkit::cpu::CpuTimes;
 
 /// How much longer than its limit a worker may take: it rolls back first.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// How long the scratch table is tried to be dropped: a process that was killed a moment ago may hold its
-/// lock.
-const DROP_WITHIN: Duration = Duration::from_secs(10);
-const DROP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A module and its scratch table.
 pub(super) struct PipelineBench {
@@ -56,20 +50,9 @@ impl PipelineBench {
     /// Drops the scratch table of `job`.
     ///
     /// # Errors
-    /// When the server cannot be reached, or a load holds the table for long.
+    /// Those of [`drop_scratch`].
     pub(super) async fn drop_scratch(&self, job: &Job) -> Result<()> {
-        let sink = into_scratch(job, &self.scratch).sink;
-        let give_up = tokio::time::Instant::now() + DROP_WITHIN;
-        loop {
-            match drop_table(&sink.target, &sink.table).await {
-                Ok(()) => return Ok(()),
-                Err(error) if tokio::time::Instant::now() > give_up => {
-                    let context = format!("the scratch table {} is left behind", sink.table);
-                    return Err(engine_error(&error).context(context));
-                }
-                Err(_) => tokio::time::sleep(DROP_INTERVAL).await,
-            }
-        }
+        drop_scratch(job, &self.scratch).await
     }
 
     /// Compares with the first load, which tells what follows.
@@ -125,6 +108,8 @@ impl Bench for PipelineBench {
     async fn load(&mut self, candidate: &Candidate, limit: Duration) -> Result<Loaded> {
         let order = LoadOrder {
             project: self.project.clone(),
+            apis: Apis::Own,
+            preset: "tuned".to_owned(),
             settings: [&self.kept[..], &candidate.settings()].concat(),
             scratch: self.scratch.clone(),
             limit_seconds: limit.as_secs_f64(),

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use apitap_core::source::pagination::Pagination;
 
 use super::bench::Bench;
-use super::candidates::{Asking, Candidate, Facts, kept};
+use super::candidates::{Asking, Candidate, Facts, PAGE_ROWS, kept};
 use super::clock::Clock;
 use super::confirm::{Confirmation, confirm};
 use super::pipeline::{PipelineBench, facts};
@@ -19,6 +20,8 @@ use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan};
 use crate::format::{Number, Whole};
 use crate::measure::interrupt::Interrupt;
 use crate::measure::prepare::{Host, Prepared, prepare};
+use crate::measure::worker::config;
+use crate::recording::Header;
 use crate::run_record::Scenario;
 use testkit::postgres::{PostgresOptions, PostgresServer};
 
@@ -36,8 +39,10 @@ pub(crate) struct Options {
 /// A workload of the suite, and the API that serves it.
 #[derive(Debug, Clone)]
 pub(crate) struct Workload {
-    /// Its name.
+    /// Its name, or the path of a recording.
     pub(crate) name: String,
+    /// What the recording is about.
+    pub(crate) recorded: Option<Box<Header>>,
     /// Rows of a load.
     pub(crate) rows: u64,
     /// Round trip added between engine and API.
@@ -119,16 +124,22 @@ async fn on_workload(
 ) -> Result<Tuned> {
     let mut scenario = Scenario::planned(plan(workload));
     let prepared: Prepared = Box::pin(prepare(&mut scenario, host)).await?;
-    let asking = Asking {
-        says_page_rows: true,
-        ahead: true,
-        alone: true,
-    };
+    let recorded = workload.recorded.as_deref();
     let order = Order {
         budget: options.budget,
         seed: options.seed,
-        facts: Facts::new(asking, true),
-        current: Candidate::tuned(),
+        facts: match recorded {
+            None => Facts::new(OF_THE_SUITE, true),
+            Some(header) => Facts::new(asking(header), header.replaces),
+        },
+        current: match recorded {
+            None => Candidate::tuned(),
+            // Its pages have the size of the recording in any case.
+            Some(header) => {
+                let own = config(&header.preset, &header.settings)?;
+                Candidate::of(&own).without(PAGE_ROWS)
+            }
+        },
     };
     let mut bench = WorkloadBench::new(prepared, clock);
     let tuned = tune(&mut bench, &order).await;
@@ -138,10 +149,44 @@ async fn on_workload(
         subject: subject(workload),
         found,
         confirmation,
-        kept: Vec::new(),
-        left_out: None,
+        kept: recorded.map(pinned).unwrap_or_default(),
+        left_out: recorded.map(left_out),
         elapsed: clock.elapsed(),
     })
+}
+
+/// How the mock API is asked for pages.
+const OF_THE_SUITE: Asking = Asking {
+    says_page_rows: true,
+    ahead: true,
+    alone: true,
+};
+
+/// How a recording is asked for pages, which have one size.
+fn asking(header: &Header) -> Asking {
+    let mut paginations = header.sources.iter().map(|source| &source.pagination);
+    Asking {
+        says_page_rows: false,
+        ahead: paginations.any(Pagination::is_numbered),
+        alone: header.sources.len() == 1,
+    }
+}
+
+/// What every candidate keeps of a recording, where it differs from `tuned`.
+fn pinned(header: &Header) -> Vec<String> {
+    let usual = format!("{PAGE_ROWS}={}", Candidate::tuned().value(PAGE_ROWS));
+    let pinned = header.pinned.iter();
+    pinned.filter(|one| **one != usual).cloned().collect()
+}
+
+fn left_out(header: &Header) -> &'static str {
+    match header.replaces {
+        true => "source.page_rows was not tried: a recording has pages of one size",
+        false => {
+            "source.page_rows and write.connections were not tried: a recording has pages of one size, and its \
+             table is replaced, which the module's own is not"
+        }
+    }
 }
 
 async fn tune(bench: &mut impl Bench, order: &Order) -> Result<(Found, Confirmation)> {

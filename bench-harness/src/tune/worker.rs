@@ -1,34 +1,53 @@
 //! `apitap-bench tune-worker`: the process of one load of a user's pipeline.
 //!
-//! It reads an order as JSON from standard input, runs the module once into the scratch table, and prints
-//! the engine's report as JSON, or `null` when it stopped at its limit.
+//! It reads an order as JSON from standard input, runs the module once into the scratch table, from its
+//! APIs or from a recording of them, and prints the engine's report as JSON, or `null` when it stopped at its
+//! limit.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use apitap_core::config::WriteMode;
+use anyhow::{Context as _, Result, ensure};
 use apitap_core::module::Module;
 use apitap_core::pipeline_file::PipelineFile;
+use apitap_core::source::SourceSpec;
 use apitap_core::{Config, Engine, Error, ErrorKind, Job};
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
-use crate::measure::worker::{config, engine_error};
+use super::scratch::into_scratch;
+use crate::measure::worker::{RecordedLoad, config, engine_error};
 
 /// One load. It holds no secret: the worker reads the pipeline file itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct LoadOrder {
+pub(crate) struct LoadOrder {
     /// Where the pipeline is.
-    pub(super) project: Project,
-    /// Changes to `tuned`, as `stage.knob=value`.
-    pub(super) settings: Vec<String>,
+    pub(crate) project: Project,
+    /// Who answers its requests.
+    pub(crate) apis: Apis,
+    /// The preset by name.
+    pub(crate) preset: String,
+    /// Changes to the preset, as `stage.knob=value`.
+    pub(crate) settings: Vec<String>,
     /// The table to load instead of the module's own, in its schema.
-    pub(super) scratch: String,
+    pub(crate) scratch: String,
     /// When to stop.
-    pub(super) limit_seconds: f64,
+    pub(crate) limit_seconds: f64,
+}
+
+/// Who answers the requests of a load.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Apis {
+    /// The user's APIs.
+    Own,
+    /// The same, through servers with these URLs, one for each source.
+    Through(Vec<String>),
+    /// A recording.
+    Replay(RecordedLoad),
 }
 
 /// A module with its pipeline file.
@@ -43,9 +62,14 @@ pub(crate) struct Project {
 }
 
 impl Project {
+    /// The pipeline file.
+    pub(crate) fn file(&self) -> Result<PipelineFile> {
+        PipelineFile::load(&self.pipelines).map_err(|error| engine_error(&error))
+    }
+
     /// The job of the module, and the configuration that it runs with now.
-    pub(super) fn read(&self) -> Result<(Job, Config)> {
-        let file = PipelineFile::load(&self.pipelines).map_err(|error| engine_error(&error))?;
+    pub(crate) fn read(&self) -> Result<(Job, Config)> {
+        let file = self.file()?;
         let preset = file.preset.as_deref().unwrap_or("tuned");
         let config = config(preset, &file.settings)?;
         let all = Module::load_all(&self.modules).map_err(|error| engine_error(&error))?;
@@ -61,7 +85,7 @@ impl Project {
         };
         match (&self.module, all) {
             (None, [only]) => Ok(only),
-            (None, _) => anyhow::bail!("name the module to tune with --module: {}", names()),
+            (None, _) => anyhow::bail!("name the module: {}", names()),
             (Some(name), _) => {
                 let found = all.iter().find(|module| module.name == *name);
                 found.with_context(|| {
@@ -75,21 +99,6 @@ impl Project {
     }
 }
 
-/// `job` with `scratch` in the place of its table.
-///
-/// # Errors
-/// When the name is not valid.
-pub(super) fn into_scratch(job: &Job, scratch: &str) -> Job {
-    let mut job = job.clone();
-    if job.sink.mode != WriteMode::Replace {
-        // Rows of one key are merged, and of them a new table with that key would take only the first.
-        job.sink.key.clear();
-    }
-    job.sink.mode = WriteMode::Replace;
-    job.sink.table = job.sink.table.sibling(scratch.to_owned());
-    job
-}
-
 /// Runs the order on standard input.
 ///
 /// # Errors
@@ -98,8 +107,13 @@ pub(crate) async fn run() -> Result<()> {
     let text = std::io::read_to_string(std::io::stdin()).context("cannot read the order")?;
     let order: LoadOrder = serde_json::from_str(&text).context("the order is not valid")?;
     let (job, _) = order.project.read()?;
-    let job = into_scratch(&job, &order.scratch);
-    let engine = Engine::new(config("tuned", &order.settings)?);
+    let mut job = into_scratch(&job, &order.scratch);
+    match &order.apis {
+        Apis::Own => {}
+        Apis::Through(urls) => lead_through(&mut job, urls)?,
+        Apis::Replay(recorded) => (job.sources, job.sql) = recorded.read()?,
+    }
+    let engine = Engine::new(config(&order.preset, &order.settings)?);
     let limit = Duration::try_from_secs_f64(order.limit_seconds).context("the limit is no time")?;
     let stop = tokio::time::sleep(limit).boxed();
     let report = match engine.run_until(&job, Arc::default(), stop).await {
@@ -109,6 +123,21 @@ pub(crate) async fn run() -> Result<()> {
     };
     let json = serde_json::to_string(&report).context("cannot serialise the engine's report")?;
     writeln!(std::io::stdout(), "{json}").context("standard output is closed")
+}
+
+/// Lets the sources of `job` ask the servers with these URLs, which ask the APIs.
+fn lead_through(job: &mut Job, urls: &[String]) -> Result<()> {
+    for (source, server) in job.sources.iter_mut().zip(urls) {
+        let server = Url::parse(server).context("a server's URL")?;
+        let mut through = SourceSpec::clone(source);
+        let url = &mut through.url;
+        let is_moved = url.set_scheme(server.scheme()).is_ok()
+            && url.set_host(server.host_str()).is_ok()
+            && url.set_port(server.port()).is_ok();
+        ensure!(is_moved, "source {} cannot be recorded", source.name);
+        *source = Arc::new(through);
+    }
+    Ok(())
 }
 
 fn was_stopped(error: &Error) -> bool {

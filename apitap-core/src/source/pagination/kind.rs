@@ -1,7 +1,10 @@
 //! The kinds of pagination.
 
+use serde::{Deserialize, Serialize};
+
 /// How the pages of a source are asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pagination {
     /// One request holds everything.
     #[default]

@@ -8,6 +8,7 @@ use crate::gate::results::{Explanation, GateResults, GatedScenario, ScenarioOutc
 use crate::measure::profiling::{Profiling, ROWS_TIMES, timing};
 use crate::measure::session::{self, EndedBy};
 use crate::profile::record::SamplerKind;
+use crate::recording::is_recording;
 use crate::report::files::write_profiles;
 use crate::run_folder::RunFolder;
 
@@ -38,7 +39,9 @@ impl Gate {
         moved.truncate(EXPLAINED);
         let mut options = self.options.clone();
         options.scenarios.retain(|plan| moved.contains(&plan.name));
-        for arm in options.scenarios.iter_mut().flat_map(|plan| &mut plan.arms) {
+        let plans = options.scenarios.iter_mut();
+        let plans = plans.filter(|plan| !is_recording(&plan.workload));
+        for arm in plans.flat_map(|plan| &mut plan.arms) {
             arm.rows *= ROWS_TIMES;
         }
         options.into = Some(folder.path().to_owned());

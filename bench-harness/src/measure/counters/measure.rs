@@ -163,6 +163,7 @@ impl<'a> Loads<'a> {
             settings: self.counting.settings.clone(),
             watch: Watch::Nothing,
             attach: Vec::new(),
+            recorded: None,
         };
         let job = serde_json::to_vec(&job).context("cannot serialise the job")?;
         let ended = child::run(&mut command, &job, SAMPLE_TIMEOUT).await?;

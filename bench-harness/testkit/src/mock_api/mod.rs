@@ -27,7 +27,6 @@ mod respond;
 mod rows;
 
 use std::ffi::OsString;
-use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::num::NonZero;
 use std::path::Path;
@@ -37,6 +36,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use wiremock::{Mock, MockServer, matchers};
 
+use crate::api_process::serve_until_ended;
 use crate::workload::Workload;
 use respond::PageResponder;
 use rows::RenderedRows;
@@ -206,27 +206,7 @@ pub async fn serve(options: &MockApiOptions) -> Result<RunningMockApi> {
 /// Those of [`serve`], and when standard output is closed.
 pub async fn run(options: &MockApiOptions) -> Result<()> {
     let api = serve(options).await?;
-    let line = serde_json::to_string(api.ready()).context("cannot write the ready line")?;
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{line}")
-        .and_then(|()| stdout.flush())
-        .context("standard output is closed")?;
-    drop(stdout);
-
-    let (ended, stdin_ended) = tokio::sync::oneshot::channel::<()>();
-    if options.exit_with_stdin {
-        // Not tokio's stdin: its pending read would keep the runtime from ending on an interrupt.
-        std::thread::spawn(move || {
-            let _ = std::io::stdin().read_to_end(&mut Vec::new());
-            drop(ended);
-        });
-    } else {
-        std::mem::forget(ended);
-    }
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for a signal"),
-        _ = stdin_ended => Ok(()),
-    }
+    serve_until_ended(api.ready(), options.exit_with_stdin).await
 }
 
 #[cfg(test)]

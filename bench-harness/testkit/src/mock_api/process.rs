@@ -1,23 +1,17 @@
-//! The mock API as a process of its own, so that a profile of the worker holds the engine alone.
+//! The mock API as a process of its own.
 
 use std::path::Path;
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use anyhow::{Context, Result};
+use tokio::process::Command;
 
 use super::{MockApiOptions, MockApiReady};
+use crate::api_process::ApiProcess;
 
-/// A running `apitap-bench mock-api`.
-///
-/// It is killed on drop. Should this process die without dropping, the child's standard input ends
-/// and it exits. (`PR_SET_PDEATHSIG` would fire as soon as the *thread* that spawned it ends, which
-/// tokio's threads may do at any time.)
+/// A running `apitap-bench mock-api`. It is killed on drop.
 #[derive(Debug)]
 pub struct MockApiProcess {
-    child: Child,
-    _stdin: Option<ChildStdin>,
+    process: ApiProcess,
     ready: MockApiReady,
 }
 
@@ -40,39 +34,11 @@ impl MockApiProcess {
             exit_with_stdin: true,
             ..options.clone()
         };
-        let mut child = Command::new(program)
-            .arg("mock-api")
-            .args(options.to_arguments())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot start {} mock-api", program.display()))?;
-        let stdin = child.stdin.take();
-        let stdout = child
-            .stdout
-            .take()
-            .context("the mock API has no standard output")?;
-        let mut line = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .await
-            .context("cannot read the mock API")?;
-        if line.is_empty() {
-            let status = child.wait().await.context("cannot wait for the mock API")?;
-            bail!(
-                "the mock API for workload {} ended at once: {status}",
-                options.workload
-            );
-        }
-        let ready = serde_json::from_str(&line).with_context(|| {
-            format!("the mock API's first line is not its own: {}", line.trim())
-        })?;
-        Ok(Self {
-            child,
-            _stdin: stdin,
-            ready,
-        })
+        let mut command = Command::new(program);
+        command.arg("mock-api").args(options.to_arguments());
+        let what = format!("the mock API for workload {}", options.workload);
+        let (process, ready) = ApiProcess::start(command, &what).await?;
+        Ok(Self { process, ready })
     }
 
     /// Of the workload's endpoint, such as `http://127.0.0.1:40123/orders`.
@@ -87,14 +53,14 @@ impl MockApiProcess {
 
     /// The process id, for its CPU time; `None` once it has ended.
     pub fn id(&self) -> Option<u32> {
-        self.child.id()
+        self.process.id()
     }
 
     /// Ends it and waits until it is gone.
     ///
     /// # Errors
     /// When the operating system refuses.
-    pub async fn stop(mut self) -> Result<()> {
-        self.child.kill().await.context("cannot end the mock API")
+    pub async fn stop(self) -> Result<()> {
+        self.process.stop().await
     }
 }

@@ -66,12 +66,7 @@ impl Workload {
             .iter()
             .map(|column| format!("\"{}\"::{}", column.name, column.kind.postgres_type()))
             .collect();
-        format!(
-            "SELECT count(*) AS rows, coalesce(sum(('x' || encode(substr(sha256(record_send(\
-             ROW({}))), 1, 8), 'hex'))::bit(64)::bigint), 0)::text AS checksum FROM {}",
-            columns.join(", "),
-            quote_table(table)
-        )
+        checksum_sql(&columns, &quote_table(table))
     }
 
     /// What a table must hold after a load of the first `rows` rows. Runs on all processors.
@@ -109,6 +104,21 @@ impl Workload {
         })
         .sum()
     }
+}
+
+/// The statement for any `cells`, as expressions, of a `table`, as SQL names it.
+pub fn checksum_sql(cells: &[String], table: &str) -> String {
+    let checksum = checksum_expression(cells);
+    format!("SELECT count(*) AS rows, {checksum} AS checksum FROM {table}")
+}
+
+/// The checksum in it: an aggregate over rows of these `cells`, as text.
+pub fn checksum_expression(cells: &[String]) -> String {
+    format!(
+        "coalesce(sum(('x' || encode(substr(sha256(record_send(\
+         ROW({}))), 1, 8), 'hex'))::bit(64)::bigint), 0)::text",
+        cells.join(", ")
+    )
 }
 
 fn row_checksum(record: &[u8]) -> i64 {

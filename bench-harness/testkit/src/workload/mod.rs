@@ -28,7 +28,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-pub use checksum::Expectation;
+pub use checksum::{Expectation, checksum_expression, checksum_sql};
 pub use reference_file::Psql;
 pub use reference_file::{ReferenceFile, make_reference_file};
 
