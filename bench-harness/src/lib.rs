@@ -16,6 +16,7 @@
 //! | `faults` | load with injected faults, and check that nothing is lost |
 //! | `soak` | the same for long, in one process, which must not grow |
 //! | `tune` | say which configuration suits a workload, or a pipeline of a user's own |
+//! | `commands` | say which of several commands loads a workload fastest, whatever they are |
 //!
 //! All rooms use `experiment` (what is compared), `samples`, `run_record` and `run_folder` (what
 //! a run leaves behind), `fingerprint` (where it ran), `budget` (where a load's time went), `metric`, `format` and
@@ -25,6 +26,7 @@
 mod atomic_write;
 mod budget;
 mod cli;
+mod commands;
 mod experiment;
 mod faults;
 mod fingerprint;

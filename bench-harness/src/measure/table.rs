@@ -34,9 +34,22 @@ impl ExistingRows {
     }
 }
 
+/// Ends the other sessions of a database, drops everything in it but what belongs to the server, and makes the
+/// schema `public` anew.
+const EMPTY_THE_DATABASE: &str = "DO $$ DECLARE found text; BEGIN \
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+        AND backend_type = 'client backend' AND pid <> pg_backend_pid(); \
+    FOR found IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_.*|information_schema)$' LOOP \
+        EXECUTE format('DROP SCHEMA %I CASCADE', found); \
+    END LOOP; \
+    CREATE SCHEMA public; \
+    END $$";
+
 /// What is made before each sample of an arm.
 #[derive(Debug, Clone)]
-pub(super) struct TableBefore {
+pub(crate) struct TableBefore {
+    /// Whether the whole database is emptied, and not the table alone dropped.
+    is_alone: bool,
     /// The statement that creates the table; absent where the load makes it.
     create: Option<String>,
     is_unlogged: bool,
@@ -47,6 +60,17 @@ pub(super) struct TableBefore {
 }
 
 impl TableBefore {
+    /// None, in an empty database: an arm may keep books of its own there, such as what it has loaded.
+    pub(crate) fn empty_database() -> Self {
+        Self {
+            is_alone: true,
+            create: None,
+            is_unlogged: false,
+            key: Vec::new(),
+            rows: None,
+        }
+    }
+
     /// The table of `arm`, with the file of its rows in `folder`.
     ///
     /// psql makes no table, so it finds one in any case.
@@ -71,6 +95,7 @@ impl TableBefore {
         };
         let is_there = rows.is_some() || !is_engine || plan.table.is_some();
         Ok(Self {
+            is_alone: false,
             create: is_there.then(|| workload.create_table_sql(table)),
             is_unlogged: plan.table == Some(TableForm::Unlogged),
             key: match plan.table {
@@ -85,6 +110,10 @@ impl TableBefore {
     /// were copied into it vacuumed and analysed, as if they had been there for long.
     pub(super) async fn make(&self, client: &Client, psql: &Psql, table: &str) -> Result<()> {
         let name = quote_table(table);
+        if self.is_alone {
+            let emptied = client.batch_execute(EMPTY_THE_DATABASE).await;
+            emptied.context("cannot empty the database")?;
+        }
         let drop = format!("DROP TABLE IF EXISTS {name}");
         let dropped = client.batch_execute(&drop).await;
         dropped.context("cannot drop the table")?;
