@@ -33,13 +33,15 @@ use clap_complete::Shell;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::commands;
 use crate::measure::doctor::{self, Outcome};
-use crate::measure::worker;
+use crate::measure::{supervise, worker};
 use crate::recording::replay;
 use crate::report::files::{write_chart, write_profiles, write_report};
 use crate::report::terminal::Colour;
 use crate::run_folder::RunFolder;
 use bisect::BisectArgs;
+use compare::CompareArgs;
 use dev::DevCommand;
 use faults::FaultsArgs;
 use gate::GateArgs;
@@ -88,6 +90,8 @@ Examples:
   apitap-bench soak --minutes 30                   whether a process that loads for long grows
   apitap-bench report reports/runs/RUN             render a report again from its samples
   apitap-bench compare RUN_A RUN_B                 two stored runs side by side
+  apitap-bench compare --arm 'apitap …' --arm 'python load.py'
+                                                   commands of your own that load the same API
   apitap-bench history add reports/runs/RUN        keep the results of a run
   apitap-bench history show                        results over time, and when they changed
   apitap-bench dev calibrate                       learn the noise of this machine
@@ -167,18 +171,13 @@ enum Command {
     /// Load for long with random faults, and check that the process does not grow
     #[command(after_help = soak::EXAMPLES)]
     Soak(SoakArgs),
-    /// Show two stored runs side by side, or why they are not comparable
+    /// Compare commands that load the same API, whatever they are, or two stored runs
     ///
-    /// This is no gate: it also succeeds when something regressed.
-    Compare {
-        /// Folder of the first run, which ratios are relative to
-        run_a: PathBuf,
-        /// Folder of the second run
-        run_b: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Commands run interleaved in blocks, each run is verified, and CPU, memory and I/O are those of
+    /// its process tree. Of stored runs it says so if they are not comparable. This is no gate: it also
+    /// succeeds when something is slower.
+    #[command(override_usage = compare::USAGE, after_help = compare::EXAMPLES)]
+    Compare(Box<CompareArgs>),
     /// Render the report of a run again, from its stored samples
     Report {
         /// Folder of the run, such as reports/runs/20260101T000000Z-0123abcd
@@ -216,6 +215,9 @@ enum Command {
     },
     /// Print the man page
     Man,
+    /// Run a command from standard input, and say what its process tree used
+    #[command(hide = true)]
+    Supervise,
     // A gate starts these two in programs of older revisions too, so their names must not change.
     /// Run one job from standard input
     #[command(hide = true)]
@@ -255,6 +257,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         // Without log and runtime, whose threads would be counted too.
         Command::Kernel(arguments) => kernel::run(&arguments),
+        Command::Supervise => supervise::run().map(|()| 0),
         // It starts its own log: the job may ask for a trace beside it.
         Command::Worker => worker::run(&mut runtime).map(|()| 0),
         Command::Completions { shell } => {
@@ -315,7 +318,7 @@ async fn dispatch(command: Command) -> Result<u8> {
         } => replay::run(&file, exit_with_stdin).await?,
         Command::TuneWorker => crate::tune::worker::run().await?,
         Command::SoakWorker => crate::soak::worker::run().await?,
-        Command::Compare { run_a, run_b, json } => return compare::run(run_a, run_b, json),
+        Command::Compare(arguments) => return Box::pin(compare::run(*arguments)).await,
         Command::Report {
             run_dir,
             chart: Some(file),
@@ -339,7 +342,11 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::History(arguments) => history::run(arguments)?,
         Command::MockApi(options) => mock_api::run(&options).await?,
         Command::Dev(command) => return Box::pin(dev::run(command)).await,
-        Command::Completions { .. } | Command::Man | Command::Worker | Command::Kernel(_) => {
+        Command::Completions { .. }
+        | Command::Man
+        | Command::Worker
+        | Command::Supervise
+        | Command::Kernel(_) => {
             unreachable!("these run without a runtime")
         }
     }
@@ -348,6 +355,11 @@ async fn dispatch(command: Command) -> Result<u8> {
 
 fn report(run_dir: PathBuf, history: Option<PathBuf>) -> Result<()> {
     let folder = RunFolder::existing(run_dir);
+    if folder.path().join(commands::report::JSON_FILE).exists() {
+        let results = commands::report::read(&folder)?;
+        commands::report::write(folder.path(), &results)?;
+        return compare::show(&folder, &results, false);
+    }
     let earlier = history.as_deref().map(history::read).transpose()?;
     let mut report = None;
     if folder.has_samples() {

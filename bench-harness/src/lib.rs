@@ -18,6 +18,7 @@
 //! | `recording` | a load of a user's pipeline as a file, and its replay |
 //! | `record` | make one, and verify that a replay comes to the same |
 //! | `tune` | say which configuration suits a workload, or a pipeline of a user's own |
+//! | `commands` | say which of several commands loads a workload fastest, whatever they are |
 //!
 //! All rooms use `experiment` (what is compared), `samples`, `run_record` and `run_folder` (what
 //! a run leaves behind), `fingerprint` (where it ran), `budget` (where a load's time went), `metric`, `format` and
@@ -27,6 +28,7 @@
 mod atomic_write;
 mod budget;
 mod cli;
+mod commands;
 mod experiment;
 mod faults;
 mod fingerprint;

@@ -1,4 +1,4 @@
-"""load_dlt.py csv|parquet URL SCHEMA: dlt's REST source into its `postgres` destination.
+"""load_dlt.py csv|parquet: dlt's REST source into its `postgres` destination.
 
 Settings are those that dlt's documentation gives for speed ("Optimizing dlt", "Postgres"): files of CSV, which are
 loaded by COPY, or of Parquet, which are loaded by ADBC; a normalizer on every processor, with several files so that
@@ -10,7 +10,7 @@ import sys
 import tempfile
 from urllib.parse import urlsplit
 
-file_format, url, schema = sys.argv[1:]
+(file_format,) = sys.argv[1:]
 WORKERS = os.cpu_count() or 1
 FILE_ROWS = 50_000
 
@@ -39,17 +39,21 @@ DLT_TYPES = {
 
 
 def main():
-    parts = urlsplit(url)
+    url = urlsplit(os.environ["APITAP_API_URL"])
     source = rest_api_source(
         {
             "client": {
-                "base_url": f"{parts.scheme}://{parts.netloc}",
+                "base_url": f"{url.scheme}://{url.netloc}",
                 "paginator": {"type": "page_number", "base_page": 1, "page_param": "page", "total_path": None},
             },
             "resources": [
                 {
-                    "name": "orders",
-                    "endpoint": {"path": parts.path, "params": {"per_page": 1000}, "data_selector": "$"},
+                    "name": os.environ["APITAP_TABLE"],
+                    "endpoint": {
+                        "path": url.path,
+                        "params": {"per_page": int(os.environ["APITAP_PAGE_ROWS"])},
+                        "data_selector": "$",
+                    },
                     "columns": {name: {"data_type": DLT_TYPES[kind]} for name, kind in COLUMNS.items()},
                     "max_table_nesting": 0,
                     "write_disposition": "append",
@@ -61,8 +65,8 @@ def main():
         pipeline = dlt.pipeline(
             "peers",
             pipelines_dir=folder,
-            destination=dlt.destinations.postgres(os.environ["APITAP_TEST_DATABASE_URL"]),
-            dataset_name=schema,
+            destination=dlt.destinations.postgres(os.environ["APITAP_DATABASE_URL"]),
+            dataset_name="public",
         )
         pipeline.run(source, loader_file_format=file_format).raise_on_failed_jobs()
 

@@ -1,4 +1,4 @@
-"""load_pandas.py multi|copy URL SCHEMA: pandas' `to_sql` over SQLAlchemy and psycopg2.
+"""load_pandas.py multi|copy: pandas' `to_sql` over SQLAlchemy and psycopg2.
 
 `multi` is `method="multi"`. `copy` is the callable that the documentation of pandas gives for PostgreSQL (user guide,
 "Insertion method"): CSV in memory, then COPY. CSV as Python writes it has one form for NULL and for the empty text.
@@ -6,6 +6,7 @@
 
 import csv
 import io
+import os
 import sys
 
 import orjson
@@ -15,7 +16,7 @@ from orders_table import names_of
 from pages import pages
 from sqlalchemy.dialects.postgresql import JSONB
 
-method, url, schema = sys.argv[1:]
+(method,) = sys.argv[1:]
 
 
 def insert_by_copy(table, connection, keys, rows):
@@ -24,10 +25,10 @@ def insert_by_copy(table, connection, keys, rows):
         csv.writer(buffer).writerows(rows)
         buffer.seek(0)
         columns = ", ".join(f'"{key}"' for key in keys)
-        cursor.copy_expert(sql=f"COPY {table.schema}.{table.name} ({columns}) FROM STDIN WITH CSV", file=buffer)
+        cursor.copy_expert(sql=f"COPY {table.name} ({columns}) FROM STDIN WITH CSV", file=buffer)
 
 
-frame = pandas.DataFrame.from_records([row for page in pages(url) for row in page])
+frame = pandas.DataFrame.from_records([row for page in pages() for row in page])
 for name in names_of("timestamp with time zone"):
     frame[name] = pandas.to_datetime(frame[name], utc=True)
 if method == "copy":
@@ -38,9 +39,8 @@ engine = sqlalchemy.create_engine(
     "postgresql+psycopg2://", json_serializer=lambda value: orjson.dumps(value).decode()
 )
 frame.to_sql(
-    "orders",
+    os.environ["APITAP_TABLE"],
     engine,
-    schema=schema,
     if_exists="append",
     index=False,
     dtype={name: JSONB for name in names_of("jsonb")},

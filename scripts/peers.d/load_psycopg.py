@@ -1,18 +1,17 @@
-"""load_psycopg.py URL SCHEMA: psycopg 3, `COPY ... FROM STDIN` row by row.
+"""load_psycopg.py: psycopg 3, `COPY ... FROM STDIN` row by row.
 
 psycopg's documentation names COPY as its fastest way in, and `write_row` for rows of Python objects. The table is made
 in the same transaction.
 """
 
-import sys
+import os
 
 import orjson
 import psycopg
 from orders_table import COLUMNS, create_table_sql
 from pages import pages
 
-url, schema = sys.argv[1:]
-table = f"{schema}.orders"
+table = os.environ["APITAP_TABLE"]
 
 
 def as_json(value):
@@ -25,6 +24,6 @@ quoted = ", ".join(f'"{name}"' for name in COLUMNS)
 with psycopg.connect() as connection, connection.cursor() as cursor:
     cursor.execute(create_table_sql(table))
     with cursor.copy(f"COPY {table} ({quoted}) FROM STDIN") as copy:
-        for page in pages(url):
+        for page in pages():
             for row in page:
                 copy.write_row([change(row.get(name)) if change else row.get(name) for name, change in columns])

@@ -1,4 +1,7 @@
-"""The table of the workload `orders`, with the columns and types that the suite gives it."""
+"""The table of the workload `orders`, with the columns and types that the suite gives it.
+
+As a program it prints the statement that makes the table.
+"""
 
 COLUMNS = {
     "id": "bigint",
@@ -24,3 +27,7 @@ def create_table_sql(table):
 
 def names_of(kind):
     return [name for name, has in COLUMNS.items() if has == kind]
+
+
+if __name__ == "__main__":
+    print(create_table_sql("orders"))

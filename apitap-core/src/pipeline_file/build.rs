@@ -465,6 +465,10 @@ fn target(raw: raw::Target, context: Context<'_>) -> Result<TargetSpec> {
             })
             .map_err(place(start))
     };
+    let port = |template: String| {
+        let port = text("port", &template)?.trim().parse::<u16>();
+        port.map_err(|_| place(start)(invalid("`port` is a number from 0 to 65535")))
+    };
     let limit = |key: &str, seconds: Option<Spanned<f64>>| {
         let Some(seconds) = seconds else {
             return Ok(None);
@@ -498,7 +502,7 @@ fn target(raw: raw::Target, context: Context<'_>) -> Result<TargetSpec> {
     .unwrap_or_default();
     Ok(TargetSpec {
         host: text("host", &raw.host)?,
-        port: raw.port.unwrap_or(5432),
+        port: raw.port.map(port).transpose()?.unwrap_or(5432),
         database: text("database", &raw.database)?,
         username: username.0,
         password,

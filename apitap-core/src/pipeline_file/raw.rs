@@ -147,7 +147,8 @@ pub(super) struct Target {
     pub(super) kind: TargetType,
     pub(super) name: Spanned<String>,
     pub(super) host: String,
-    pub(super) port: Option<u16>,
+    /// A number, or a variable that holds one.
+    pub(super) port: Option<String>,
     pub(super) database: String,
     pub(super) auth: Spanned<TargetAuth>,
     pub(super) sslmode: Option<SslMode>,

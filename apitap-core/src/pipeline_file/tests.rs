@@ -105,6 +105,27 @@ fn targets_hide_their_password() {
 }
 
 #[test]
+fn a_port_may_come_from_the_environment() {
+    let target = |port: &str| -> Result<TargetSpec> {
+        let text = format!("{TARGET}    port: {port}\n");
+        let env = |name: &str| (name == "PORT").then(|| "6543".to_owned()).or(env(name));
+        let mut file = PipelineFile::parse(&text, &env, NaiveDate::default())?;
+        Ok(file.targets.remove(0))
+    };
+    assert_eq!(target("5433").unwrap().port, 5433);
+    assert_eq!(target("${PORT}").unwrap().port, 6543);
+    for wrong in ["65536", "-1", "${PG_PASSWORD}", "s3cr3t"] {
+        let error = target(wrong).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(
+            error.is_config() && text.contains("`port` is a number"),
+            "{text}"
+        );
+        assert!(!text.contains("s3cr3t"), "{text}");
+    }
+}
+
+#[test]
 fn every_kind_of_pagination_is_read() {
     for kind in [
         "page_number, page_param: p, per_page_param: n",

@@ -251,18 +251,25 @@ pub(super) fn recording_or_workload(name: &str) -> Option<Header> {
 
 /// The command as it was typed, without the passwords of URLs and without the program's folder.
 pub(super) fn command_line(arguments: impl Iterator<Item = String>) -> Vec<String> {
-    let redacted = arguments.skip(1).map(|argument| {
+    std::iter::once("apitap-bench".to_owned())
+        .chain(arguments.skip(1).map(|argument| redacted(&argument)))
+        .collect()
+}
+
+/// `text` without the passwords of URLs, of which each word may have one.
+pub(super) fn redacted(text: &str) -> String {
+    let words = text.split_inclusive(char::is_whitespace);
+    let words = words.map(|word| {
         let url = ["postgres://", "postgresql://"]
             .iter()
-            .find_map(|scheme| argument.find(scheme));
-        match url {
-            Some(at) => format!("{}{}", &argument[..at], without_password(&argument[at..])),
-            None => argument,
-        }
+            .find_map(|scheme| word.find(scheme));
+        let Some(at) = url else {
+            return word.to_owned();
+        };
+        let (url, space) = word.split_at(word.trim_end().len());
+        format!("{}{}{space}", &url[..at], without_password(&url[at..]))
     });
-    std::iter::once("apitap-bench".to_owned())
-        .chain(redacted)
-        .collect()
+    words.collect()
 }
 
 #[cfg(test)]
@@ -401,11 +408,18 @@ mod tests {
             "run",
             "--postgres=postgres://u:secret@h/d",
             "postgresql://u:secret@h/d?password=secret",
+            "--arm=psql postgres://u:secret@h/d -c 'x  y' && load postgres://u:secret@h/d",
         ];
         let command = command_line(typed.map(str::to_owned).into_iter()).join(" ");
         assert!(!command.contains("secret"), "{command}");
         assert!(
             command.starts_with("apitap-bench run --postgres=postgres://u:***@h/d"),
+            "{command}"
+        );
+        assert!(
+            command.ends_with(
+                "--arm=psql postgres://u:***@h/d -c 'x  y' && load postgres://u:***@h/d"
+            ),
             "{command}"
         );
         let shown = format!("{:?}", parsed(&["--postgres", "postgres://u:secret@h/d"]));

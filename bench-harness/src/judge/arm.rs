@@ -96,7 +96,7 @@ pub(crate) fn log_ratios(
 }
 
 /// The same, by the session of the server that a block belongs to.
-pub(super) fn by_session(
+pub(crate) fn by_session(
     candidate: &Blocks<'_>,
     baseline: &Blocks<'_>,
     metric: Metric,

@@ -9,7 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::{IDENTICAL, ScenarioPlan};
-use crate::stats::Correction;
+use crate::stats::{
+    Correction, Judged, LEAST_SESSIONS, Limits, Threshold, judge_family, judge_sessions,
+};
 
 /// Comparisons that were judged together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +21,23 @@ pub struct Family {
     pub name: String,
     /// How they were corrected for their number.
     pub correction: Correction,
+}
+
+/// Judges comparisons together, by the log-ratios of the blocks of each session: over sessions where there are
+/// enough of them, else over blocks.
+pub(crate) fn judge_together(
+    members: &[Vec<Vec<f64>>],
+    limits: &[Limits],
+    has_sessions: bool,
+    confidence: f64,
+) -> (Vec<Option<Judged>>, Correction) {
+    let has_enough = members.iter().any(|one| one.len() >= LEAST_SESSIONS);
+    if has_sessions && has_enough {
+        return judge_sessions(members, limits, confidence);
+    }
+    let blocks: Vec<Vec<f64>> = members.iter().map(|sessions| sessions.concat()).collect();
+    let thresholds: Vec<Threshold> = limits.iter().map(|one| one.difference()).collect();
+    judge_family(&blocks, &thresholds, confidence)
 }
 
 /// The name of the family of the comparison of a scenario's arm with its baseline; `nth` is the

@@ -8,14 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::SamplesByScenario;
 use super::arm::{blocks, by_session, log_ratios};
 use super::control::{Control, Differing, Wide, stays_within_bound};
-use super::family::{self, Family};
+use super::family::{self, Family, judge_together};
 use crate::experiment::{Definition, IDENTICAL, ScenarioPlan, Setting};
 use crate::metric::Metric;
 use crate::run_record::{RunRecord, Scenario};
 use crate::samples::Samples;
 use crate::stats::{
-    ClaimVerdict, Expected, Judged, LEAST_SESSIONS, Limits, Threshold, Verdict, claim_verdict,
-    judge_family, judge_sessions, sessions_to_decide,
+    ClaimVerdict, Expected, Judged, Limits, Threshold, Verdict, claim_verdict, sessions_to_decide,
 };
 
 /// A candidate compared with the baseline of its scenario.
@@ -334,14 +333,9 @@ fn judge(pairs: &mut [Pair<'_>], run: &RunRecord) -> Vec<Family> {
             .iter()
             .map(|(pair, at)| pairs[*pair].measures[*at].limits())
             .collect();
-        let has_sessions = sessions.iter().any(|one| one.len() >= LEAST_SESSIONS);
-        let (judged, correction) = if run.blocks_per_session.is_some() && has_sessions {
-            judge_sessions(&sessions, &limits, run.confidence_level)
-        } else {
-            let blocks: Vec<Vec<f64>> = sessions.iter().map(|one| one.concat()).collect();
-            let thresholds: Vec<Threshold> = limits.iter().map(|one| one.difference()).collect();
-            judge_family(&blocks, &thresholds, run.confidence_level)
-        };
+        let has_sessions = run.blocks_per_session.is_some();
+        let (judged, correction) =
+            judge_together(&sessions, &limits, has_sessions, run.confidence_level);
         for ((pair, at), judged) in members.into_iter().zip(judged) {
             pairs[pair].measures[at].judged = judged;
         }

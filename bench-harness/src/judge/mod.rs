@@ -28,10 +28,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use arm::ArmResults;
-pub(crate) use arm::{Blocks, blocks, log_ratios};
+pub(crate) use arm::{Blocks, blocks, by_session, log_ratios};
 pub(crate) use control::{CONTROL_BOUND, Control, Differing};
 pub(crate) use crossing::Crossing;
-pub(crate) use family::Family;
+pub(crate) use family::{Family, judge_together};
 pub(crate) use finding::identical_log_ratios;
 pub(crate) use finding::{Finding, Weakened};
 pub(crate) use floor::Floor;

@@ -15,13 +15,27 @@ use testkit::workload::Workload;
 
 /// What a table must hold, and how that is verified.
 #[derive(Debug, Clone)]
-pub(super) struct Expected {
+pub(crate) struct Expected {
     /// How.
     pub(super) check: Check,
     /// What.
     pub(super) verification: Verification,
     /// How many of these rows were there before the load.
     pub(super) kept_rows: u64,
+}
+
+impl Expected {
+    /// The first `rows` rows of `workload`, in a table that had none.
+    ///
+    /// # Errors
+    /// When computing their checksum panics.
+    pub(crate) async fn rows_of(workload: &Workload, rows: u64) -> Result<Self> {
+        Ok(Self {
+            check: Check::Workload(workload.clone()),
+            verification: of_workload(workload, rows).await?,
+            kept_rows: 0,
+        })
+    }
 }
 
 /// What every arm of `plan` must load, in their order. `workload` has the seed of the rows that are

@@ -11,6 +11,7 @@ use tokio_postgres::Client;
 
 use super::Executor;
 use super::child::{self, Ended};
+use super::command::{self, CommandLoad};
 use super::expected::Expected;
 use super::progress::Step;
 use super::server::{self, Surroundings};
@@ -30,17 +31,17 @@ pub(crate) const SAMPLE_TIMEOUT: Duration = Duration::from_secs(600);
 pub(super) const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// One arm: what it runs and what the table must hold after it.
-pub(super) struct ArmUnderTest {
+pub(crate) struct ArmUnderTest {
     /// What it runs.
-    pub(super) load: ArmLoad,
+    pub(crate) load: ArmLoad,
     /// The table that it finds.
-    pub(super) before: TableBefore,
+    pub(crate) before: TableBefore,
     /// What the table must hold.
-    pub(super) expected: Expected,
+    pub(crate) expected: Expected,
 }
 
 /// What one arm runs.
-pub(super) enum ArmLoad {
+pub(crate) enum ArmLoad {
     /// The engine, in a worker.
     Engine {
         /// Its build.
@@ -56,11 +57,13 @@ pub(super) enum ArmLoad {
         /// What it runs, in one transaction.
         commands: Vec<String>,
     },
+    /// Any command.
+    Command(CommandLoad),
 }
 
 /// A build of this program, or of another revision of it, that runs as the worker.
 #[derive(Debug, Clone)]
-pub(super) struct Program {
+pub(crate) struct Program {
     /// Where it is.
     pub(super) path: PathBuf,
     /// What is set in its environment.
@@ -83,15 +86,15 @@ impl Program {
 }
 
 /// What every sample loads, and where.
-pub(super) struct Target {
+pub(crate) struct Target {
     /// The database, with user and password, without a relay.
-    pub(super) database_url: String,
+    pub(crate) database_url: String,
     /// The same for psql, through the relay if there is one.
-    pub(super) psql: Psql,
+    pub(crate) psql: Psql,
     /// The table; dropped before each sample.
-    pub(super) table: String,
+    pub(crate) table: String,
     /// The server's first process, if it is on this machine.
-    pub(super) postmaster: Option<u32>,
+    pub(crate) postmaster: Option<u32>,
 }
 
 /// Takes samples of the arms of one scenario.
@@ -118,7 +121,7 @@ impl Loader {
     ///
     /// # Errors
     /// When it cannot be reached.
-    pub(super) async fn new(
+    pub(crate) async fn new(
         target: Target,
         arms: Vec<ArmUnderTest>,
         tampering: Option<Tampering>,
@@ -143,7 +146,7 @@ impl Loader {
             expected,
         } = &self.arms[like]
         else {
-            bail!("psql has no settings");
+            bail!("only the engine has settings");
         };
         let job = WorkerJob {
             settings,
@@ -161,11 +164,32 @@ impl Loader {
         Ok(self.arms.len() - 1)
     }
 
+    /// The columns of the table that the last sample loaded, with their types as the catalogue spells them.
+    ///
+    /// # Errors
+    /// When the catalogue cannot be read.
+    pub(crate) async fn columns(&self) -> Result<Vec<(String, String)>> {
+        let query = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute \
+                     WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
+        let columns = self
+            .client
+            .query(query, &[&quote_table(&self.target.table)])
+            .await;
+        let columns = columns.context("cannot read the columns of the table")?;
+        let columns = columns.iter();
+        columns
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect()
+    }
+
     /// Prepares a sample, untimed: resets the table for the arm, and writes what was left unwritten.
     async fn reset(&mut self, arm: usize) -> Result<()> {
         let Target { psql, table, .. } = &self.target;
         let made = self.arms[arm].before.make(&self.client, psql, table).await;
         made.context("cannot reset the table")?;
+        if let ArmLoad::Command(command) = &self.arms[arm].load {
+            command.prepare().await?;
+        }
         if self.checkpoints && !server::checkpoint(&self.client).await? {
             self.checkpoints = false;
             tracing::warn!(
@@ -185,6 +209,7 @@ impl Loader {
                 let mut psql = self.target.psql.transaction(commands);
                 child::run(&mut psql, b"", SAMPLE_TIMEOUT).await
             }
+            ArmLoad::Command(command) => command.run().await,
         }
     }
 
@@ -235,6 +260,7 @@ impl Loader {
                 statements: commands.len() as u64,
                 ..common
             }),
+            ArmLoad::Command(_) => command::measured(ended, common),
             ArmLoad::Engine { .. } => {
                 let parse = "the worker's report is not the engine's";
                 let mut extra: serde_json::Value =
@@ -354,7 +380,7 @@ impl Loader {
         process: impl AsyncFnOnce(&Program, &WorkerJob) -> Result<Ended>,
     ) -> Result<Loaded> {
         let ArmLoad::Engine { program, job } = &self.arms[arm].load else {
-            bail!("psql has no stages to profile");
+            bail!("only the engine has stages to profile");
         };
         let (program, job) = (program.clone(), job.clone());
         let process = async |_: &Self| process(&program, &job).await;

@@ -6,9 +6,10 @@
 
 mod ceilings;
 pub(crate) mod child;
+pub(crate) mod command;
 pub(crate) mod counters;
 pub(crate) mod doctor;
-mod expected;
+pub(crate) mod expected;
 mod host;
 pub(crate) mod interrupt;
 pub(crate) mod load;
@@ -22,7 +23,8 @@ mod remaining;
 pub(crate) mod schedule;
 pub(crate) mod server;
 pub(crate) mod session;
-mod table;
+pub(crate) mod supervise;
+pub(crate) mod table;
 mod verify;
 pub mod worker;
 

@@ -129,7 +129,10 @@ pub(crate) async fn resume(options: RunOptions, folder: PathBuf) -> Result<Finis
 }
 
 /// Starts the server; `None` after an interrupt.
-async fn start(
+///
+/// # Errors
+/// When no server can be had.
+pub(crate) async fn start(
     options: &PostgresOptions,
     interrupt: &mut Interrupt,
 ) -> Result<Option<PostgresServer>> {

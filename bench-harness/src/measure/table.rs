@@ -34,9 +34,22 @@ impl ExistingRows {
     }
 }
 
+/// Ends the other sessions of a database, drops everything in it but what belongs to the server, and makes the
+/// schema `public` anew.
+const EMPTY_THE_DATABASE: &str = "DO $$ DECLARE found text; BEGIN \
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+        AND backend_type = 'client backend' AND pid <> pg_backend_pid(); \
+    FOR found IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_.*|information_schema)$' LOOP \
+        EXECUTE format('DROP SCHEMA %I CASCADE', found); \
+    END LOOP; \
+    CREATE SCHEMA public; \
+    END $$";
+
 /// What is made before each sample of an arm.
 #[derive(Debug, Clone)]
-pub(super) struct TableBefore {
+pub(crate) struct TableBefore {
+    /// Whether the whole database is emptied, and not the table alone dropped.
+    is_alone: bool,
     /// The statement that creates the table; absent where the load makes it.
     create: Option<String>,
     is_unlogged: bool,
@@ -47,12 +60,22 @@ pub(super) struct TableBefore {
 }
 
 impl TableBefore {
-    /// No table: the load makes it.
+    /// None: the load makes it.
     pub(super) fn none() -> Self {
         Self {
+            is_alone: false,
             create: None,
+            is_unlogged: false,
             key: Vec::new(),
             rows: None,
+        }
+    }
+
+    /// None, in an empty database: an arm may keep books of its own there, such as what it has loaded.
+    pub(crate) fn empty_database() -> Self {
+        Self {
+            is_alone: true,
+            ..Self::none()
         }
     }
 
@@ -80,6 +103,7 @@ impl TableBefore {
         };
         let is_there = rows.is_some() || !is_engine || plan.table.is_some();
         Ok(Self {
+            is_alone: false,
             create: is_there.then(|| workload.create_table_sql(table)),
             is_unlogged: plan.table == Some(TableForm::Unlogged),
             key: match plan.table {
@@ -94,6 +118,10 @@ impl TableBefore {
     /// were copied into it vacuumed and analysed, as if they had been there for long.
     pub(super) async fn make(&self, client: &Client, psql: &Psql, table: &str) -> Result<()> {
         let name = quote_table(table);
+        if self.is_alone {
+            let emptied = client.batch_execute(EMPTY_THE_DATABASE).await;
+            emptied.context("cannot empty the database")?;
+        }
         let drop = format!("DROP TABLE IF EXISTS {name}");
         let dropped = client.batch_execute(&drop).await;
         dropped.context("cannot drop the table")?;

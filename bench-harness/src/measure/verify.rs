@@ -9,7 +9,7 @@ use testkit::workload::{Expectation, Workload, checksum_sql, quote_table};
 
 /// How the content of a table is verified.
 #[derive(Debug, Clone)]
-pub(super) enum Check {
+pub(crate) enum Check {
     /// It holds the rows of a workload.
     Workload(Workload),
     /// It holds the answer of a query, in these columns.

@@ -18,7 +18,7 @@ pub(crate) fn render(results: &Results, history: Option<&History>) -> String {
 }
 
 /// Lays `document` out.
-pub(super) fn page(document: &Document) -> String {
+pub(crate) fn page(document: &Document) -> String {
     let mut page = Page::default();
     page.heading(1, &document.title);
     page.paragraph(&document.subtitle);

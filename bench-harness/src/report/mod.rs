@@ -19,5 +19,7 @@ pub(crate) mod schema;
 mod sections;
 pub(crate) mod terminal;
 
+pub(crate) use sections::{place, repeated};
+
 #[cfg(test)]
 pub(crate) mod example;

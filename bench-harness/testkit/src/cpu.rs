@@ -1,4 +1,4 @@
-//! Who had the processor: steal of the machine and CPU time of a process tree.
+//! Who had the processor: steal of the machine and CPU time of a process tree, with its memory.
 //!
 //! Wall time on a shared host depends on the neighbours too. `/proc/stat`
 //! says how much the hypervisor took away while a sample ran, and
@@ -80,28 +80,52 @@ pub fn tree_cpu(root_pid: u32) -> Result<Duration> {
     ))
 }
 
+/// Resident memory of the descendants of a process, without its own. A page that several of them have
+/// counts for each.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn descendants_memory(root_pid: u32) -> Result<u64> {
+    let processes = processes()?;
+    let descendants = descendants(&processes, root_pid);
+    let pages: u64 = descendants.iter().map(|pid| processes[pid].pages).sum();
+    Ok(pages * rustix::param::page_size() as u64)
+}
+
+/// The children of a process, those too that have ended and wait for it to notice.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn children(pid: u32) -> Result<Vec<u32>> {
+    let processes = processes()?.into_iter();
+    let children = processes.filter(|(_, process)| process.parent_pid == pid);
+    Ok(children.map(|(child, _)| child).collect())
+}
+
 /// Whether a process runs: it exists and is no zombie.
 pub(crate) fn is_running(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .ok()
-        .and_then(|text| ProcessTimes::parse(&text))
+        .and_then(|text| Process::parse(&text))
         .is_some_and(|process| !process.is_zombie)
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct ProcessTimes {
+struct Process {
     parent_pid: u32,
     is_zombie: bool,
     ticks: u64,
+    /// Of resident memory.
+    pages: u64,
 }
 
-impl ProcessTimes {
+impl Process {
     /// One `/proc/PID/stat` line. The command name may itself hold spaces and
     /// parentheses, so columns are counted from the last `)`.
     fn parse(text: &str) -> Option<Self> {
         let (_, rest) = text.rsplit_once(") ")?;
         let columns: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // proc(5): utime, stime, cutime and cstime are columns 14 to 17 of the whole line.
+        // proc(5): utime, stime, cutime and cstime are columns 14 to 17 of the whole line, rss is the 24th.
         let ticks = columns
             .get(11..15)?
             .iter()
@@ -110,11 +134,12 @@ impl ProcessTimes {
             parent_pid: columns.get(1)?.parse().ok()?,
             is_zombie: matches!(columns.first(), Some(&"Z" | &"X")),
             ticks: ticks.sum::<Result<u64, _>>().ok()?,
+            pages: columns.get(21)?.parse().ok()?,
         })
     }
 }
 
-fn processes() -> Result<HashMap<u32, ProcessTimes>> {
+fn processes() -> Result<HashMap<u32, Process>> {
     let entries = fs::read_dir("/proc").context("cannot read /proc")?;
     Ok(entries
         .filter_map(|entry| {
@@ -122,24 +147,32 @@ fn processes() -> Result<HashMap<u32, ProcessTimes>> {
             let pid = entry.file_name().to_str()?.parse().ok()?;
             // A process may end between the listing and this read.
             let text = fs::read_to_string(entry.path().join("stat")).ok()?;
-            Some((pid, ProcessTimes::parse(&text)?))
+            Some((pid, Process::parse(&text)?))
         })
         .collect())
 }
 
-fn tree_ticks(processes: &HashMap<u32, ProcessTimes>, root_pid: u32) -> u64 {
-    let mut ticks = 0;
+fn tree_ticks(processes: &HashMap<u32, Process>, root_pid: u32) -> u64 {
+    let mut tree = descendants(processes, root_pid);
+    tree.push(root_pid);
+    let known = tree.iter().filter_map(|pid| processes.get(pid));
+    known.map(|process| process.ticks).sum()
+}
+
+/// Those that `root_pid` started, and those that these started, and so on.
+fn descendants(processes: &HashMap<u32, Process>, root_pid: u32) -> Vec<u32> {
+    let mut found = Vec::new();
     let mut pending = vec![root_pid];
     while let Some(pid) = pending.pop() {
-        ticks += processes.get(&pid).map_or(0, |process| process.ticks);
-        pending.extend(
-            processes
-                .iter()
-                .filter(|(_, process)| process.parent_pid == pid)
-                .map(|(&child, _)| child),
-        );
+        let children = processes
+            .iter()
+            .filter(|(_, process)| process.parent_pid == pid)
+            .map(|(&child, _)| child);
+        let before = found.len();
+        found.extend(children);
+        pending.extend_from_slice(&found[before..]);
     }
-    ticks
+    found
 }
 
 #[cfg(test)]
@@ -174,22 +207,25 @@ mod tests {
 
     #[test]
     fn process_line_survives_awkward_command_names() {
-        let line = "77 (a) b (c) S 5 77 77 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 99";
-        let expected = ProcessTimes {
+        let line =
+            "77 (a) b (c) S 5 77 77 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 99 4096 7 18446744";
+        let expected = Process {
             parent_pid: 5,
             is_zombie: false,
             ticks: 100,
+            pages: 7,
         };
-        assert_eq!(ProcessTimes::parse(line), Some(expected));
-        assert_eq!(ProcessTimes::parse("77 (cut"), None);
+        assert_eq!(Process::parse(line), Some(expected));
+        assert_eq!(Process::parse("77 (cut"), None);
     }
 
     #[test]
     fn a_tree_sums_all_its_descendants_and_nobody_else() {
-        let process = |parent_pid, ticks| ProcessTimes {
+        let process = |parent_pid, ticks| Process {
             parent_pid,
             is_zombie: false,
             ticks,
+            pages: 0,
         };
         let processes = HashMap::from([
             (10, process(1, 1)),
@@ -198,6 +234,22 @@ mod tests {
             (13, process(1, 4000)),
         ]);
         assert_eq!(tree_ticks(&processes, 10), 321);
+        let mut below = descendants(&processes, 10);
+        below.sort_unstable();
+        assert_eq!(below, [11, 12]);
+    }
+
+    #[test]
+    fn what_children_hold_in_memory_is_theirs() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let own = std::process::id();
+        let (memory, children) = (descendants_memory(own).unwrap(), children(own).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(children.contains(&child.id()) && memory > 0);
     }
 
     #[test]

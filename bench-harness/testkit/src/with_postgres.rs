@@ -8,10 +8,9 @@ use tokio::{
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
 };
-use tokio_postgres::config::{Config, Host};
 
 use super::{
-    postgres::{PostgresOptions, PostgresServer},
+    postgres::{PostgresOptions, PostgresServer, libpq_variables},
     test_database::TEST_DATABASE_URL_VARIABLE,
 };
 
@@ -48,31 +47,6 @@ pub async fn run(options: &PostgresOptions, command: &[OsString]) -> Result<i32>
         .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
 }
 
-/// The variables by which `psql` and other programs of libpq find the server.
-fn libpq_variables(url: &str) -> Result<Vec<(&'static str, String)>> {
-    // The cause could quote the URL, and so a password.
-    let config: Config = url.parse().ok().context("the server's URL is not valid")?;
-    let host = config.get_hosts().first().map(|host| match host {
-        Host::Tcp(name) => name.clone(),
-        Host::Unix(folder) => folder.display().to_string(),
-    });
-    let password = config.get_password();
-    let variables = [
-        ("PGHOST", host),
-        ("PGPORT", config.get_ports().first().map(u16::to_string)),
-        ("PGUSER", config.get_user().map(str::to_owned)),
-        (
-            "PGPASSWORD",
-            password.map(|text| String::from_utf8_lossy(text).into_owned()),
-        ),
-        ("PGDATABASE", config.get_dbname().map(str::to_owned)),
-    ];
-    let known = variables.into_iter();
-    Ok(known
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect())
-}
-
 fn terminate(child: &Child) {
     let pid = child
         .id()
@@ -104,23 +78,6 @@ mod tests {
     #[tokio::test]
     async fn psql_finds_the_server_without_arguments() {
         assert_eq!(run_shell("psql -c 'SELECT 1' >/dev/null").await.unwrap(), 0);
-    }
-
-    #[test]
-    fn a_url_becomes_the_variables_of_libpq() {
-        let variables = libpq_variables("postgres://u:p%40ss@h:5433/d").unwrap();
-        let expected = [
-            ("PGHOST", "h"),
-            ("PGPORT", "5433"),
-            ("PGUSER", "u"),
-            ("PGPASSWORD", "p@ss"),
-            ("PGDATABASE", "d"),
-        ];
-        assert_eq!(
-            variables,
-            expected.map(|(name, value)| (name, value.to_owned()))
-        );
-        assert!(libpq_variables("http://h").is_err());
     }
 
     #[tokio::test]

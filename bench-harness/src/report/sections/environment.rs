@@ -76,7 +76,7 @@ pub(super) fn in_one_line(results: &Results) -> String {
 }
 
 /// When and where something was measured, and what.
-pub(super) fn place(fingerprint: &Value, time: Timestamp, build_profile: &str) -> String {
+pub(crate) fn place(fingerprint: &Value, time: Timestamp, build_profile: &str) -> String {
     let text = |path: &str| match fingerprint.pointer(path)? {
         Value::String(text) => Some(one_line(text)),
         Value::Number(number) => Some(number.to_string()),

@@ -1,7 +1,7 @@
 //! How the figures came about, and how to get them again.
 
 use super::paragraph;
-use super::repeat::command;
+use super::repeat::repeated;
 use crate::format::{Count, LEAST_CONFIDENCE, Percent};
 use crate::judge::{CONTROL_BOUND, Results};
 use crate::report::document::{Block, Cell, Section, Table};
@@ -19,7 +19,7 @@ pub(super) fn section(results: &Results) -> Section {
         "The seed gives the same order of samples; the rows are the same in every run. apitap-bench is in target/release \
          after `cargo build --release --workspace`.",
     ));
-    repeating.push(Block::Code(command(results)));
+    repeating.push(Block::Code(repeated(&results.command, results.seed)));
     section.parts.push(repeating);
     section
 }

@@ -23,6 +23,9 @@ mod round_trips;
 mod summary;
 mod waterfall;
 
+pub(crate) use environment::place;
+pub(crate) use repeat::repeated;
+
 pub(super) use gains::short_chart as gains;
 pub(super) use history::document as history;
 pub(super) use profile::{document as profiles, in_short as profiles_in_short};

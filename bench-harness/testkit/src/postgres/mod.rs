@@ -4,6 +4,7 @@
 mod binaries;
 mod cores;
 mod docker;
+mod libpq;
 mod local;
 mod options;
 mod owner;
@@ -16,6 +17,7 @@ use tokio_postgres::{Client, NoTls};
 pub use binaries::{ServerBinaries, installed_binaries};
 pub use cores::Cores;
 pub use docker::{DockerState, docker_state};
+pub use libpq::libpq_variables;
 pub use options::without_password;
 pub use options::{PgStorage, PostgresChoice, PostgresOptions};
 

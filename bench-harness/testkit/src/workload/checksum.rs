@@ -64,7 +64,13 @@ impl Workload {
         let columns: Vec<String> = self
             .columns()
             .iter()
-            .map(|column| format!("\"{}\"::{}", column.name, column.kind.postgres_type()))
+            .map(|column| {
+                let cell = format!("\"{}\"::{}", column.name, column.kind.postgres_type());
+                match self.empty_text_is_null && column.kind == ColumnKind::Text {
+                    true => format!("nullif({cell}, '')"),
+                    false => cell,
+                }
+            })
             .collect();
         checksum_sql(&columns, &quote_table(table))
     }
@@ -98,6 +104,12 @@ impl Workload {
         let (mut values, mut record) = (Vec::new(), Vec::new());
         rows.map(|row| {
             self.fill(row, &mut values);
+            for value in &mut values {
+                let is_empty = matches!(value, Value::Text(text) if text.is_empty());
+                if is_empty && self.empty_text_is_null {
+                    *value = Value::Null;
+                }
+            }
             record.clear();
             write_record(&kinds, &values, &mut record);
             i128::from(row_checksum(&record))

@@ -71,6 +71,7 @@ pub struct Workload {
     columns: Vec<Column>,
     seed: u64,
     stream: u64,
+    empty_text_is_null: bool,
 }
 
 /// A column of the table in which a workload lands.
@@ -107,7 +108,7 @@ impl ColumnKind {
             Self::Double => "DOUBLE PRECISION",
             Self::Bool => "BOOLEAN",
             Self::Text => "TEXT",
-            Self::Timestamp => "TIMESTAMPTZ",
+            Self::Timestamp => "TIMESTAMP WITH TIME ZONE",
             Self::Json => "JSONB",
         }
     }
@@ -175,6 +176,7 @@ impl Workload {
             columns,
             seed,
             stream,
+            empty_text_is_null: false,
         })
     }
 
@@ -182,6 +184,16 @@ impl Workload {
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
+    }
+
+    /// The same workload with an empty text counting as NULL, in what is expected and in what landed: for
+    /// loaders that have one form for both.
+    #[must_use]
+    pub fn with_empty_text_as_null(self) -> Self {
+        Self {
+            empty_text_is_null: true,
+            ..self
+        }
     }
 
     /// The name: also that of its endpoint in the mock API, and of its table.

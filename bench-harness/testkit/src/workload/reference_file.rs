@@ -9,9 +9,9 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
-use tokio_postgres::config::Host;
 
 use super::{Expectation, Workload, quote_table};
+use crate::postgres::libpq_variables;
 
 /// Rows per write to psql: some hundred kilobytes.
 const CHUNK_ROWS: u64 = 1_000;
@@ -83,31 +83,7 @@ impl Psql {
     /// # Errors
     /// A URL that is not valid.
     pub fn new(database_url: &str) -> Result<Self> {
-        let config: tokio_postgres::Config = database_url
-            .parse()
-            .context("the database URL is not valid")?;
-        let mut environment = Vec::new();
-        match config.get_hosts().first() {
-            Some(Host::Tcp(host)) => environment.push(("PGHOST", host.clone())),
-            #[cfg(unix)]
-            Some(Host::Unix(folder)) => {
-                environment.push(("PGHOST", folder.to_string_lossy().into_owned()));
-            }
-            None => {}
-        }
-        if let Some(port) = config.get_ports().first() {
-            environment.push(("PGPORT", port.to_string()));
-        }
-        if let Some(user) = config.get_user() {
-            environment.push(("PGUSER", user.to_owned()));
-        }
-        if let Some(database) = config.get_dbname() {
-            environment.push(("PGDATABASE", database.to_owned()));
-        }
-        if let Some(password) = config.get_password() {
-            let password = String::from_utf8(password.to_vec());
-            environment.push(("PGPASSWORD", password.context("the password is not UTF-8")?));
-        }
+        let mut environment = libpq_variables(database_url)?;
         environment.push(("PGCLIENTENCODING", "UTF8".to_owned()));
         Ok(Self { environment })
     }

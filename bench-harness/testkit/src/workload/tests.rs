@@ -166,6 +166,33 @@ async fn postgres_computes_the_same_checksum() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn postgres_agrees_on_an_empty_text_that_counts_as_null() {
+    let database = test_database().await.unwrap();
+    let psql = Psql::new(database.url()).unwrap();
+    let text = Workload::named("text").unwrap();
+    let lenient = text.clone().with_empty_text_as_null();
+    psql.run(&text.create_table_sql("text")).await.unwrap();
+    psql.copy_in(&text, 500, "text").await.unwrap();
+    let expected = lenient.expectation(500);
+    assert_ne!(expected, text.expectation(500), "there is no empty text");
+    assert_eq!(psql.checksum(&lenient, "text").await.unwrap(), expected);
+    let texts = text
+        .columns()
+        .iter()
+        .filter(|one| one.kind == ColumnKind::Text);
+    for column in texts {
+        let name = &column.name;
+        let update = format!("UPDATE text SET \"{name}\" = NULL WHERE \"{name}\" = ''");
+        psql.run(&update).await.unwrap();
+    }
+    assert_eq!(psql.checksum(&lenient, "text").await.unwrap(), expected);
+    assert_ne!(
+        psql.checksum(&text, "text").await.unwrap(),
+        text.expectation(500)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_damage_changes_the_checksum() {
     let database = test_database().await.unwrap();
     let psql = Psql::new(database.url()).unwrap();

@@ -1,0 +1,2 @@
+{{ sink(name="server", table="orders") }}
+SELECT * FROM {{ use_source("orders") }}
