@@ -18,12 +18,11 @@
 //! | `tune` | say which configuration suits a workload, or a pipeline of a user's own |
 //!
 //! All rooms use `experiment` (what is compared), `samples`, `run_record` and `run_folder` (what
-//! a run leaves behind), `fingerprint` (where it ran), `budget` (where a load's time went), `metric`, `format` and
+//! a run leaves behind), `fingerprint` (where it ran), `metric`, `format` and
 //! `stats`, which is pure. `cli` is the `apitap-bench` command. Servers, mock APIs and workloads are in the crate
 //! `testkit`, which knows nothing of the engine.
 
 mod atomic_write;
-mod budget;
 mod cli;
 mod experiment;
 mod faults;
@@ -44,7 +43,7 @@ mod stats;
 mod tune;
 
 // What the programs, benchmarks and tests of this package use. Nothing else is public.
-pub use budget::{Budget, Part};
+pub use apitap_core::budget::{Budget, Part};
 pub use cli::{command, main};
 pub use experiment::{
     ArmPlan, Experiment, ExperimentFiles, IDENTICAL, Revision, Scale, ScenarioPlan,
