@@ -22,11 +22,15 @@
 //! | [`error`], [`secret`] | errors with what to do about them; texts that are never printed |
 //! | [`stage`], [`metrics`], [`concurrency_time`] | frame, span and clock of each stage; counters and times; which activities overlapped |
 //! | [`run_report`], [`timeline`] | what a run did, as a whole and over time |
+//! | [`budget`] | where its wall time went: parts that add up to it, and what a change could gain |
+//! | [`server_watch`] | what the server did meanwhile, looked up now and then |
+//! | [`explain`], [`run_outcome`] | what bounds a run, and the change that would help most; how modules ended |
 //! | [`prometheus`], [`trace`] | the same for Prometheus during the run, and its spans for Perfetto |
 //! | `cli` | the `apitap` command, with the feature `cli` |
 //!
 //! Data flows one way. A stage knows only the stages that an arrow of the picture connects it with.
 
+pub mod budget;
 pub mod channel;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -35,6 +39,7 @@ pub mod config;
 pub mod decode;
 pub mod encode;
 pub mod error;
+pub mod explain;
 pub mod infer;
 pub mod job;
 pub mod json;
@@ -43,10 +48,12 @@ pub mod module;
 pub mod pipeline;
 pub mod pipeline_file;
 pub mod prometheus;
+pub mod run_outcome;
 pub mod run_report;
 pub mod schedule;
 pub mod schema;
 pub mod secret;
+pub mod server_watch;
 pub mod source;
 mod source_table;
 pub mod stage;

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -173,6 +173,8 @@ pub struct WriteMetrics {
     pub begun: OnceLock<Instant>,
     /// Driving the connections.
     pub send: StageMetrics,
+    /// Who works for the run at the server.
+    pub backends: Backends,
     /// Waiting for the server.
     pub wait: WaitMetrics,
 }
@@ -186,6 +188,40 @@ impl WriteMetrics {
     /// Notes that a flush with rows was handed over.
     pub fn handed_over(&self) {
         self.first_rows.get_or_init(Instant::now);
+    }
+}
+
+/// The server's processes that work for a run.
+#[derive(Debug, Default)]
+pub struct Backends {
+    processes: Mutex<Vec<i32>>,
+    are_all: AtomicBool,
+}
+
+impl Backends {
+    /// Their ids, in the order in which they began.
+    pub fn processes(&self) -> Vec<i32> {
+        self.locked().clone()
+    }
+
+    /// Whether the run has all the connections that it loads through.
+    pub fn are_all(&self) -> bool {
+        self.are_all.load(Relaxed)
+    }
+
+    pub(crate) fn add(&self, process: i32) {
+        self.locked().push(process);
+    }
+
+    /// Notes that no connection will follow.
+    pub(crate) fn set_all(&self) {
+        self.are_all.store(true, Relaxed);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<i32>> {
+        self.processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,6 +5,7 @@
 //! hold passwords.
 
 mod build;
+mod engine_block;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::path::Path;
 
 use chrono::NaiveDate;
 
+pub use self::engine_block::EngineBlock;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::source::SourceSpec;
 use crate::write::TargetSpec;

@@ -11,6 +11,7 @@ mod pipeline_file_fuzz;
 mod postgres_command;
 mod postgres_commit;
 mod postgres_empty;
+mod postgres_explain;
 mod postgres_faults;
 mod postgres_identities;
 mod postgres_interrupted;

@@ -2,11 +2,14 @@
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use apitap_core::Job;
 use apitap_core::config::{Config, WriteMethod, WriteMode};
+use apitap_core::metrics::Metrics;
+use apitap_core::server_watch::{Opened, ServerWatch};
 use apitap_core::write::TargetSpec;
+use apitap_core::{Engine, Job};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, api, connect, run, target};
@@ -195,6 +198,37 @@ async fn postgres_behind_a_pooler_is_loaded_by_many_at_once() {
         }
     }
     nothing_is_left(&fixture).await;
+}
+
+/// Looks take no connection from a run that needs the last one, and see it where there is another.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_behind_a_pooler_is_looked_at_where_there_is_room() {
+    let fixture = Fixture::new().await;
+    let server = api(rows()).await;
+    // Half a second for all rows.
+    let slow = "CREATE FUNCTION slow() RETURNS boolean LANGUAGE plpgsql AS
+                $$ BEGIN PERFORM pg_sleep(0.02); RETURN true; END $$;
+                CREATE TABLE t (id bigint, v text, CHECK (slow()))";
+    fixture.client.batch_execute(slow).await.unwrap();
+    for (pool_mode, connections) in [("transaction", 1), ("session", 1), ("transaction", 2)] {
+        let pooler = Pooler::start(&fixture, pool_mode, connections).await;
+        let job = job(&fixture, &pooler, &server.uri(), "t", WriteMode::Append);
+        let metrics = Arc::new(Metrics::default());
+        let every = Duration::from_millis(20);
+        let target = job.sink.target.clone();
+        let watch = ServerWatch::start(target, metrics.clone(), every, Opened::BehindTheRun).await;
+        let engine = Engine::new(config(WriteMethod::CopyBinary, 1));
+        let loaded = engine.run(&job, metrics).await;
+        loaded.unwrap_or_else(|error| panic!("{pool_mode} {connections}: {}", error.chain()));
+        let looks = watch.stop().unwrap();
+        assert_eq!(
+            looks.answered > 3,
+            connections > 1,
+            "{pool_mode}: {looks:?}"
+        );
+        let slept = looks.waits.iter().any(|wait| wait.event == "PgSleep");
+        assert_eq!(slept, connections > 1, "{pool_mode}: {looks:?}");
+    }
 }
 
 #[tokio::test]

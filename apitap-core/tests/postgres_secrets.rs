@@ -174,6 +174,8 @@ fn run(project: &Project, place: &str, more: &[&str], expected: Option<i32>) {
             "infer.sample_rows=1",
         ];
         arguments.extend(json.then_some("--log-json"));
+        let is_run = !more.contains(&"--dry-run");
+        arguments.extend(is_run.then_some("--explain"));
         arguments.extend(more);
         let mut command = project.command(&arguments);
         command.envs(VARIABLES).env("RUST_BACKTRACE", "0");

@@ -21,12 +21,11 @@
 //! | `commands` | say which of several commands loads a workload fastest, whatever they are |
 //!
 //! All rooms use `experiment` (what is compared), `samples`, `run_record` and `run_folder` (what
-//! a run leaves behind), `fingerprint` (where it ran), `budget` (where a load's time went), `metric`, `format` and
+//! a run leaves behind), `fingerprint` (where it ran), `metric`, `format` and
 //! `stats`, which is pure. `cli` is the `apitap-bench` command. Servers, mock APIs and workloads are in the crate
 //! `testkit`, which knows nothing of the engine.
 
 mod atomic_write;
-mod budget;
 mod cli;
 mod commands;
 mod experiment;
@@ -50,7 +49,7 @@ mod stats;
 mod tune;
 
 // What the programs, benchmarks and tests of this package use. Nothing else is public.
-pub use budget::{Budget, Part};
+pub use apitap_core::budget::{Budget, Part};
 pub use cli::{command, main};
 pub use experiment::{
     ArmPlan, Experiment, ExperimentFiles, IDENTICAL, Revision, Scale, ScenarioPlan,

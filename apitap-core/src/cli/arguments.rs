@@ -24,6 +24,7 @@ Examples:
   apitap --preset before --report -               run with the preset `before`; print JSON
   apitap --set write.method=copy-text --set source.concurrency=8
   apitap --schedule --metrics-addr 127.0.0.1:9464 serve http://127.0.0.1:9464/metrics meanwhile
+  apitap --explain                                what bounds a run, and what would help most
   apitap --trace trace.json                       what ran when; open it in ui.perfetto.dev";
 
 const EXIT_STATUS: &str = "\
@@ -80,6 +81,11 @@ pub(super) struct Arguments {
     /// Write how each module ended and what it did, as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+
+    /// Say where the time of each run went, what bounds it, and which change of the configuration
+    /// would help most; looks at the server ten times a second
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) explain: bool,
 
     /// Serve /metrics for Prometheus during the runs; a port alone is on 127.0.0.1, and port 0
     /// takes a free one

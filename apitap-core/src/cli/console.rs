@@ -53,22 +53,22 @@ impl Console {
         self.lines("INFO", "", text, &[]);
     }
 
+    /// What is more than a line: lines for people, or one event with `text` and these fields.
+    pub(super) fn table(self, lines: &[String], text: &str, fields: Map<String, Value>) {
+        if self.json {
+            return put(event("INFO", text, fields));
+        }
+        let lines = lines.iter().map(|line| printable::line(line) + "\n");
+        put(lines.collect::<String>());
+    }
+
     fn lines(self, level: &str, prefix: &str, text: &str, details: &[(&str, Option<&str>)]) {
         if self.json {
             let details = details
                 .iter()
                 .filter_map(|(name, value)| Some((*name, (*value)?)));
-            let mut fields: Map<String, Value> = details
-                .map(|(name, value)| (name.to_owned(), value.into()))
-                .collect();
-            fields.insert("message".to_owned(), text.into());
-            let line = json!({
-                "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
-                "level": level,
-                "fields": fields,
-                "target": "apitap",
-            });
-            return put(printable::json(&line.to_string()).into_owned() + "\n");
+            let fields = details.map(|(name, value)| (name.to_owned(), value.into()));
+            return put(event(level, text, fields.collect()));
         }
         let mut shown = format!("{prefix}{}\n", printable::line(text));
         for (name, value) in details {
@@ -90,6 +90,18 @@ impl Console {
         }
         out.flush()
     }
+}
+
+/// A line of JSON, like those of the log.
+fn event(level: &str, text: &str, mut fields: Map<String, Value>) -> String {
+    fields.insert("message".to_owned(), text.into());
+    let line = json!({
+        "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+        "level": level,
+        "fields": fields,
+        "target": "apitap",
+    });
+    printable::json(&line.to_string()).into_owned() + "\n"
 }
 
 /// One write for all of it, so that lines of threads do not mix.

@@ -147,6 +147,7 @@ async fn run(arguments: &Arguments, console: Console) -> u8 {
         console,
         interrupt: interrupt.clone(),
         report,
+        explains: arguments.explain,
     };
     let runs = async {
         match arguments.dry_run {

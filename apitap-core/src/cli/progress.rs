@@ -11,8 +11,8 @@ use crate::metrics::Metrics;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 
-/// A run that ends sooner shows no progress.
-const QUIET: Duration = Duration::from_secs(2);
+/// A run that ends sooner shows no progress, and is not explained unless that is asked for.
+pub(super) const QUIET: Duration = Duration::from_secs(2);
 /// Between two lines where standard error is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Between two updates of a terminal.

@@ -5,7 +5,7 @@ use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
 
 use super::printable;
-use crate::run_report::RunOutcome;
+use crate::run_outcome::RunOutcome;
 
 /// Where the report goes; opened before the first run, because afterwards it is too late to complain.
 pub(super) enum ReportFile {

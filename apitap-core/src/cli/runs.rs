@@ -2,27 +2,35 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures::FutureExt as _;
+use serde_json::{Map, Value};
 
 use super::arguments::Arguments;
 use super::console::Console;
 use super::interrupt::Interrupt;
 use super::plan::{Plan, Planned, Round};
-use super::progress::Progress;
+use super::progress::{Progress, QUIET};
 use super::report_file::ReportFile;
+use crate::explain::{Explanation, Facts, Server};
 use crate::job::Job;
-use crate::metrics::Metrics;
-use crate::run_report::{FailureReport, RunOutcome};
+use crate::metrics::{Metrics, process_usage};
+use crate::run_outcome::{FailureReport, RunOutcome, Success};
+use crate::server_watch::{Opened, ServerWatch};
 use crate::{Error, ErrorKind, Result, RunReport, Stage};
+
+/// Between two looks at the server. A look takes a fraction of a millisecond on either side.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What runs need beside their plan.
 pub(super) struct Service {
     pub(super) console: Console,
     pub(super) interrupt: Interrupt,
     pub(super) report: Option<ReportFile>,
+    /// Whether runs are explained, with looks at the server.
+    pub(super) explains: bool,
 }
 
 impl Service {
@@ -91,10 +99,7 @@ impl Service {
             Err(error) => Err(error.clone()),
         };
         match result {
-            Ok(report) => {
-                self.console.info(&summary(&report));
-                RunOutcome::Succeeded(Box::new(report))
-            }
+            Ok(success) => RunOutcome::Succeeded(Box::new(success)),
             Err(error) => {
                 self.console.error(&error);
                 let table = planned.job.as_ref().map(|job| job.sink.table.to_string());
@@ -108,8 +113,55 @@ impl Service {
         }
     }
 
-    async fn run_job(&self, plan: &Plan, job: &Job) -> Result<RunReport> {
+    async fn run_job(&self, plan: &Plan, job: &Job) -> Result<Success> {
         let metrics = Arc::new(Metrics::default());
+        let looks = match self.explains {
+            true => Some(watch(job, metrics.clone()).await),
+            false => None,
+        };
+        let cpu_before = process_usage().cpu_seconds;
+        let result = self.run_to_end(plan, job, metrics).await;
+        let cpu_seconds = process_usage().cpu_seconds - cpu_before;
+        let server = looks.map_or(Server::NotAsked, |looks| Server::of(looks.stop()));
+        let report = result?;
+        self.console.info(&summary(&report));
+        let explanation = self.explain(&report, &Facts::of(job, cpu_seconds), server);
+        Ok(Success {
+            report,
+            explanation,
+        })
+    }
+
+    /// Says what bounds a run, if that is asked for or the run took long. For the report it is kept only if it
+    /// was asked for.
+    fn explain(&self, report: &RunReport, facts: &Facts, server: Server) -> Option<Explanation> {
+        let took_long = report.wall_seconds > QUIET.as_secs_f64();
+        if !self.explains && !took_long {
+            return None;
+        }
+        let Some(explanation) = Explanation::new(report, facts, server) else {
+            if self.explains {
+                let why = "nothing is known of where the time went, because of observe=off";
+                self.console.warning(&format!("{}: {why}", report.module));
+            }
+            return None;
+        };
+        let line = format!("{}: {}", report.module, explanation.line());
+        if !self.explains {
+            self.console.info(&line);
+            return None;
+        }
+        let mut fields = Map::new();
+        fields.insert("module".to_owned(), report.module.clone().into());
+        // Its keys are texts, so it has a JSON form.
+        let json = serde_json::to_value(&explanation).unwrap_or(Value::Null);
+        fields.insert("explanation".to_owned(), json);
+        let lines = explanation.lines(&report.module);
+        self.console.table(&lines, &line, fields);
+        Some(explanation)
+    }
+
+    async fn run_to_end(&self, plan: &Plan, job: &Job, metrics: Arc<Metrics>) -> Result<RunReport> {
         let watched = plan.exposition.watch(&job.name, metrics.clone());
         let progress = Progress::start(&job.name, metrics.clone(), self.console);
         let stop = Box::pin(self.interrupt.wait());
@@ -137,6 +189,11 @@ impl Service {
                 .warning(&format!("the report cannot be written: {error}"));
         }
     }
+}
+
+async fn watch(job: &Job, metrics: Arc<Metrics>) -> ServerWatch {
+    let target = job.sink.target.clone();
+    ServerWatch::start(target, metrics, LOOK_EVERY, Opened::BehindTheRun).await
 }
 
 fn summary(report: &RunReport) -> String {

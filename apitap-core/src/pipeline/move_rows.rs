@@ -46,6 +46,7 @@ pub(super) async fn move_rows(
         let writer = write(load.writer(number).await?, receiver.clone());
         tasks.spawn(writer.in_current_span());
     }
+    metrics.write.backends.set_all();
     drop(receiver);
     let lanes: Vec<SendableRecordBatchStream> = match collected {
         None => query.streams()?,

@@ -212,6 +212,10 @@ impl Load {
             Idle::Usual
         };
         control.begin(&doing, idle).await?;
+        if idle == Idle::Usual {
+            // The only connection; from here on it may wait for locks.
+            metrics.write.backends.set_all();
+        }
         let place = Place::lock(&control, &sink.table).await?;
         let (plan, encoder) =
             LoadPlan::of_load(&control, &sink, schema, config.method, &place).await?;

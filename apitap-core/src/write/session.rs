@@ -96,8 +96,10 @@ impl Session {
             SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
             _ => None,
         });
-        if let Some(process) = process {
-            let _ = self.process.set(process);
+        if let Some(process) = process
+            && self.process.set(process).is_ok()
+        {
+            self.metrics.write.backends.add(process);
         }
         Ok(())
     }
@@ -109,7 +111,7 @@ impl Session {
     }
 
     /// Runs a query whose parameters are texts.
-    pub(super) async fn query(&self, doing: &str, sql: &str, texts: &[&str]) -> Result<Vec<Row>> {
+    pub(crate) async fn query(&self, doing: &str, sql: &str, texts: &[&str]) -> Result<Vec<Row>> {
         let parameters: Vec<(&(dyn ToSql + Sync), Type)> = texts
             .iter()
             .map(|text| (text as &(dyn ToSql + Sync), Type::TEXT))

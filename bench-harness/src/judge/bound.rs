@@ -11,12 +11,12 @@
 //! work, processor time of no known stage, and the server's own work for others are left out.
 
 use apitap_core::RunReport;
+use apitap_core::budget::{Needs, Part, Watched};
 use apitap_core::metrics::ProcessUsage;
 use serde::Deserialize as _;
 
 use super::arm::blocks;
 use super::{Finding, SamplesByScenario};
-use crate::budget::{Needs, Part, Watched};
 use crate::experiment::{ArmPlan, Definition, LoadPlan, Touched, configured};
 use crate::metric::Metric;
 use crate::run_record::RunRecord;

@@ -12,11 +12,14 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use apitap_core::budget::Seen;
 use apitap_core::config::WriteMode;
 use apitap_core::metrics::Metrics;
 use apitap_core::prometheus::Exposition;
+use apitap_core::server_watch::{Opened, ServerWatch};
 use apitap_core::source::SourceSpec;
 use apitap_core::source::pagination::Pagination;
 use apitap_core::timeline::{self, Moment, Timeline};
@@ -32,11 +35,15 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 use url::Url;
 
-use crate::budget::Seen;
 use crate::experiment::Attachment;
 use crate::profile::sampler::{FREQUENCY_HZ, Sampled, Sampler};
-use crate::profile::server::ServerWatch;
 use crate::recording::Header;
+
+/// Time between two looks at the server.
+///
+/// A look costs client and server about a tenth of a millisecond each; a load of half a second is
+/// seen some dozens of times, and an arm is loaded ten times.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// One run of the engine. It has no `Debug`, because it contains a password.
 #[derive(Clone, Serialize, Deserialize)]
@@ -302,15 +309,16 @@ impl WorkerJob {
 
     async fn watched(&self, url: &str) -> Result<WatchedReport> {
         let metrics = Arc::new(Metrics::default());
-        let server = ServerWatch::start(url.to_owned(), metrics.clone()).await?;
+        let target = TargetSpec::from_url("bench", url).map_err(|error| engine_error(&error))?;
+        let server = ServerWatch::start(target, metrics.clone(), LOOK_EVERY, Opened::AtOnce).await;
         let timeline = Timeline::start(metrics.clone(), timeline::INTERVAL);
         let report = self.load(metrics).await;
         let timeline = timeline.stop();
-        let looks = server.stop()?;
+        let looks = server.stop().map_err(|error| engine_error(&error))?;
         Ok(WatchedReport {
             report: report?,
             sampled: None,
-            looks,
+            looks: looks.seen,
             timeline,
         })
     }

@@ -1,10 +1,10 @@
 //! What to try next where a part of the time is the bottleneck.
 
 use apitap_core::Config;
+use apitap_core::budget::{Budget, Part};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::budget::{Budget, Part};
 use crate::experiment::Experiment;
 use crate::judge::{Step, StepGain};
 use crate::stats::Verdict;

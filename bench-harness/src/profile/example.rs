@@ -1,5 +1,6 @@
 //! A constructed profile: every figure of it follows from what is here.
 
+use apitap_core::budget::{Seen, ServerState};
 use apitap_core::concurrency_time::{Activity, ActivityTime};
 use apitap_core::timeline::Moment;
 use apitap_core::{Config, RunReport};
@@ -13,7 +14,6 @@ use super::record::{
 use super::sampler::Sampled;
 use super::stacks::Stacks;
 use super::statistics::{ServerStatistics, Statement, Wal};
-use crate::budget::{Seen, ServerState};
 
 /// A report of a load with these times, its stages' processor seconds as given.
 pub(crate) fn report(times: &[(&[Activity], f64)], cpu: &[(&str, f64)]) -> RunReport {

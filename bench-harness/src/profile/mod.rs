@@ -1,13 +1,13 @@
 //! Profiles: why one arm is faster than another, and what to try next.
 //!
 //! ```text
-//! worker ──▶ sampler, server, heap ──▶ record ──▶ attribution, delta, crate::budget ──▶ results
+//! worker ──▶ sampler, heap, looks at the server ──▶ record ──▶ attribution, delta, budget ──▶ results
 //! ```
 //!
 //! | module | what it knows |
 //! |---|---|
 //! | [`sampler`], [`perf`] | stacks by processor time, with how many were missed |
-//! | [`server`], [`statistics`] | what PostgreSQL did meanwhile |
+//! | [`statistics`] | what PostgreSQL counted meanwhile |
 //! | [`heap`] | where memory is allocated |
 //! | [`record`] | the raw observations of every load, one line each |
 //! | [`stacks`], [`frame`], [`marker`] | stacks, and what the name of a frame says |
@@ -16,6 +16,9 @@
 //! | [`delta`] | functions and crates that grew or shrank |
 //! | [`flamegraph`], [`protobuf`] | pictures, and the format of pprof |
 //! | [`results`] | all of it for one pair of arms. Pure |
+//!
+//! Looks at the server ([`apitap_core::server_watch`]) and the budget of the wall time ([`apitap_core::budget`])
+//! are the engine's, which explains its own runs by them.
 //!
 //! Separate loads serve separate ends: what is sampled is not watched, what is watched is not
 //! sampled, and neither enters a comparison.
@@ -32,7 +35,6 @@ pub(crate) mod pprof;
 pub(crate) mod record;
 pub(crate) mod results;
 pub mod sampler;
-pub(crate) mod server;
 pub(crate) mod stacks;
 pub(crate) mod statistics;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use apitap_core::RunReport;
+use apitap_core::budget::Seen;
 use apitap_core::timeline::Moment;
 use flate2::read::GzDecoder;
 use schemars::JsonSchema;
@@ -15,7 +16,6 @@ use super::heap::HeapProfile;
 use super::sampler::Sampled;
 use super::statistics::ServerStatistics;
 use crate::atomic_write;
-use crate::budget::Seen;
 use crate::samples::Timestamp;
 
 /// Folder of profiles in that of a run; each scenario has one in it.

@@ -1,6 +1,7 @@
 //! What profiling two arms found, computed from the raw loads. Pure.
 
 use apitap_core::RunReport;
+use apitap_core::budget::{Budget, Watched};
 use apitap_core::timeline::Moment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,6 @@ use super::record::{
 use super::sampler::Sampled;
 use super::stacks::Stacks;
 use super::statistics::ServerStatistics;
-use crate::budget::{Budget, Watched};
 use crate::experiment::{Experiment, LoadPlan, configured};
 use crate::judge::Step;
 use crate::run_record::RunRecord;
@@ -361,8 +361,8 @@ pub(crate) fn merged(record: &ProfileRecord, arm: usize) -> Load {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::Part;
     use crate::profile::example;
+    use apitap_core::budget::Part;
 
     #[test]
     fn both_ways_of_telling_stages_agree_and_the_saving_is_found() {

@@ -85,17 +85,9 @@ impl PipelineBench {
 
 /// What is known of the loads of `job` before the first one.
 pub(super) fn facts(job: &Job) -> Facts {
-    let says_page_rows = |pagination: &Pagination| match pagination {
-        Pagination::PageNumber { per_page_param, .. } => per_page_param.is_some(),
-        Pagination::LimitOffset { .. } => true,
-        Pagination::Cursor {
-            page_size_param, ..
-        } => page_size_param.is_some(),
-        Pagination::LinkHeader | Pagination::NextLink { .. } | Pagination::None => false,
-    };
     let paginations = || job.sources.iter().map(|source| &source.pagination);
     let asking = Asking {
-        says_page_rows: paginations().any(says_page_rows),
+        says_page_rows: paginations().any(Pagination::says_page_rows),
         ahead: paginations().any(Pagination::is_numbered),
         alone: job.sources.len() == 1,
     };

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use apitap_core::pipeline_file::EngineBlock;
+
 use super::confirm::{Confirmation, Finalist, Reason};
 use super::search::{Trial, TriedValue};
 use super::session::Tuned;
@@ -39,32 +41,7 @@ pub(crate) fn yaml(tuned: &Tuned) -> String {
     let confirmation = &tuned.confirmation;
     let recommended = &confirmation.finalists[confirmation.recommended].candidate;
     let settings = [&tuned.kept[..], &recommended.settings()].concat();
-    let mut text = "engine:\n  preset: tuned\n".to_owned();
-    if settings.is_empty() {
-        return text;
-    }
-    text += "  settings:\n";
-    for (knob, value) in settings.iter().filter_map(|one| one.split_once('=')) {
-        let _ = writeln!(text, "    {knob}: {}", scalar(value));
-    }
-    text
-}
-
-/// A text as YAML writes it. In quotes it is the same in every version of YAML; `off` is not.
-fn scalar(value: &str) -> String {
-    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
-    match is_number || value.contains('-') && is_plain(value) {
-        true => value.to_owned(),
-        // JSON is YAML.
-        false => serde_json::Value::from(value).to_string(),
-    }
-}
-
-fn is_plain(value: &str) -> bool {
-    value.starts_with(|first: char| first.is_ascii_lowercase())
-        && value
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    EngineBlock::new("tuned", &settings).to_string()
 }
 
 fn trials(text: &mut String, trials: &[Trial]) {

@@ -61,6 +61,18 @@ impl Pagination {
         }
     }
 
+    /// Whether a request says how many rows it wants.
+    pub fn says_page_rows(&self) -> bool {
+        match self {
+            Self::PageNumber { per_page_param, .. } => per_page_param.is_some(),
+            Self::LimitOffset { .. } => true,
+            Self::Cursor {
+                page_size_param, ..
+            } => page_size_param.is_some(),
+            Self::None | Self::LinkHeader | Self::NextLink { .. } => false,
+        }
+    }
+
     /// Whether pages are asked for by number or offset.
     pub fn is_numbered(&self) -> bool {
         match self {

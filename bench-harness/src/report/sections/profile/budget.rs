@@ -1,7 +1,8 @@
 //! Where the wall time went, and what to try next.
 
+use apitap_core::budget::{Budget, Part};
+
 use super::BUDGET;
-use crate::budget::{Budget, Part};
 use crate::format::{Percent, Seconds, Times, one_line};
 use crate::profile::advice::NextStep;
 use crate::profile::results::{ArmProfile, ProfileResults};

@@ -1,6 +1,7 @@
 //! In one sentence: what became of the baseline's time, and what bounds the candidate.
 
-use crate::budget::{Budget, Part};
+use apitap_core::budget::{Budget, Part};
+
 use crate::format::{Percent, Seconds, Times, one_line};
 use crate::profile::results::ProfileResults;
 use crate::report::sections::format::listed;

@@ -1,5 +1,5 @@
+use super::example::report;
 use super::*;
-use crate::profile::example::report;
 
 fn seen(active: &[Activity], server: ServerState, looks: f64) -> Seen {
     Seen {
@@ -146,4 +146,49 @@ fn a_load_that_keeps_no_account_has_no_budget() {
         server_cpu_seconds: None,
     };
     assert_eq!(Budget::new(&[load], 2), None);
+}
+
+#[test]
+fn a_change_gains_between_what_was_alone_and_what_the_others_leave() {
+    // A second of waiting alone, and one beside decoding.
+    let report = report(
+        &[
+            (&[PageWait, Request], 1.0),
+            (&[Decode, PageWait, Request], 1.0),
+            (&[Decode], 0.5),
+        ],
+        &[("decode", 1.5)],
+    );
+    let load = Watched {
+        report: &report,
+        seen: &[],
+        server_cpu_seconds: None,
+    };
+    let moments = Moments::new(&[load], 2).unwrap();
+    let part = Part::HttpWait;
+    let gain = |least, most| moments.gain(&[Left { part, least, most }]);
+    let half = gain(0.5, 0.5);
+    assert!((half.at_least - 2.5 / 2.0).abs() < 1e-9, "{half:?}");
+    assert!((half.at_most - 2.5 / 1.5).abs() < 1e-9, "{half:?}");
+    // Decoding needs its second and a half.
+    assert!((gain(0.0, 0.0).at_most - 2.5 / 1.5).abs() < 1e-9);
+    // Nothing is certain of what may stay as it is.
+    assert_eq!(gain(0.5, 1.0).at_least, 1.0);
+    let none = moments.gain(&[]);
+    assert_eq!((none.at_least, none.at_most), (1.0, 1.0));
+}
+
+#[test]
+fn a_server_elsewhere_needs_the_time_in_which_it_was_seen_at_work() {
+    let report = report(
+        &[(&[Decode, ServerWait], 1.0), (&[Decode], 1.0)],
+        &[("decode", 2.0)],
+    );
+    let looks = [
+        seen(&[Decode, ServerWait], ServerState::Running, 10.0),
+        seen(&[Decode], ServerState::Idle, 10.0),
+    ];
+    let budget = budget(&report, &looks, None);
+    let decode = budget.part(Part::Decode).unwrap();
+    assert!((decode.gain_at_most - 2.0).abs() < 1e-9, "{decode:?}");
 }

@@ -1,13 +1,13 @@
 //! The least wall time that a load needs without one of its parts.
 
-use apitap_core::concurrency_time::{Activity, ActivityTime};
-use apitap_core::config::DecodePath;
-use apitap_core::{Config, RunReport};
-
 use super::{Part, Watched};
+use crate::concurrency_time::{Activity, ActivityTime};
+use crate::config::{Config, DecodePath};
+use crate::run_report::RunReport;
 
 /// What each resource needs for itself, whatever the others do.
-pub(crate) struct Needs {
+#[derive(Debug, Clone)]
+pub struct Needs {
     /// Parts that one resource serves one after the other, each with its seconds.
     chains: Vec<Vec<(Part, f64)>>,
     /// Processor time of each part, and of what belongs to none.
@@ -16,7 +16,9 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    pub(crate) fn new(loads: &[Watched<'_>], active: &dyn Fn(Part) -> f64, cores: usize) -> Self {
+    /// What the stages of `loads` needed on `cores` processors; `active` says how long a part was at work.
+    #[must_use]
+    pub fn new(loads: &[Watched<'_>], active: &dyn Fn(Part) -> f64, cores: usize) -> Self {
         let count = loads.len() as f64;
         let mean = |of: &dyn Fn(&Watched<'_>) -> f64| loads.iter().map(of).sum::<f64>() / count;
         let stage = |of: &dyn Fn(&RunReport) -> f64| mean(&|load| of(load.report));
@@ -29,7 +31,12 @@ impl Needs {
         let send = stage(&|report| report.stages.send.cpu_seconds);
         let client = stage(&|report| report.process.cpu_seconds);
         let known = fetch + scan + decode + infer + sql + encode + send;
+        let is_known = loads.iter().all(|load| load.server_cpu_seconds.is_some());
         let server = mean(&|load| load.server_cpu_seconds.unwrap_or_default());
+        let server_at_work = match is_known {
+            true => server.min(active(Part::ServerCpu)),
+            false => active(Part::ServerCpu),
+        };
         // While the engine itself works on a page the API may be done with it.
         let requests = mean(&|load| {
             let api_alone = |time: &&ActivityTime| {
@@ -55,10 +62,7 @@ impl Needs {
             vec![(Part::Encode, encode / connections)],
             vec![(Part::Send, send / connections)],
             vec![
-                (
-                    Part::ServerCpu,
-                    server.min(active(Part::ServerCpu)) / connections,
-                ),
+                (Part::ServerCpu, server_at_work / connections),
                 (Part::ServerIo, active(Part::ServerIo) / connections),
             ],
         ];
@@ -87,16 +91,22 @@ impl Needs {
     }
 
     /// The least wall time without these `parts`.
-    pub(crate) fn without(&self, parts: &[Part]) -> f64 {
+    #[must_use]
+    pub fn without(&self, parts: &[Part]) -> f64 {
+        let left = |part| if parts.contains(&part) { 0.0 } else { 1.0 };
+        self.after(left, left)
+    }
+
+    /// The least wall time when `left` says what is left of the time of a part, and `work_left` of its
+    /// processor time.
+    pub(super) fn after(&self, left: impl Fn(Part) -> f64, work_left: impl Fn(Part) -> f64) -> f64 {
         let chain = |chain: &Vec<(Part, f64)>| -> f64 {
-            let others = chain.iter().filter(|(one, _)| !parts.contains(one));
-            others.map(|(_, seconds)| seconds).sum()
+            let needs = chain.iter().map(|(part, seconds)| seconds * left(*part));
+            needs.sum()
         };
-        let processors: f64 = self
-            .cpu
-            .iter()
-            .filter(|(one, _)| one.is_none_or(|one| !parts.contains(&one)))
-            .map(|(_, seconds)| seconds)
+        let cpu = self.cpu.iter();
+        let processors: f64 = cpu
+            .map(|(part, seconds)| seconds * part.map_or(1.0, &work_left))
             .sum();
         let longest = self.chains.iter().map(chain).fold(0.0, f64::max);
         longest.max(processors / self.cores)

@@ -1,35 +1,38 @@
 //! Where the wall time of a load went: parts that add up to it.
 //!
 //! Stages overlap, so their busy times do not add up. The engine keeps, for every set of activities,
-//! how long just these were under way ([`ActivityTime`]); what the server did meanwhile is looked up
-//! now and then beside the set of that moment ([`Seen`]). Together they say how long each
-//! combination lasted. A moment in which several parts were at work is shared out equally between
+//! how long just these were under way ([`ActivityTime`](crate::concurrency_time::ActivityTime)); what
+//! the server did meanwhile is looked up now and then beside the set of that moment ([`Seen`]).
+//! Together they say how long each combination lasted. A moment in which several parts were at work is shared out equally between
 //! them; one in which none was is *unexplained*.
 //!
 //! What a part's removal could gain is bounded from what the others need (after Amdahl, *Validity of
 //! the single processor approach*, AFIPS 1967): the moments without it remain, and so does the time
-//! that each other resource needs for itself.
+//! that each other resource needs for itself. A change that makes parts shorter gains at least what it
+//! takes from the moments in which nothing else was at work.
+
+mod bound;
+#[cfg(test)]
+pub(crate) mod example;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use apitap_core::RunReport;
-use apitap_core::concurrency_time::{Activity, ActivitySet, ActivityTime};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-mod bound;
-
-pub(crate) use self::bound::Needs;
+pub use self::bound::Needs;
+use crate::concurrency_time::{Activity, ActivitySet};
+use crate::run_report::RunReport;
 
 /// Fewest looks at the server beside one set of activities that are taken for what it did then; with
 /// fewer, all looks beside the same kind of wait are taken.
 const LEAST_LOOKS: f64 = 5.0;
 
 /// A part of the wall time.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// A lane has nothing to do until a page arrives.
@@ -112,9 +115,8 @@ impl fmt::Display for Part {
 }
 
 /// What the server's backends of a load were doing at one look.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ServerState {
     /// At least one computes, or would if it had a processor.
@@ -143,12 +145,14 @@ pub struct Watched<'a> {
     pub report: &'a RunReport,
     /// Looks at the server.
     pub seen: &'a [Seen],
-    /// Processor time of the server; `None` where it cannot be seen.
+    /// Processor time of the server; `None` where it cannot be seen. Its processes are then taken to need all
+    /// the time in which they were seen at work, on processors of their own.
     pub server_cpu_seconds: Option<f64>,
 }
 
 /// The parts of an arm's wall time, as means over its watched loads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// Loads that were watched.
@@ -165,7 +169,8 @@ pub struct Budget {
 }
 
 /// One part of the wall time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PartTime {
     /// Which.
@@ -179,8 +184,39 @@ pub struct PartTime {
     pub gain_at_most: f64,
 }
 
-impl Budget {
-    /// The budget of an arm with `cores` processors for engine and server; `None` where no load was
+/// How long each combination of parts was at work, as means over watched loads.
+#[derive(Debug, Clone)]
+pub struct Moments {
+    loads: usize,
+    looks: f64,
+    wall_seconds: f64,
+    seconds: BTreeMap<Vec<Part>, f64>,
+    needs: Needs,
+}
+
+/// What a change leaves of the time of a part: 1 is all of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Left {
+    /// The part.
+    pub part: Part,
+    /// What is left at the least.
+    pub least: f64,
+    /// What is left at the most.
+    pub most: f64,
+}
+
+/// How many times as fast a load would be with a change.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Gain {
+    /// If it saves nothing but moments in which the changed parts were at work alone, and leaves the most of
+    /// them; 1 where even that is not known.
+    pub at_least: f64,
+    /// If it saves all that the other parts do not need.
+    pub at_most: f64,
+}
+
+impl Moments {
+    /// The moments of an arm with `cores` processors for engine and server; `None` where no load was
     /// watched, or one keeps no account, as with `observe=off`.
     #[must_use]
     pub fn new(loads: &[Watched<'_>], cores: usize) -> Option<Self> {
@@ -189,47 +225,130 @@ impl Budget {
             return None;
         }
         let server = ServerStates::new(loads);
-        let mean = |of: &dyn Fn(&Watched<'_>) -> f64| {
-            loads.iter().map(of).sum::<f64>() / loads.len() as f64
-        };
-        let mut shares: BTreeMap<Part, (f64, f64)> = BTreeMap::new();
-        for ActivityTime { active, seconds } in
-            loads.iter().flat_map(|load| &load.report.activities)
-        {
-            let active: ActivitySet = active.iter().copied().collect();
+        let count = loads.len() as f64;
+        let mut seconds: BTreeMap<Vec<Part>, f64> = BTreeMap::new();
+        for time in loads.iter().flat_map(|load| &load.report.activities) {
+            let active: ActivitySet = time.active.iter().copied().collect();
             for (state, probability) in server.beside(active) {
-                let parts = at_work(active, state);
-                let time = seconds * probability / loads.len() as f64;
-                for part in &parts {
-                    let (share, all) = shares.entry(*part).or_default();
-                    *share += time / parts.len() as f64;
-                    *all += time;
-                }
+                let moments = seconds.entry(at_work(active, state)).or_default();
+                *moments += time.seconds * probability / count;
             }
         }
-        let wall_seconds = mean(&|load| load.report.wall_seconds);
-        let active = |part| shares.get(&part).map_or(0.0, |(_, all)| *all);
-        let needs = Needs::new(loads, &active, cores);
+        let walls = loads.iter().map(|load| load.report.wall_seconds);
+        let active = |part| active_seconds(&seconds, part);
+        Some(Self {
+            loads: loads.len(),
+            looks: server.looks,
+            wall_seconds: walls.sum::<f64>() / count,
+            needs: Needs::new(loads, &active, cores),
+            seconds,
+        })
+    }
+
+    /// The parts that they add up to.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
         let parts: Vec<PartTime> = Part::ALL
             .into_iter()
             .map(|part| PartTime {
                 part,
-                seconds: shares.get(&part).map_or(0.0, |(share, _)| *share),
-                active_seconds: active(part),
+                seconds: self.share_seconds(part),
+                active_seconds: active_seconds(&self.seconds, part),
                 gain_at_most: match part {
                     Part::Unexplained => 1.0,
-                    part => wall_seconds / needs.without(&[part]).max(wall_seconds - active(part)),
+                    part => self.gain(&[Left::nothing(part)]).at_most,
                 },
             })
             .collect();
         let bottleneck = ranked(&parts).first().map(|part| part.part);
-        Some(Self {
-            loads: loads.len(),
-            looks: server.looks,
-            wall_seconds,
+        Budget {
+            loads: self.loads,
+            looks: self.looks,
+            wall_seconds: self.wall_seconds,
             bottleneck: bottleneck.unwrap_or(Part::Unexplained),
             parts,
-        })
+        }
+    }
+
+    /// What a change could gain.
+    #[must_use]
+    pub fn gain(&self, change: &[Left]) -> Gain {
+        self.gain_of(change, |part| left(change, part, |one| one.least))
+    }
+
+    /// What a change could gain that spreads its parts over more processors: their work stays.
+    #[must_use]
+    pub fn gain_by_spreading(&self, change: &[Left]) -> Gain {
+        self.gain_of(change, |_| 1.0)
+    }
+
+    fn gain_of(&self, change: &[Left], work_left: impl Fn(Part) -> f64) -> Gain {
+        let (mut for_certain, mut at_best) = (0.0, 0.0);
+        for (parts, seconds) in &self.seconds {
+            // A moment lasts as long as the slowest part in it.
+            let most = parts.iter().map(|part| left(change, *part, |one| one.most));
+            let least = parts
+                .iter()
+                .map(|part| left(change, *part, |one| one.least));
+            for_certain += seconds * (1.0 - most.fold(0.0, f64::max));
+            at_best += seconds * (1.0 - least.fold(1.0, f64::min));
+        }
+        let wall = self.wall_seconds;
+        let needed = self
+            .needs
+            .after(|part| left(change, part, |one| one.least), work_left);
+        let at_most = wall / needed.max(wall - at_best);
+        Gain {
+            at_least: (wall / (wall - for_certain)).min(at_most),
+            at_most,
+        }
+    }
+
+    /// The least wall time if everything overlapped.
+    #[must_use]
+    pub fn needed_seconds(&self) -> f64 {
+        self.needs.without(&[])
+    }
+
+    /// A part's share of the moments in which it was at work.
+    fn share_seconds(&self, part: Part) -> f64 {
+        let moments = self.seconds.iter();
+        let with_it = moments.filter(|(parts, _)| parts.contains(&part));
+        let shares = with_it.map(|(parts, seconds)| seconds / parts.len() as f64);
+        shares.sum()
+    }
+}
+
+/// All the time in which a part was at work.
+fn active_seconds(moments: &BTreeMap<Vec<Part>, f64>, part: Part) -> f64 {
+    let with_it = moments.iter().filter(|(parts, _)| parts.contains(&part));
+    with_it.map(|(_, seconds)| seconds).sum()
+}
+
+/// What `change` leaves of a part.
+fn left(change: &[Left], part: Part, of: fn(&Left) -> f64) -> f64 {
+    let changed = change.iter().find(|one| one.part == part);
+    changed.map_or(1.0, of)
+}
+
+impl Left {
+    /// A part that takes no time any more.
+    #[must_use]
+    pub fn nothing(part: Part) -> Self {
+        Self {
+            part,
+            least: 0.0,
+            most: 0.0,
+        }
+    }
+}
+
+impl Budget {
+    /// The budget of an arm with `cores` processors for engine and server; `None` where
+    /// [`Moments::new`] has none.
+    #[must_use]
+    pub fn new(loads: &[Watched<'_>], cores: usize) -> Option<Self> {
+        Moments::new(loads, cores).map(|moments| moments.budget())
     }
 
     /// One of the parts.
@@ -328,6 +447,3 @@ impl ServerStates {
             .collect()
     }
 }
-
-#[cfg(test)]
-mod tests;
