@@ -207,6 +207,7 @@ fn own(header: &Header, selection: &Selection) -> Result<ScenarioPlan> {
         sql: None,
         key: Vec::new(),
         existing: None,
+        table: None,
         postgres_round_trip_ms: None,
         api_round_trip_ms: None,
         blocks: 0,
