@@ -314,15 +314,17 @@ impl Moments {
     fn share_seconds(&self, part: Part) -> f64 {
         let moments = self.seconds.iter();
         let with_it = moments.filter(|(parts, _)| parts.contains(&part));
-        let shares = with_it.map(|(parts, seconds)| seconds / parts.len() as f64);
-        shares.sum()
+        with_it.fold(0.0, |all, (parts, seconds)| {
+            all + seconds / parts.len() as f64
+        })
     }
 }
 
 /// All the time in which a part was at work.
 fn active_seconds(moments: &BTreeMap<Vec<Part>, f64>, part: Part) -> f64 {
     let with_it = moments.iter().filter(|(parts, _)| parts.contains(&part));
-    with_it.map(|(_, seconds)| seconds).sum()
+    // The sum of nothing would be -0.
+    with_it.fold(0.0, |all, (_, seconds)| all + seconds)
 }
 
 /// What `change` leaves of a part.
