@@ -53,14 +53,17 @@ fn the_work_of_children_is_counted_and_of_those_that_nobody_waits_for() {
 #[test]
 fn memory_is_that_of_all_processes_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    // tail holds what it is to print.
-    let holds = |bytes: u64| {
-        format!("{{ head -c {bytes} /dev/zero; sleep 0.5; }} | tail -c {bytes} >/dev/null")
+    // tail holds what it is to print, until all of `count` hold it.
+    let holds = |count: usize| {
+        let full =
+            format!("touch full-{count}-$$; until [ $(ls | grep -c full-{count}) = {count} ]");
+        let waits = format!("{full}; do sleep 0.05; done; sleep 1");
+        format!("sh -c 'head -c 60000000 /dev/zero; {waits}' | tail -c 60000000 >/dev/null")
     };
     let peak = |command: &str| supervised(folder.path(), command)["peak_memory_bytes"].as_u64();
-    let one = peak(&holds(60_000_000)).unwrap();
+    let one = peak(&holds(1)).unwrap();
     assert!((60_000_000..110_000_000).contains(&one), "{one}");
-    let two = peak(&format!("{0} & {0} & wait", holds(60_000_000))).unwrap();
+    let two = peak(&format!("{0} & {0} & wait", holds(2))).unwrap();
     assert!(two > 120_000_000, "{two}");
     // The supervisor's own memory is not taken for that of a small command.
     let small = peak("sleep 0.2").unwrap();

@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 
 use testkit::cpu::{children, descendants_memory};
 
-/// How often the memory of the tree is read, at most.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
-
-/// Pause after a reading as a multiple of what it took, so that it takes at most 2% of one processor.
+/// Pause between two readings of the memory of the tree: a multiple of what the last one took, so that readings take
+/// 2% of one processor, within bounds. On a busy machine a reading mostly waits.
 const POLL_PAUSE: u32 = 50;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The kernel's two ways to tell a process's own memory differ by less.
 const MEMORY_SLACK_BYTES: u64 = 1 << 20;
@@ -141,7 +141,7 @@ fn largest_sum_bytes(stopped: &Receiver<()>) -> u64 {
     loop {
         let begun = Instant::now();
         largest = largest.max(descendants_memory(own).unwrap_or(0));
-        let pause = POLL_INTERVAL.max(begun.elapsed() * POLL_PAUSE);
+        let pause = (begun.elapsed() * POLL_PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
         if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return largest;
         }
