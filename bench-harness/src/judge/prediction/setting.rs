@@ -92,7 +92,7 @@ const MOST_PARAMETERS: usize = 65_535;
 pub(super) struct Setting {
     pub(super) config: Config,
     pub(super) mode: WriteMode,
-    /// Workload and query, and what the table holds before: costs are known for the same work only.
+    /// Workload, query, and the table that is there before: costs are known for the same work only.
     pub(super) work: String,
     pub(super) columns: usize,
     pub(super) rows: f64,
@@ -130,7 +130,7 @@ impl Setting {
         Some(Self {
             config: configured(preset, knobs).ok()?,
             mode: mode.unwrap_or(WriteMode::Replace),
-            work: format!("{}, {query}, {existing}", plan.workload),
+            work: format!("{}, {query}, {existing}, {:?}", plan.workload, plan.table),
             columns: columns.unwrap_or(1).max(1),
             rows: arm.rows as f64,
             api_round_trip: seconds(scenario.api_round_trip),
