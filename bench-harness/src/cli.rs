@@ -21,6 +21,7 @@ mod server;
 mod slowdown;
 mod soak;
 mod tune;
+mod what_if;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -54,6 +55,7 @@ use run::RunArgs;
 use soak::SoakArgs;
 use testkit::mock_api::{self, MockApiOptions};
 use tune::TuneArgs;
+use what_if::WhatIfArgs;
 
 /// The harness failed, or a sample did not finish.
 const FAILED: u8 = 1;
@@ -92,6 +94,7 @@ Examples:
   apitap-bench compare RUN_A RUN_B                 two stored runs side by side
   apitap-bench compare --arm 'apitap …' --arm 'python load.py'
                                                    commands of your own that load the same API
+  apitap-bench what-if reports/runs/RUN            what a change would gain, before it is measured
   apitap-bench history add reports/runs/RUN        keep the results of a run
   apitap-bench history show                        results over time, and when they changed
   apitap-bench dev calibrate                       learn the noise of this machine
@@ -178,6 +181,12 @@ enum Command {
     /// succeeds when something is slower.
     #[command(override_usage = compare::USAGE, after_help = compare::EXAMPLES)]
     Compare(Box<CompareArgs>),
+    /// Predict what a change would gain, from the budget of a stored run
+    ///
+    /// Without an experiment it predicts every change that the run measured, as if it had not been, shows how well
+    /// predictions agree, and writes what-if.md, what-if.json and a plot into the folder.
+    #[command(after_help = what_if::EXAMPLES)]
+    WhatIf(WhatIfArgs),
     /// Render the report of a run again, from its stored samples
     Report {
         /// Folder of the run, such as reports/runs/20260101T000000Z-0123abcd
@@ -319,6 +328,7 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::TuneWorker => crate::tune::worker::run().await?,
         Command::SoakWorker => crate::soak::worker::run().await?,
         Command::Compare(arguments) => return Box::pin(compare::run(*arguments)).await,
+        Command::WhatIf(arguments) => what_if::run(arguments)?,
         Command::Report {
             run_dir,
             chart: Some(file),

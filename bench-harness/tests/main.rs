@@ -22,3 +22,4 @@ mod report_html;
 mod soak;
 mod structure;
 mod supervise;
+mod what_if;

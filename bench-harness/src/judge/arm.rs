@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use apitap_core::RunReport;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::measured;
-use crate::experiment::ScenarioPlan;
+use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan, configured};
 use crate::metric::Metric;
 use crate::samples::{Measurements, Outcome, Sample};
 use crate::stats::{self, Summary};
@@ -114,6 +115,18 @@ pub(crate) fn by_session(
         }
     }
     sessions.into_values().collect()
+}
+
+/// The engine's report of a sample, with the configuration, which the plan has and the sample leaves out; `None` where
+/// the arm is not the engine, or the sample has no such report.
+pub(super) fn run_report(arm: &ArmPlan, sample: &Measurements) -> Option<RunReport> {
+    let LoadPlan::Engine { preset, knobs, .. } = &arm.load else {
+        return None;
+    };
+    let mut extra = sample.extra.clone();
+    let config = serde_json::to_value(configured(preset, knobs).ok()?).ok()?;
+    extra.as_object_mut()?.insert("config".to_owned(), config);
+    RunReport::deserialize(extra).ok()
 }
 
 fn one(name: &str, rows: u64, samples: &[&Sample]) -> ArmResults {

@@ -13,11 +13,10 @@
 use apitap_core::RunReport;
 use apitap_core::budget::{Needs, Part, Watched};
 use apitap_core::metrics::ProcessUsage;
-use serde::Deserialize as _;
 
-use super::arm::blocks;
+use super::arm::{blocks, run_report};
 use super::{Finding, SamplesByScenario};
-use crate::experiment::{ArmPlan, Definition, LoadPlan, Touched, configured};
+use crate::experiment::{ArmPlan, Definition, Touched};
 use crate::metric::Metric;
 use crate::run_record::RunRecord;
 use crate::samples::Measurements;
@@ -78,17 +77,10 @@ fn share_of(
     sample: &Measurements,
     cores: usize,
 ) -> Option<f64> {
-    let LoadPlan::Engine { preset, knobs, .. } = &arm.load else {
-        return None;
-    };
     if definition.metric != Metric::WallSeconds {
         return None;
     }
-    let mut extra = sample.extra.clone();
-    // The plan has what the sample leaves out.
-    let config = serde_json::to_value(configured(preset, knobs).ok()?).ok()?;
-    extra.as_object_mut()?.insert("config".to_owned(), config);
-    let mut report = RunReport::deserialize(extra).ok()?;
+    let mut report = run_report(arm, sample)?;
     // What belongs to no known stage could belong to the one that is touched.
     report.process = ProcessUsage::default();
     Some(share(&report, definition.touches?, cores))

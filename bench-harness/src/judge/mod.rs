@@ -14,6 +14,7 @@ mod finding;
 mod floor;
 pub(crate) mod history;
 mod holds;
+pub(crate) mod prediction;
 mod recommendation;
 mod scenario;
 mod shapley;

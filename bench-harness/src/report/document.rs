@@ -200,6 +200,23 @@ pub(crate) enum Plot {
         lines: Vec<HistoryLine>,
         changes: Vec<HistoryChange>,
     },
+    /// Predicted gains with their intervals over measured ones; on the diagonal both are the same.
+    Agreement { points: Vec<AgreementPoint> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct AgreementPoint {
+    pub(crate) measured: f64,
+    pub(crate) predicted: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl AgreementPoint {
+    /// Whether the interval holds what was measured.
+    pub(crate) fn agrees(&self) -> bool {
+        (self.low..=self.high).contains(&self.measured)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

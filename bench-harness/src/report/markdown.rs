@@ -133,7 +133,8 @@ impl Page {
             Plot::Gains { .. }
             | Plot::Strips { .. }
             | Plot::Course { .. }
-            | Plot::History { .. } => {
+            | Plot::History { .. }
+            | Plot::Agreement { .. } => {
                 self.details(&chart.data.caption, |page| page.table(&chart.data));
             }
             Plot::Waterfall { .. }

@@ -18,6 +18,7 @@ pub(crate) mod profile;
 pub(crate) mod schema;
 mod sections;
 pub(crate) mod terminal;
+pub(crate) mod what_if;
 
 pub(crate) use sections::{place, repeated};
 

@@ -13,6 +13,8 @@
 //! | [`mod@proportion`] | how often something happens, such as a false alarm |
 //! | [`change_point`] | where a series of results changes its level |
 //! | [`mod@trend`] | whether a series of readings grows |
+//! | [`least_squares`] | what each unit of several costs, from sums of costs |
+//! | [`conformal`] | how far a prediction may be off |
 //!
 //! Nothing here reads a clock, a file or a random number that a fixed seed does not give, so every
 //! result can be checked against published tables. Everything about blocks is non-parametric: run times on
@@ -23,9 +25,11 @@
 pub(crate) mod change_point;
 pub(crate) mod claim;
 pub(crate) mod compare;
+pub(crate) mod conformal;
 pub(crate) mod discovery;
 pub(crate) mod family;
 pub(crate) mod holm;
+pub(crate) mod least_squares;
 pub(crate) mod noise;
 pub(crate) mod power;
 pub(crate) mod proportion;

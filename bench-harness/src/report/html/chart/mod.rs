@@ -4,6 +4,7 @@
 //! stays as large as it is on a wide screen and on a phone. Labels are in margins of fixed width
 //! on both sides. Colours are classes of `chart.css`, which has them for light and dark.
 
+mod agreement;
 mod axis;
 mod budget;
 mod course;
@@ -62,6 +63,7 @@ fn drawing(chart: &Chart) -> Drawing {
             lines,
             changes,
         } => history::draw(unit, runs, lines, changes),
+        Plot::Agreement { points } => agreement::draw(points),
     }
 }
 

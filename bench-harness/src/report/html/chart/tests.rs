@@ -2,8 +2,8 @@ use quick_xml::events::Event;
 
 use super::*;
 use crate::report::document::{
-    ClaimedRange, GainBar, GainRow, HeatCell, HistoryChange, HistoryLevel, HistoryLine,
-    HistoryPoint, LinePoint, StepKind, Strip, StripGroup, Table, WaterfallStep,
+    AgreementPoint, ClaimedRange, GainBar, GainRow, HeatCell, HistoryChange, HistoryLevel,
+    HistoryLine, HistoryPoint, LinePoint, StepKind, Strip, StripGroup, Table, WaterfallStep,
 };
 
 fn chart(plot: Plot) -> String {
@@ -168,6 +168,23 @@ fn history(value: f64) -> Plot {
     }
 }
 
+fn agreement(gain: f64) -> Plot {
+    let point = |measured, predicted: f64| AgreementPoint {
+        measured,
+        predicted,
+        low: predicted / 1.3,
+        high: predicted * 1.3,
+    };
+    Plot::Agreement {
+        points: vec![point(1.0, 1.1), point(gain, 0.9 * gain), point(2.0, 4.0)],
+    }
+}
+
+#[test]
+fn predicted_gains_over_measured_ones() {
+    insta::assert_snapshot!(lines(agreement(10.0)));
+}
+
 #[test]
 fn a_history_of_two_places_with_changes() {
     insta::assert_snapshot!(lines(history(1.4)));
@@ -223,6 +240,7 @@ fn charts_without_data_are_empty_frames() {
             lines: Vec::new(),
             changes: Vec::new(),
         },
+        Plot::Agreement { points: Vec::new() },
     ] {
         let drawn = chart(plot);
         assert!(drawn.starts_with("<svg"), "{drawn}");
@@ -248,6 +266,7 @@ fn figures_that_are_none_leave_no_trace_in_coordinates() {
             heat_map(figure),
             line(figure),
             history(figure),
+            agreement(figure),
         ] {
             let drawn = chart(plot);
             for wrong in ["NaN%", "inf%", "\"NaN", "\"inf", "NaN h", "m NaN"] {
