@@ -477,7 +477,7 @@ impl Session {
         let order = Plan {
             scenario: &plan.name,
             arms: &arms,
-            warm_ups: &remaining::warm_ups(&plan, missing),
+            warm_ups: &remaining::warm_ups(plan, missing),
             schedule: &schedule,
             missing,
         };
