@@ -80,8 +80,8 @@ fn legend(drawing: &mut Drawing) {
     let left = -drawing.left();
     drawing.text(left, 14.0, "muted", "predicted gain");
     for (at, class, text) in [
-        (110.0, "up", "the interval holds what was measured"),
-        (350.0, "down", "it does not"),
+        (110.0, "up", "within its interval"),
+        (350.0, "down", "outside"),
     ] {
         drawing.raw(format_args!(
             r#"<circle cx={at} cy=10 r=4 class="{class}"/>"#
