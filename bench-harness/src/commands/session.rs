@@ -20,7 +20,7 @@ use crate::measure::command::CommandLoad;
 use crate::measure::interrupt::Interrupt;
 use crate::measure::load::{ArmLoad, ArmUnderTest, Loader, Target};
 use crate::measure::progress::{Progress, Step};
-use crate::measure::schedule::Schedule;
+use crate::measure::schedule::{Schedule, warm_ups};
 use crate::measure::session::{EndedBy, NothingTaken, start};
 use crate::measure::table::TableBefore;
 use crate::measure::{Ending, Executor, Plan, take_samples};
@@ -230,15 +230,10 @@ impl Session {
         );
         let schedule = Schedule::new(self.record.seed, arms.len(), self.record.blocks);
         let missing: BTreeSet<usize> = blocks.collect();
-        // On a server that was started anew, one load is enough to warm it up.
-        let warm_ups = match missing.contains(&0) {
-            true => 0..arms.len(),
-            false => 0..1,
-        };
         let plan = Plan {
             scenario: &self.options.workload,
             arms: &arms,
-            warm_ups: &warm_ups.collect::<Vec<_>>(),
+            warm_ups: &warm_ups(arms.len(), &missing, |_| false),
             schedule: &schedule,
             missing: &missing,
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Plan;
-use super::schedule::{Schedule, Slot};
+use super::schedule::Slot;
 use crate::samples::Outcome;
 
 /// One sample about to be taken.
@@ -71,9 +71,8 @@ impl Progress {
     /// Of `plan`, under `title`.
     #[must_use]
     pub(crate) fn new(title: String, plan: &Plan<'_>) -> Self {
-        let estimate = Estimate::new(plan.arms.len(), plan.warm_ups, plan.missing.len());
         let display = if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new(estimate.planned() as u64);
+            let bar = ProgressBar::no_length();
             // The template is constant, so a mistake in it shows at once as a plain bar.
             if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:24}] {pos}/{len} {msg}")
             {
@@ -83,27 +82,27 @@ impl Progress {
         } else {
             Display::Lines
         };
-        Self::with_display(title, plan.schedule, estimate, display)
+        Self::with_display(title, plan, display)
     }
 
     /// One that shows nothing.
     #[cfg(test)]
     pub(crate) fn hidden(plan: &Plan<'_>) -> Self {
-        let estimate = Estimate::new(plan.arms.len(), plan.warm_ups, plan.missing.len());
         let display = Display::Bar(ProgressBar::hidden());
-        Self::with_display(String::new(), plan.schedule, estimate, display)
+        Self::with_display(String::new(), plan, display)
     }
 
-    fn with_display(
-        title: String,
-        schedule: &Schedule,
-        estimate: Estimate,
-        display: Display,
-    ) -> Self {
+    fn with_display(title: String, plan: &Plan<'_>, display: Display) -> Self {
+        let estimate = Estimate::new(plan.arms.len(), plan.warm_ups, plan.missing.len());
         if let Display::Bar(bar) = &display {
             bar.set_prefix(title.clone());
+            bar.set_length(estimate.planned() as u64);
         }
-        let blocks = schedule.slots().last().map_or(0, |slot| slot.block + 1);
+        let blocks = plan
+            .schedule
+            .slots()
+            .last()
+            .map_or(0, |slot| slot.block + 1);
         Self {
             title,
             blocks,

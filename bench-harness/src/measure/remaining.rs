@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
+use super::schedule;
 use crate::experiment::{IDENTICAL, ScenarioPlan};
 use crate::judge::Results;
 use crate::run_record::{RunRecord, Scenario};
@@ -42,14 +43,10 @@ pub(super) fn missing_blocks(
     planned.filter(|block| !done.contains(block)).collect()
 }
 
-/// The arms of `plan` that run once before the `missing` blocks, by number. Before a scenario's first block all
-/// do: a program is read from disk for the first time then. On a server that was started anew, one load is enough to
-/// warm it up; only arms with files of their own, which are new as well, have one each.
+/// The arms of `plan` that run once before the `missing` blocks. Those with files of their own start cold in each
+/// session, because the files are new as well.
 pub(super) fn warm_ups(plan: &ScenarioPlan, missing: &BTreeSet<usize>) -> Vec<usize> {
-    let is_first = missing.contains(&0);
-    (0..plan.arms.len())
-        .filter(|&arm| is_first || arm == 0 || plan.arms[arm].has_scratch())
-        .collect()
+    schedule::warm_ups(plan.arms.len(), missing, |arm| plan.arms[arm].has_scratch())
 }
 
 /// Number of samples in those of `scenarios`.

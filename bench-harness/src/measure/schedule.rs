@@ -7,9 +7,25 @@
 //! Highly Variable Cloud Computing Environments", ICPE 2017, found differences of up to 38% between
 //! identical systems when arms were run one after the other.)
 
+use std::collections::BTreeSet;
+
 use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
+
+/// The arms, of so many, that run once before the `missing` blocks, by number. Before the first block all do: a
+/// program is read from disk for the first time then. On a server that was started anew, one load is enough to warm it
+/// up; only arms that start `cold` again have one each.
+pub(crate) fn warm_ups(
+    arms: usize,
+    missing: &BTreeSet<usize>,
+    cold: impl Fn(usize) -> bool,
+) -> Vec<usize> {
+    let is_first = missing.contains(&0);
+    (0..arms)
+        .filter(|&arm| is_first || arm == 0 || cold(arm))
+        .collect()
+}
 
 /// One sample to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

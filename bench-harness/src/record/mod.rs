@@ -12,11 +12,9 @@ use apitap_core::config::WriteMode;
 use apitap_core::source::SourceSpec;
 use apitap_core::write::Sink;
 use apitap_core::{Config, Job, RunReport};
-use tokio::process::Command;
 
 use self::content::Landed;
 use crate::format::{Bytes, Count, Seconds, Whole};
-use crate::measure::child;
 use crate::measure::interrupt::Interrupt;
 use crate::measure::worker::RecordedLoad;
 use crate::recording::proxy::{Proxy, origins};
@@ -28,7 +26,7 @@ use crate::recording::{
 use crate::samples::Timestamp;
 use crate::tune::kept;
 use crate::tune::scratch::{drop_scratch, into_scratch};
-use crate::tune::worker::{Apis, LoadOrder, Project};
+use crate::tune::worker::{Apis, LoadOrder, Project, report_of};
 
 /// A load may take as long as it does; this one hangs.
 const LOAD_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -225,13 +223,8 @@ impl<'a> Session<'a> {
             apis,
             ..self.order.clone()
         };
-        let order = serde_json::to_vec(&order).context("cannot serialise the order")?;
-        let mut command = Command::new(&self.options.program);
-        command.arg("tune-worker");
-        let ended = child::run(&mut command, &order, LOAD_WITHIN).await?;
-        let report: Option<RunReport> = serde_json::from_slice(&ended.stdout)
-            .context("the worker's report is not the engine's")?;
-        report.context("the load did not end")
+        let ended = order.run(&self.options.program).await?;
+        report_of(&ended)?.context("the load did not end")
     }
 
     /// The recording without secrets, and whether there were any in its pages.

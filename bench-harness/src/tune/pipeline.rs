@@ -3,24 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
+use apitap_core::Job;
 use apitap_core::config::WriteMode;
 use apitap_core::source::pagination::Pagination;
-use apitap_core::{Job, RunReport};
-use tokio::process::Command;
 
 use super::bench::{Bench, Load, Loaded};
 use super::candidates::{Asking, Candidate, Facts};
 use super::clock::Clock;
 use super::scratch::drop_scratch;
-use super::worker::{Apis, LoadOrder, Project};
+use super::worker::{Apis, LoadOrder, Project, report_of};
 use crate::format::{Seconds, Whole};
-use crate::measure::child;
 use crate::measure::server::stolen;
 use testkit::cpu::CpuTimes;
-
-/// How much longer than its limit a worker may take: it rolls back first.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// A module and its scratch table.
 pub(super) struct PipelineBench {
@@ -106,18 +101,13 @@ impl Bench for PipelineBench {
             scratch: self.scratch.clone(),
             limit_seconds: limit.as_secs_f64(),
         };
-        let order = serde_json::to_vec(&order).context("cannot serialise the order")?;
-        let mut command = Command::new(&self.program);
-        command.arg("tune-worker");
         let machine = CpuTimes::now()?;
-        let ended = match child::run(&mut command, &order, limit + GRACE).await {
+        let ended = match order.run(&self.program).await {
             Ok(ended) => ended,
             Err(error) => return Ok(Loaded::Failed(format!("{error:#}"))),
         };
         let is_spoiled = stolen(&machine, &CpuTimes::now()?).is_some();
-        let report: Option<RunReport> = serde_json::from_slice(&ended.stdout)
-            .context("the worker's report is not the engine's")?;
-        let Some(report) = report else {
+        let Some(report) = report_of(&ended)? else {
             return Ok(Loaded::OverLimit);
         };
         let load = Load {

@@ -5,7 +5,7 @@
 //! limit.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +13,14 @@ use anyhow::{Context as _, Result, ensure};
 use apitap_core::module::Module;
 use apitap_core::pipeline_file::PipelineFile;
 use apitap_core::source::SourceSpec;
-use apitap_core::{Config, Engine, Error, ErrorKind, Job};
+use apitap_core::{Config, Engine, Error, ErrorKind, Job, RunReport};
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
+use tokio::process::Command;
 use url::Url;
 
 use super::scratch::into_scratch;
+use crate::measure::child::{self, Ended};
 use crate::measure::worker::{RecordedLoad, config, engine_error};
 
 /// One load. It holds no secret: the worker reads the pipeline file itself.
@@ -36,6 +38,34 @@ pub(crate) struct LoadOrder {
     pub(crate) scratch: String,
     /// When to stop.
     pub(crate) limit_seconds: f64,
+}
+
+/// How much longer than its limit a worker may take: it rolls back first.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl LoadOrder {
+    /// Loads in a process of `program`, which is this one.
+    ///
+    /// # Errors
+    /// When the process fails, or does not end soon after the limit.
+    pub(crate) async fn run(&self, program: &Path) -> Result<Ended> {
+        let order = serde_json::to_vec(self).context("cannot serialise the order")?;
+        let mut command = Command::new(program);
+        command.arg("tune-worker");
+        child::run(&mut command, &order, self.limit()? + GRACE).await
+    }
+
+    fn limit(&self) -> Result<Duration> {
+        Duration::try_from_secs_f64(self.limit_seconds).context("the limit is no time")
+    }
+}
+
+/// The engine's report of the load of a worker that ended; none if it stopped at its limit.
+///
+/// # Errors
+/// When it is not the engine's.
+pub(crate) fn report_of(ended: &Ended) -> Result<Option<RunReport>> {
+    serde_json::from_slice(&ended.stdout).context("the worker's report is not the engine's")
 }
 
 /// Who answers the requests of a load.
@@ -114,8 +144,7 @@ pub(crate) async fn run() -> Result<()> {
         Apis::Replay(recorded) => (job.sources, job.sql) = recorded.read()?,
     }
     let engine = Engine::new(config(&order.preset, &order.settings)?);
-    let limit = Duration::try_from_secs_f64(order.limit_seconds).context("the limit is no time")?;
-    let stop = tokio::time::sleep(limit).boxed();
+    let stop = tokio::time::sleep(order.limit()?).boxed();
     let report = match engine.run_until(&job, Arc::default(), stop).await {
         Ok(report) => Some(report),
         Err(error) if was_stopped(&error) => None,
