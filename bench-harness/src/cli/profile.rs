@@ -39,8 +39,8 @@ Examples:
 
 A pipeline of your own is recorded first, as `apitap-bench record` does it, into a temporary file: one load
 from your API into a scratch table on your server. What is profiled is the replay, on a server of the
-suite, with the latencies and refusals of the API: as you configured it, beside `tuned`, or beside `before`
-if it is `tuned`.
+suite, with the latencies and refusals of the API: as you configured it, compared with `tuned`, or
+with `before` if it is `tuned`.
 
 Otherwise name the experiments. --blocks, --full and --seed have no effect, because a profile takes no samples.
 Identical arms are profiled only if you name a-a.";
@@ -182,7 +182,7 @@ fn selected(selection: &Selection) -> Result<(Vec<Experiment>, Vec<ScenarioPlan>
     Ok((experiments, scenarios))
 }
 
-/// A recorded load with the configuration that it has, beside `tuned`, or beside `before` where it is `tuned`.
+/// A recorded load with the configuration that it has, compared with `tuned`, or with `before` where it is `tuned`.
 fn own(header: &Header, selection: &Selection) -> Result<ScenarioPlan> {
     let is_tuned = config(&header.preset, &header.settings)? == config("tuned", &header.pinned)?;
     let arm = |name: &str, preset: &str, knobs: &[String]| ArmPlan {
@@ -197,7 +197,7 @@ fn own(header: &Header, selection: &Selection) -> Result<ScenarioPlan> {
         },
         revision: None,
     };
-    let beside = if is_tuned { "before" } else { "tuned" };
+    let baseline = if is_tuned { "before" } else { "tuned" };
     Ok(ScenarioPlan {
         name: header.module.clone(),
         experiment: OWN.to_owned(),
@@ -212,7 +212,7 @@ fn own(header: &Header, selection: &Selection) -> Result<ScenarioPlan> {
         api_round_trip_ms: None,
         blocks: 0,
         arms: vec![
-            arm(beside, beside, &[]),
+            arm(baseline, baseline, &[]),
             arm("as configured", &header.preset, &header.settings),
         ],
         confirms: None,

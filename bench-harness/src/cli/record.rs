@@ -18,7 +18,7 @@ Examples:
   apitap-bench run --workload orders.rec                                what each change would do to it
 
 It loads your API once, through servers on 127.0.0.1 that keep pages, statuses and latencies, into the
-table apitap_record_PID on your server, beside the module's table, which is not touched. Then it loads the
+table apitap_record_PID on your server, next to the module's table, which is not touched. Then it loads the
 same from the file and compares the tables. The table is dropped at the end. Credentials are not kept:
 authorization, cookies, keys in headers and queries, passwords in URLs, and the variables that they come
 from. docs/record.md has the rest.

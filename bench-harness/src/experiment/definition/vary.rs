@@ -1,4 +1,4 @@
-//! A grid: what is varied for baseline and first candidate alike, and what that changes of a scenario.
+//! A grid: what is varied for baseline and first candidate, and what that changes of a scenario.
 
 use std::fmt;
 
@@ -42,7 +42,7 @@ pub struct Vary {
     pub parameters: Vec<Parameter>,
 }
 
-/// What is varied, for both arms alike.
+/// What is varied, for both arms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {

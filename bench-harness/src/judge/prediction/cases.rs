@@ -175,8 +175,8 @@ fn nearest<'a>(kind: Kind, to: &Load, loads: &'a [Load]) -> Option<&'a Load> {
         }
         one.setting == setting
     };
-    let alike = loads.iter().filter(is_same);
-    alike.min_by(|a, b| round_trip(kind, a).total_cmp(&round_trip(kind, b)))
+    let same = loads.iter().filter(is_same);
+    same.min_by(|a, b| round_trip(kind, a).total_cmp(&round_trip(kind, b)))
 }
 
 /// By how many round trips a load grew, less those that flushes wait for.
