@@ -29,6 +29,16 @@ impl Control {
         self.measured > 0 && self.wide.is_empty()
     }
 
+    /// By which factor identical arms may differ, where they do on one of these presets; 1 where they do not.
+    pub(super) fn doubt<'a>(&self, presets: impl Iterator<Item = &'a str>) -> f64 {
+        let presets: Vec<&str> = presets.collect();
+        let concerned = self.differing.iter().filter(|one| {
+            let on = one.on.as_deref();
+            on.is_none_or(|on| presets.contains(&on))
+        });
+        concerned.map(|one| one.at_most).fold(1.0, f64::max)
+    }
+
     /// Whether verdicts of a scenario with arms of these presets are indicative.
     pub(super) fn leaves_indicative<'a>(&self, mut presets: impl Iterator<Item = &'a str>) -> bool {
         let is_wide = |preset: &str| {
@@ -55,8 +65,19 @@ pub struct Wide {
 pub struct Differing {
     /// Scenario by name.
     pub scenario: String,
+    /// Its preset.
+    #[serde(default)]
+    pub on: Option<String>,
     /// How many times less the second one cost.
     pub gain: f64,
+    /// The farthest end of its interval, as a factor in either direction.
+    #[serde(default = "unknown")]
+    pub at_most: f64,
+}
+
+/// Of results that do not say how far they may differ.
+fn unknown() -> f64 {
+    f64::MAX
 }
 
 /// Whether the interval of identical arms shows that noise stays within [`CONTROL_BOUND`].

@@ -14,7 +14,8 @@ use crate::metric::Metric;
 use crate::run_record::{RunRecord, Scenario};
 use crate::samples::Samples;
 use crate::stats::{
-    ClaimVerdict, Expected, Judged, Limits, Threshold, Verdict, claim_verdict, sessions_to_decide,
+    ClaimVerdict, Expected, Judged, Limits, Threshold, Verdict, claim_verdict, is_within,
+    sessions_to_decide,
 };
 
 /// A candidate compared with the baseline of its scenario.
@@ -210,7 +211,9 @@ fn control(pairs: &[Pair<'_>]) -> Control {
         if is_flagged(measure) {
             control.differing.push(Differing {
                 scenario: plan.name.clone(),
+                on: plan.on.clone(),
                 gain: 1.0 / judged.comparison.ratio,
+                at_most: judged.comparison.interval.farthest(),
             });
         }
     }
@@ -347,8 +350,8 @@ fn judge(pairs: &mut [Pair<'_>], run: &RunRecord) -> Vec<Family> {
 }
 
 impl Pair<'_> {
-    /// What the figures alone amount to, and what they say of the claim.
-    fn verdicts(&self) -> (Verdict, ClaimVerdict) {
+    /// What the figures amount to, and what they say of the claim, if identical arms differ by up to `doubt`.
+    fn verdicts(&self, doubt: f64) -> (Verdict, ClaimVerdict) {
         let leading = self.measures.first();
         let judged = leading.and_then(|measure| Some((measure, measure.judged?)));
         judged.map_or(
@@ -356,11 +359,22 @@ impl Pair<'_> {
             |(measure, judged)| {
                 let expected = self.definition.expected_of(self.candidate);
                 let smallest = measure.limits().smallest;
-                let claim = match (expected, judged.verdict) {
-                    (Expected::Negligible, Verdict::Equivalent) => ClaimVerdict::Supported,
-                    _ => claim_verdict(&expected, &judged.comparison, smallest),
+                let doubtful = judged.comparison.widened(doubt);
+                let stands = match judged.verdict {
+                    _ if doubt <= 1.0 => true,
+                    Verdict::Improved | Verdict::Regressed => !doubtful.includes_one(),
+                    Verdict::Equivalent => is_within(&doubtful, measure.threshold),
+                    Verdict::Inconclusive => true,
                 };
-                (judged.verdict, claim)
+                let verdict = match stands {
+                    true => judged.verdict,
+                    false => Verdict::Inconclusive,
+                };
+                let claim = match (expected, verdict) {
+                    (Expected::Negligible, Verdict::Equivalent) => ClaimVerdict::Supported,
+                    _ => claim_verdict(&expected, &doubtful, smallest),
+                };
+                (verdict, claim)
             },
         )
     }
@@ -380,10 +394,14 @@ impl Pair<'_> {
         let plan = &self.scenario.plan;
         let leading = self.measures.first();
         let judged = leading.and_then(|measure| measure.judged.as_ref());
-        let (verdict, claim) = self.verdicts();
+        let doubt = match self.definition.id == IDENTICAL {
+            true => 1.0,
+            false => control.doubt(plan.presets()),
+        };
+        let (verdict, claim) = self.verdicts(doubt);
         // One that was planned and never run neither agrees nor disagrees.
         let confirmation = again.filter(|again| again.was_taken).map(|again| {
-            let (second, second_claim) = again.verdicts();
+            let (second, second_claim) = again.verdicts(doubt);
             Confirmation {
                 scenario: again.scenario.plan.name.clone(),
                 judged: again.measures.first().and_then(|measure| measure.judged),
@@ -394,8 +412,7 @@ impl Pair<'_> {
         let is_flagged = leading.is_some_and(is_flagged);
         let weakened = match &confirmation {
             _ if self.definition.id == IDENTICAL => None,
-            // "No difference" is no more to be trusted than a difference.
-            _ if !control.differing.is_empty() => Some(Weakened::IdenticalArmsDiffer),
+            _ if (verdict, claim) != self.verdicts(1.0) => Some(Weakened::IdenticalArmsDiffer),
             Some(again) if is_flagged && !again.agrees => Some(Weakened::Unconfirmed),
             Some(again)
                 if is_flagged && claim != ClaimVerdict::Inconclusive && again.claim != claim =>
@@ -405,7 +422,7 @@ impl Pair<'_> {
             _ => None,
         };
         let (verdict, claim) = match weakened {
-            None => (verdict, claim),
+            None | Some(Weakened::IdenticalArmsDiffer) => (verdict, claim),
             Some(Weakened::ClaimUnconfirmed) => (verdict, ClaimVerdict::Inconclusive),
             Some(_) => (Verdict::Inconclusive, ClaimVerdict::Inconclusive),
         };

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use arm::ArmResults;
 pub(crate) use arm::{Blocks, blocks, by_session, log_ratios};
-pub(crate) use control::{CONTROL_BOUND, Control, Differing};
+pub(crate) use control::{CONTROL_BOUND, Control};
 pub(crate) use crossing::Crossing;
 pub(crate) use family::{Family, judge_together};
 pub(crate) use finding::identical_log_ratios;

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Differing, Exclusion, Results, ScenarioResults, measured};
+use super::{Exclusion, Results, ScenarioResults, measured};
 use crate::format::{Count, Percent, Times};
 use crate::samples::Samples;
 use crate::stats::Correction;
@@ -32,12 +32,14 @@ pub enum Warning {
         /// Cargo profile that it was built with.
         profile: String,
     },
-    /// Arms that are the same differ, so no difference of this run can be trusted.
+    /// Arms that are the same differ, so nothing on their preset can be trusted that may be as small.
     IdenticalArmsDiffer {
         /// Scenario by name.
         scenario: String,
         /// How many times less the second one cost.
         gain: f64,
+        /// By which factor they may differ.
+        at_most: f64,
     },
     /// No arms that are the same were compared, so nothing shows how far a difference can be trusted.
     IdenticalArmsNotMeasured,
@@ -130,11 +132,16 @@ impl fmt::Display for Warning {
                 "The engine was built with the {profile} profile: its figures say nothing about what users get. \
                  Build with `cargo build --release` and run again."
             ),
-            Self::IdenticalArmsDiffer { scenario, gain } => write!(
+            Self::IdenticalArmsDiffer {
+                scenario,
+                gain,
+                at_most,
+            } => write!(
                 f,
-                "{scenario}: identical arms differ by {}, so every difference below is inconclusive. \
+                "{scenario}: identical arms differ by {}, and may by {}: verdicts on that preset allow for it. \
                  Run again on a quieter machine.",
-                Times(*gain)
+                Times(*gain),
+                Times(*at_most)
             ),
             Self::IdenticalArmsNotMeasured => f.write_str(
                 "The A/A control was not measured, so nothing shows how large a difference noise makes. \
@@ -254,7 +261,11 @@ pub(super) fn all(results: &Results, samples: &Samples) -> Vec<Warning> {
 
 fn identical_differ(results: &Results) -> impl Iterator<Item = Warning> {
     let differing = results.control.differing.iter().cloned();
-    differing.map(|Differing { scenario, gain }| Warning::IdenticalArmsDiffer { scenario, gain })
+    differing.map(|one| Warning::IdenticalArmsDiffer {
+        scenario: one.scenario,
+        gain: one.gain,
+        at_most: one.at_most,
+    })
 }
 
 fn unprepared(scenario: &ScenarioResults) -> Option<Warning> {

@@ -29,6 +29,12 @@ impl Interval {
     pub fn contains(&self, ratio: f64) -> bool {
         self.low <= ratio && ratio <= self.high
     }
+
+    /// The end that is farther from 1, as a factor in either direction.
+    #[must_use]
+    pub(crate) fn farthest(&self) -> f64 {
+        self.high.max(1.0 / self.low)
+    }
 }
 
 /// A candidate's cost as a multiple of the baseline's, with its interval.
@@ -61,6 +67,18 @@ impl Comparison {
     #[must_use]
     pub fn includes_one(&self) -> bool {
         self.interval.contains(1.0)
+    }
+
+    /// The same comparison if something else has changed the ratio, by up to `factor` in either direction.
+    #[must_use]
+    pub(crate) fn widened(&self, factor: f64) -> Self {
+        Self {
+            interval: Interval {
+                low: self.interval.low / factor,
+                high: self.interval.high * factor,
+            },
+            ..*self
+        }
     }
 
     /// The same comparison seen from the other arm: of times, how many times faster the candidate

@@ -60,7 +60,7 @@ fn row(finding: &Finding, others: &[Metric], confidence: f64) -> Vec<Cell> {
 
 fn verdict(finding: &Finding) -> Cell {
     let why = match finding.weakened {
-        Some(Weakened::IdenticalArmsDiffer) => " (identical arms differ)",
+        Some(Weakened::IdenticalArmsDiffer) => " (identical arms may differ by as much)",
         Some(Weakened::Unconfirmed) => " (not confirmed)",
         Some(Weakened::ClaimUnconfirmed) => " (the claim not confirmed)",
         None if finding.leading().is_none() => return Cell::text("not measured").toned(Tone::Open),

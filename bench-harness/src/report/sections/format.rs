@@ -138,7 +138,7 @@ pub(super) fn claim_word(experiment: &ExperimentResults) -> String {
 pub(super) fn reason(reason: Reason) -> String {
     match reason {
         Reason::NotMeasured => "not measured".to_owned(),
-        Reason::IdenticalArmsDiffer => "identical arms differ too".to_owned(),
+        Reason::IdenticalArmsDiffer => "identical arms may differ by as much".to_owned(),
         Reason::Unconfirmed => "not confirmed when measured again".to_owned(),
         Reason::TooFewBlocks => "too few blocks".to_owned(),
         Reason::Resolution(share) => format!("effects below {} are not visible", Percent(share)),
@@ -154,13 +154,14 @@ pub(super) fn reason(reason: Reason) -> String {
 /// What differs in processor time where the claim is inconclusive: `only processor time differs: client 1.30×
 /// (1.21–1.40) on before`.
 pub(super) fn besides(results: &Results, experiment: &ExperimentResults) -> Option<String> {
-    if experiment.verdict != ClaimVerdict::Inconclusive || !results.control.differing.is_empty() {
+    if experiment.verdict != ClaimVerdict::Inconclusive {
         return None;
     }
     let confidence = results.confidence_level;
     let findings = experiment.findings.iter();
     let differing: Vec<String> = findings
         .filter(|finding| finding.is_headline && finding.cell.is_empty())
+        .filter(|finding| finding.weakened != Some(Weakened::IdenticalArmsDiffer))
         .flat_map(|finding| {
             finding
                 .conclusive_besides()

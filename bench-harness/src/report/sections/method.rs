@@ -90,8 +90,8 @@ fn lines(results: &Results) -> Vec<String> {
         ),
         format!(
             "The A/A control: two identical arms are measured in every session. It is established if their whole interval \
-             lies within ±{}. If not, the verdicts on that preset are indicative; if they differ, every difference of the \
-             run is inconclusive. An interval with a confidence below {} is not shown.",
+             lies within ±{}. If not, the verdicts on that preset are indicative; if they differ, the intervals on that \
+             preset are judged as if they were wider by as much as identical arms may differ. An interval with a confidence below {} is not shown.",
             Percent(CONTROL_BOUND.share()),
             Percent(LEAST_CONFIDENCE)
         ),

@@ -10,9 +10,6 @@ use crate::stats::{ClaimVerdict, Verdict};
 
 /// The run in one sentence.
 pub(super) fn headline(results: &Results) -> String {
-    if !results.control.differing.is_empty() {
-        return "Identical arms differ: nothing in this run can be trusted".to_owned();
-    }
     let titles = |ids: &[String]| -> Vec<String> {
         let experiments = ids.iter().filter_map(|id| results.experiment(id));
         experiments
@@ -158,10 +155,18 @@ pub(super) fn control(results: &Results) -> (String, String) {
             "A/A control: not measured, so nothing shows how large a difference noise makes"
                 .to_owned(),
         ),
-        () if !results.control.differing.is_empty() => (
-            "✗".to_owned(),
-            "A/A control: identical arms differ, so nothing in this run can be trusted".to_owned(),
-        ),
+        () if !results.control.differing.is_empty() => {
+            let differing = results.control.differing.iter();
+            let differing: Vec<String> = differing
+                .map(|one| format!("by {}{}", Times(one.gain), on(one.on.as_deref())))
+                .collect();
+            let text = format!(
+                "A/A control not established: identical arms differ {}, and may by {resolution}; \
+                 verdicts on that preset allow for it and are indicative",
+                listed(&differing)
+            );
+            (resolution, text)
+        }
         () if !results.control.is_established() => {
             let bound = Percent(CONTROL_BOUND.share());
             let text = format!(
@@ -181,10 +186,7 @@ pub(super) fn control(results: &Results) -> (String, String) {
 fn largest_possible(findings: &[&Finding]) -> f64 {
     let judged = findings.iter().filter_map(|finding| finding.leading());
     judged
-        .map(|judged| {
-            let interval = judged.comparison.interval;
-            interval.high.max(1.0 / interval.low) - 1.0
-        })
+        .map(|judged| judged.comparison.interval.farthest() - 1.0)
         .fold(0.0, f64::max)
 }
 
