@@ -42,7 +42,9 @@ fn where_identical_arms_differ_only_larger_differences_count() {
         now.weakened.is_none() && (now.verdict, now.claim) == (before.verdict, before.claim)
     };
     // Threefold is more than that; the other preset has a control of its own.
-    assert!(unchanged(COPY, "tuned") && unchanged(COPY, "before") && unchanged("counter", "before"));
+    assert!(
+        unchanged(COPY, "tuned") && unchanged(COPY, "before") && unchanged("counter", "before")
+    );
     assert!(finding(&results, COPY, "tuned").is_indicative);
     let equal = finding(&undisturbed, "counter", "tuned");
     assert_eq!(equal.verdict, Verdict::Equivalent);
