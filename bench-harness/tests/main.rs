@@ -10,6 +10,7 @@ mod faults;
 mod history;
 mod list;
 mod mock_api;
+mod own_experiment;
 mod postgres_budget;
 mod postgres_commands;
 mod postgres_counters;

@@ -280,6 +280,8 @@ async fn every_way_of_paging_is_recorded_and_verified_on_postgres_without_secret
         let log = std::mem::take(&mut *project.log.lock().unwrap());
         let lines = lines(&project.folder.path().join(format!("{module}.rec")));
         assert_eq!(lines[0]["content"]["rows"], 35);
+        assert_eq!(lines[0]["table"], "public.mine");
+        assert_eq!(lines[0]["content"]["columns"][0]["type"], "bigint");
         // Each answer of the API is there, and no other.
         for status in [200, 429, 401] {
             let recorded = lines[1..].iter().filter(|line| line["status"] == status);
@@ -426,6 +428,93 @@ async fn a_recording_is_a_workload_of_tune_and_gate_on_postgres() {
         text(&output.stdout)
     );
     assert_eq!(project.log.lock().unwrap().len(), requests);
+}
+
+/// The pipeline of a module, as an arm loads it from the replay.
+const REPLAYED: &str = r#"
+sources:
+- name: numbered
+  url: ${APITAP_API_URL_NUMBERED}
+  pagination: {kind: page_number, page_param: page, per_page_param: per_page}
+targets:
+- type: postgres
+  name: warehouse
+  host: ${PGHOST}
+  port: ${PGPORT}
+  database: ${PGDATABASE}
+  auth: {username_env: PGUSER, password_env: PGPASSWORD}
+"#;
+
+#[tokio::test]
+async fn a_recording_is_a_workload_of_commands_on_postgres() {
+    let project = Project::new().await;
+    project.record("numbered", &[]).await;
+    let requests = project.log.lock().unwrap().len();
+    let folder = project.folder.path();
+    std::fs::create_dir(folder.join("one")).unwrap();
+    std::fs::copy(
+        folder.join("sql/numbered.sql"),
+        folder.join("one/numbered.sql"),
+    )
+    .unwrap();
+    std::fs::write(folder.join("replayed.yaml"), REPLAYED).unwrap();
+    let apitap = Path::new(PROGRAM).with_file_name("apitap");
+    let apitap = format!("{} -m one -y replayed.yaml", apitap.display());
+    let psql = |statement: &str| {
+        format!(
+            "{apitap} && psql -qc \"ALTER TABLE $APITAP_TABLE ALTER name TYPE varchar; {statement}\""
+        )
+    };
+    let compare = async |second: &str, more: &[&str]| {
+        let (first, second) = (format!("apitap={apitap}"), format!("altered={second}"));
+        let arguments = [
+            "compare",
+            "--workload=numbered.rec",
+            "--blocks=1",
+            "--json",
+            "--out=runs",
+            "--arm",
+            &first,
+            "--arm",
+            &second,
+            "--postgres",
+            project.database.url(),
+        ];
+        project.run(&[&arguments[..], more].concat()).await
+    };
+    let output = compare(&psql("ALTER TABLE $APITAP_TABLE DROP luck"), &[]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let record = &results["record"];
+    assert_eq!(record["rows"], 35);
+    assert_eq!(
+        record["notes"][0],
+        "not compared, other in every load: luck"
+    );
+    assert_eq!(record["arms"][0]["differences"], Value::Array(Vec::new()));
+    assert_eq!(
+        record["arms"][1]["differences"][0],
+        "text as character varying"
+    );
+
+    let output = compare(
+        &psql("UPDATE $APITAP_TABLE SET name = 'X' WHERE id = 3"),
+        &[],
+    )
+    .await;
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{stderr}");
+    assert!(stderr.contains("the expected 35 rows"), "{stderr}");
+    assert_eq!(project.log.lock().unwrap().len(), requests);
+    for (more, part) in [
+        ("--rows=5", "the rows that it has"),
+        ("--empty-as-null=altered", "an empty text from NULL"),
+    ] {
+        let output = compare(&apitap, &[more]).await;
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(part), "{stderr}");
+    }
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ impl TableName {
     }
 
     /// The name of its schema, where that was given.
-    pub(crate) fn schema(&self) -> Option<&str> {
+    pub fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
     }
 }

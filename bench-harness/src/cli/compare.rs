@@ -1,7 +1,7 @@
 //! `apitap-bench compare`: two stored runs, or commands that are measured now.
 
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,6 +19,7 @@ use crate::commands::session::{self, Compared, Options, UselessArm};
 use crate::judge::compare::compare_runs;
 use crate::measure::load::SAMPLE_TIMEOUT;
 use crate::measure::session::{EndedBy, NothingTaken};
+use crate::recording::{Header, is_recording};
 use crate::report::compare::render;
 use crate::run_folder::RunFolder;
 use crate::run_record::RunRecord;
@@ -35,11 +36,14 @@ Examples:
   apitap-bench compare --rows 2000 --blocks 2 --arm './load.sh' --arm './load.sh --fast'
                                        a first look
   apitap-bench compare --workload events --arm old=./load-1.2 --arm new=./load-1.3
+  apitap-bench compare --workload orders.rec --arm './load.sh' --arm 'python load.py'
+                                       a recording of your own API, with its latencies
 
 An arm is a command for sh, run in the current folder. It must load all rows of an API into a table
 of an empty database, and make that table. It finds them in its environment:
-  APITAP_API_URL       the API: ?page=1&per_page=1000, or as docs/bench.md says of the mock API
-  APITAP_TABLE         the table to fill, in the schema public: orders
+  APITAP_API_URL       the API: ?page=1&per_page=1000, or as docs/bench.md says of the mock API;
+                       of a recording its first source; APITAP_API_URL_NAME has the source NAME
+  APITAP_TABLE         the table to fill, in the schema public: orders; of a recording its module's
   APITAP_ROWS          rows that must land
   APITAP_PAGE_ROWS     rows of a page, where a request does not say
   APITAP_DATABASE_URL  the database; PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE are its parts
@@ -59,9 +63,10 @@ Exit codes: 0 when all is well; 1 when an arm failed; 5 when two stored runs are
 /// What to do about an arm that is of no use.
 const NEXT: &str = "\
 An arm must load all rows of $APITAP_API_URL into the table $APITAP_TABLE, and end with 0. To try one
-by hand, run `apitap-bench mock-api --workload orders --rows 1000`, and in another terminal
-`apitap-bench dev with-postgres -- sh`, with APITAP_API_URL and APITAP_TABLE set. If it writes an empty
-text as NULL, --empty-as-null NAME allows that. `apitap-bench compare --help` has all variables.";
+by hand, run `apitap-bench mock-api --workload orders --rows 1000` or `apitap-bench replay orders.rec`,
+and in another terminal `apitap-bench dev with-postgres -- sh`, with APITAP_API_URL and APITAP_TABLE
+set. If it writes an empty text as NULL, --empty-as-null NAME allows that, unless it loads a recording.
+`apitap-bench compare --help` has all variables.";
 
 /// Rows of a load: a fast arm takes a fraction of a second, a slow one some.
 const ROWS: NonZero<u64> = NonZero::new(100_000).unwrap();
@@ -97,12 +102,12 @@ struct MeasureArgs {
     /// A command that loads the workload; ratios are to the first. Without a NAME it has its program's
     #[arg(long, value_name = "[NAME=]COMMAND")]
     arm: Vec<String>,
-    /// What they load: a workload of the suite, or the path of a definition (*.toml)
-    #[arg(long, value_name = "NAME", default_value = "orders")]
+    /// What they load: a workload of the suite, or the path of a definition (*.toml) or of a recording
+    #[arg(long, value_name = "NAME|FILE.rec", default_value = "orders")]
     workload: String,
-    /// Rows of a load
-    #[arg(long, default_value_t = ROWS)]
-    rows: NonZero<u64>,
+    /// Rows of a load [default: 100000, or those of the recording]
+    #[arg(long)]
+    rows: Option<NonZero<u64>>,
     /// How often each arm is measured; from 8 on the server starts anew after every two
     #[arg(long, default_value_t = BLOCKS)]
     blocks: NonZero<usize>,
@@ -166,13 +171,44 @@ fn print_json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+impl MeasureArgs {
+    /// What the recording is about that is loaded, or none where a workload is; ends the process if there is neither,
+    /// or an option is not for recordings.
+    fn recording(&self) -> Option<Header> {
+        let workload = &*self.workload;
+        let found = match is_recording(workload) {
+            true => Header::read(Path::new(workload)).map(Some),
+            false => MockApiOptions::new(workload, ROWS.get())
+                .workload()
+                .map(|_| None),
+        };
+        let found = found.unwrap_or_else(|error| wrong_usage(format!("--workload: {error:#}")));
+        if found.is_some() && self.rows.is_some() {
+            wrong_usage("--rows: a recording has the rows that it has");
+        }
+        if found.is_some() && !self.empty_as_null.is_empty() {
+            wrong_usage(
+                "--empty-as-null: the checksum of a recording knows an empty text from NULL",
+            );
+        }
+        found
+    }
+}
+
 /// Measures the commands.
 async fn measured(arguments: MeasureArgs, mut postgres: PostgresOptions, json: bool) -> Result<u8> {
     let arms = arms(&arguments.arm, &arguments.empty_as_null);
-    let rows = arguments.rows.get();
-    if let Err(error) = MockApiOptions::new(&*arguments.workload, rows).workload() {
-        wrong_usage(format!("--workload: {error:#}"));
-    }
+    let recorded = arguments.recording();
+    let (rows, not_compared) = match recorded {
+        Some(Header { content, .. }) => (content.rows, content.changing),
+        None => (arguments.rows.unwrap_or(ROWS).get(), Vec::new()),
+    };
+    let not_compared = (!not_compared.is_empty()).then(|| {
+        format!(
+            "not compared, other in every load: {}",
+            not_compared.join(", ")
+        )
+    });
     // A table that an arm creates cannot be excluded from autovacuum beforehand. A command that takes longer
     // than the server waits with its next checkpoint would always be void.
     let settings = [("autovacuum", "off"), ("checkpoint_timeout", "1d")];
@@ -184,7 +220,7 @@ async fn measured(arguments: MeasureArgs, mut postgres: PostgresOptions, json: b
         arms: arms.unwrap_or_else(|error| wrong_usage(error)),
         redacted,
         prepare: arguments.prepare,
-        notes: arguments.note,
+        notes: arguments.note.into_iter().chain(not_compared).collect(),
         workload: arguments.workload,
         rows,
         blocks: arguments.blocks,

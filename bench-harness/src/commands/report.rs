@@ -62,7 +62,10 @@ pub(crate) fn markdown(results: &CommandResults) -> String {
     let build_profile = build_profile.and_then(|profile| profile.as_str());
     let mut section = Section::new("times", "Times");
     section.blocks.extend(warnings(results));
-    section.push(Block::Table(figures(results)));
+    section.push(Block::Table(figures(
+        &results.arms,
+        results.confidence_level,
+    )));
     let mut commands = Section::new("commands", "Commands");
     commands.push(Block::Table(tables(&record.arms)));
     commands
@@ -94,7 +97,8 @@ pub(crate) fn markdown(results: &CommandResults) -> String {
 #[must_use]
 pub(crate) fn terminal(results: &CommandResults, colour: Colour) -> String {
     let mut lines = vec![title(results), String::new()];
-    lines.extend(block(&Block::Table(figures(results)), colour));
+    let table = figures(&results.arms, results.confidence_level);
+    lines.extend(block(&Block::Table(table), colour));
     let warnings = warnings(results);
     if !warnings.is_empty() {
         lines.push(String::new());
@@ -113,9 +117,10 @@ fn title(results: &CommandResults) -> String {
     )
 }
 
-/// What every arm took, the first as the measure of the others.
-fn figures(results: &CommandResults) -> Table {
-    let first = results.arms.first().map(|arm| arm.name.as_str());
+/// What every arm took, the first as the measure of the others, at that `confidence` of intervals. Figures that no
+/// arm has are left out.
+pub(crate) fn figures(arms: &[ArmFigures], confidence: f64) -> Table {
+    let first = arms.first().map(|arm| arm.name.as_str());
     let is_short = |name: &&str| columns_of(name) <= MOST_HEADING_COLUMNS;
     let first = first.filter(is_short).unwrap_or("first");
     let (time, cpu) = (format!(">Time ÷ {first}"), format!("+>CPU ÷ {first}"));
@@ -133,11 +138,11 @@ fn figures(results: &CommandResults) -> Table {
         "+>Written",
     ];
     let mut table = Table::new("What every arm took", &columns);
-    let arms = results.arms.iter().enumerate();
+    let arms = arms.iter().enumerate();
     table.rows = arms
-        .map(|(index, arm)| row(arm, index == 0, results.confidence_level))
+        .map(|(index, arm)| row(arm, index == 0, confidence))
         .collect();
-    table
+    table.without_absent_columns()
 }
 
 fn row(arm: &ArmFigures, is_first: bool, confidence: f64) -> Vec<Cell> {
@@ -241,14 +246,17 @@ fn warnings(results: &CommandResults) -> Vec<Block> {
             LEAST_SESSIONS * BLOCKS_PER_SESSION
         ));
     }
-    if matches!(results.correction, Correction::None { family } if family > 1) {
-        texts.push(
-            "There are too few blocks to judge so many arms together. Each was judged alone, so about one in twenty \
-             equal arms may seem to differ."
-                .to_owned(),
-        );
-    }
+    texts.extend(judged_alone(results.correction));
     texts.into_iter().map(Block::Warning).collect()
+}
+
+/// What weakens verdicts that were not corrected for their number.
+pub(crate) fn judged_alone(correction: Correction) -> Option<String> {
+    matches!(correction, Correction::None { family } if family > 1).then(|| {
+        "There are too few blocks to judge so many arms together. Each was judged alone, so about one in twenty \
+         equal arms may seem to differ."
+            .to_owned()
+    })
 }
 
 /// How the figures came about.

@@ -115,29 +115,20 @@ impl CommandResults {
     /// Computes the results of what was taken.
     #[must_use]
     pub(crate) fn new(record: &Record, samples: &Samples) -> Self {
-        let samples: Vec<&Sample> = samples.samples.iter().collect();
-        let arms: Vec<Blocks<'_>> = record
-            .arms
-            .iter()
-            .map(|arm| blocks(&samples, &arm.name))
-            .collect();
-        let (times, correction) = against_first(record, &arms, Metric::WallSeconds);
-        let (cpu, _) = against_first(record, &arms, Metric::ClientCpuSeconds);
-        let figures = record.arms.iter().zip(&arms).enumerate();
-        let figures = figures.map(|(index, (arm, blocks))| ArmFigures {
-            first_run_seconds: first_run_seconds(&samples, &arm.name),
-            time_against_first: compared(&times, index),
-            cpu_against_first: compared(&cpu, index),
-            ..ArmFigures::of_blocks(&arm.name, blocks)
-        });
+        let names: Vec<&str> = record.arms.iter().map(|arm| arm.name.as_str()).collect();
+        let Figures {
+            arms,
+            correction,
+            void_blocks,
+        } = Figures::new(&names, samples, record.blocks_per_session);
         Self {
             schema_version: SCHEMA_VERSION,
             record: record.clone(),
             confidence_level: CONFIDENCE_LEVEL,
-            arms: figures.collect(),
+            arms,
             correction,
-            void_blocks: void_blocks(&samples),
-            faults: samples.iter().filter_map(|sample| fault(sample)).collect(),
+            void_blocks,
+            faults: samples.samples.iter().filter_map(fault).collect(),
         }
     }
 
@@ -145,6 +136,46 @@ impl CommandResults {
     #[must_use]
     pub(crate) fn has_figures(&self) -> bool {
         self.arms.iter().any(|arm| arm.wall_seconds.is_some())
+    }
+}
+
+/// What samples of interleaved blocks say of arms.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Figures {
+    /// The arms, in their order.
+    pub(crate) arms: Vec<ArmFigures>,
+    /// How the comparisons of times were corrected for their number; those of CPU likewise.
+    pub(crate) correction: Correction,
+    /// Blocks that count for no arm.
+    pub(crate) void_blocks: usize,
+}
+
+impl Figures {
+    /// Computes the figures of the arms of these `names`, the first as the measure of the others. Where there are no
+    /// sessions, intervals are over blocks.
+    #[must_use]
+    pub(crate) fn new(
+        names: &[&str],
+        samples: &Samples,
+        blocks_per_session: Option<NonZero<usize>>,
+    ) -> Self {
+        let samples: Vec<&Sample> = samples.samples.iter().collect();
+        let arms: Vec<Blocks<'_>> = names.iter().map(|name| blocks(&samples, name)).collect();
+        let compared = |metric| against_first(&arms, metric, blocks_per_session);
+        let (times, correction) = compared(Metric::WallSeconds);
+        let (cpu, _) = compared(Metric::ClientCpuSeconds);
+        let figures = names.iter().zip(&arms).enumerate();
+        let figures = figures.map(|(index, (name, blocks))| ArmFigures {
+            first_run_seconds: first_run_seconds(&samples, name),
+            time_against_first: further(&times, index),
+            cpu_against_first: further(&cpu, index),
+            ..ArmFigures::of_blocks(name, blocks)
+        });
+        Self {
+            arms: figures.collect(),
+            correction,
+            void_blocks: void_blocks(&samples),
+        }
     }
 }
 
@@ -180,11 +211,11 @@ fn disk(sample: &Measurements) -> Option<Disk> {
 
 /// Each further arm compared with the first.
 fn against_first(
-    record: &Record,
     arms: &[Blocks<'_>],
     metric: Metric,
+    blocks_per_session: Option<NonZero<usize>>,
 ) -> (Vec<Option<Judged>>, Correction) {
-    let per_session = record.blocks_per_session.map_or(usize::MAX, NonZero::get);
+    let per_session = blocks_per_session.map_or(usize::MAX, NonZero::get);
     let further = arms.iter().skip(1);
     let members: Vec<Vec<Vec<f64>>> = further
         .map(|arm| by_session(arm, &arms[0], metric, per_session))
@@ -194,13 +225,17 @@ fn against_first(
         noise: UNCALIBRATED,
     };
     let limits = vec![limits; members.len()];
-    let has_sessions = record.blocks_per_session.is_some();
-    judge_together(&members, &limits, has_sessions, CONFIDENCE_LEVEL)
+    judge_together(
+        &members,
+        &limits,
+        blocks_per_session.is_some(),
+        CONFIDENCE_LEVEL,
+    )
 }
 
 /// What was found of the arm at `index`; nothing of the first.
-fn compared(further: &[Option<Judged>], index: usize) -> Option<Judged> {
-    *further.get(index.checked_sub(1)?)?
+fn further(judged: &[Option<Judged>], index: usize) -> Option<Judged> {
+    *judged.get(index.checked_sub(1)?)?
 }
 
 fn first_run_seconds(samples: &[&Sample], arm: &str) -> Option<f64> {

@@ -32,7 +32,7 @@ use testkit::workload::Psql;
 
 /// What to compare, and how.
 pub(crate) struct Options {
-    /// This program, which is also the supervisor and the mock API.
+    /// This program, which is also the supervisor and the API.
     pub(crate) program: PathBuf,
     /// The command as it was typed, without passwords.
     pub(crate) command: Vec<String>,
@@ -44,7 +44,7 @@ pub(crate) struct Options {
     pub(crate) prepare: Option<String>,
     /// What else the report is to say.
     pub(crate) notes: Vec<String>,
-    /// What they load: the name of a workload, or the path of its definition.
+    /// What they load: the name of a workload, or the path of its definition or of a recording.
     pub(crate) workload: String,
     /// Rows of a load.
     pub(crate) rows: u64,
@@ -273,20 +273,19 @@ impl Session {
             if let Entry::Vacant(unknown) = expected.entry(is_lenient) {
                 unknown.insert(served.expected(is_lenient).await?);
             }
-            let mut environment: Vec<(&str, String)> = libpq_variables(&url)?;
-            let password = environment.iter().find(|(name, _)| *name == "PGPASSWORD");
+            let mut own: Vec<(&str, String)> = libpq_variables(&url)?;
+            let password = own.iter().find(|(name, _)| *name == "PGPASSWORD");
             let secret = password.map(|(_, password)| password.clone());
-            environment.extend(served.environment());
-            environment.push(("APITAP_ARM", arm.name.clone()));
-            environment.push(("APITAP_DATABASE_URL", url.clone()));
-            let environment = environment.into_iter();
+            own.push(("APITAP_ARM", arm.name.clone()));
+            own.push(("APITAP_DATABASE_URL", url.clone()));
+            let own = own
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value));
             let load = CommandLoad {
                 program: self.options.program.clone(),
                 command: arm.command.clone(),
                 prepare: self.options.prepare.clone(),
-                environment: environment
-                    .map(|(name, value)| (name.to_owned(), value))
-                    .collect(),
+                environment: own.chain(served.environment().iter().cloned()).collect(),
                 secret: secret.unwrap_or_default(),
                 limit: self.options.limit,
             };

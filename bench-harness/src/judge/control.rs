@@ -81,7 +81,7 @@ fn unknown() -> f64 {
 }
 
 /// Whether the interval of identical arms shows that noise stays within [`CONTROL_BOUND`].
-pub(super) fn stays_within_bound(identical: &Comparison) -> bool {
+pub(crate) fn stays_within_bound(identical: &Comparison) -> bool {
     identical.is_confident() && is_within(identical, CONTROL_BOUND)
 }
 

@@ -34,7 +34,30 @@ impl Usage {
     /// Of all children that this process has waited for so far. Samples run one at a time, so the
     /// difference of two readings is that of the child between them.
     fn of_children() -> Result<Self> {
-        let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot read the usage")?;
+        Self::of(UsageWho::RUSAGE_CHILDREN)
+    }
+
+    /// Of this process too, so far.
+    pub(crate) fn with_children() -> Result<Self> {
+        let (own, children) = (Self::of(UsageWho::RUSAGE_SELF)?, Self::of_children()?);
+        Ok(Self {
+            cpu_seconds: own.cpu_seconds + children.cpu_seconds,
+            involuntary_switches: own.involuntary_switches + children.involuntary_switches,
+        })
+    }
+
+    /// What came after `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            cpu_seconds: self.cpu_seconds - before.cpu_seconds,
+            involuntary_switches: self
+                .involuntary_switches
+                .saturating_sub(before.involuntary_switches),
+        }
+    }
+
+    fn of(who: UsageWho) -> Result<Self> {
+        let usage = getrusage(who).context("cannot read the usage")?;
         let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
         Ok(Self {
             cpu_seconds: seconds(usage.user_time()) + seconds(usage.system_time()),
@@ -87,12 +110,7 @@ pub(crate) async fn run(command: &mut Command, input: &[u8], limit: Duration) ->
     Ok(Ended {
         stdout: output.stdout,
         wall,
-        usage: Usage {
-            cpu_seconds: after.cpu_seconds - before.cpu_seconds,
-            involuntary_switches: after
-                .involuntary_switches
-                .saturating_sub(before.involuntary_switches),
-        },
+        usage: after.since(before),
     })
 }
 

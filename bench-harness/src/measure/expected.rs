@@ -10,6 +10,7 @@ use super::oracle;
 use super::table::ExistingRows;
 use super::verify::Check;
 use crate::experiment::{ArmPlan, LoadPlan, ScenarioPlan};
+use crate::recording::Content;
 use crate::run_record::Verification;
 use testkit::workload::Workload;
 
@@ -35,6 +36,19 @@ impl Expected {
             verification: of_workload(workload, rows).await?,
             kept_rows: 0,
         })
+    }
+
+    /// What a recorded load left, in a table that had no rows.
+    #[must_use]
+    pub(crate) fn recorded(content: &Content) -> Self {
+        Self {
+            check: Check::Recorded(content.columns.clone()),
+            verification: Verification {
+                rows: content.rows,
+                checksum: content.checksum.clone(),
+            },
+            kept_rows: 0,
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use testkit::workload::{Psql, quote_table};
 pub(crate) const SAMPLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long to wait after a void sample. Steal comes in bursts of seconds.
-pub(super) const SETTLE_TIME: Duration = Duration::from_secs(2);
+pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 /// One arm: what it runs and what the table must hold after it.
 pub(crate) struct ArmUnderTest {

@@ -9,7 +9,6 @@ use super::expected::Expected;
 use super::host::{Host, TABLE, program, settings};
 use super::load::{ArmLoad, ArmUnderTest};
 use super::table::TableBefore;
-use super::verify::Check;
 use crate::experiment::{LoadPlan, ScenarioPlan};
 use crate::measure::worker::{PageKind, RecordedLoad, Watch, WorkerJob};
 use crate::recording::Header;
@@ -48,15 +47,7 @@ impl Recorded {
 
     /// What a load must leave in its table.
     fn expected(&self) -> Expected {
-        let content = &self.header.content;
-        Expected {
-            check: Check::Recorded(content.columns.clone()),
-            verification: Verification {
-                rows: content.rows,
-                checksum: content.checksum.clone(),
-            },
-            kept_rows: 0,
-        }
+        Expected::recorded(&self.header.content)
     }
 
     /// The arms of `plan`, which load into `database_url`.

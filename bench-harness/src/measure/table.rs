@@ -121,6 +121,11 @@ impl TableBefore {
         if self.is_alone {
             let emptied = client.batch_execute(EMPTY_THE_DATABASE).await;
             emptied.context("cannot empty the database")?;
+            if let Some((schema, _)) = table.split_once('.') {
+                let create = format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(schema));
+                let created = client.batch_execute(&create).await;
+                created.context("cannot create the schema of the table")?;
+            }
         }
         let drop = format!("DROP TABLE IF EXISTS {name}");
         let dropped = client.batch_execute(&drop).await;
@@ -160,6 +165,22 @@ mod tests {
 
     use super::*;
     use crate::experiment::{Definition, Experiment, Scale};
+
+    #[tokio::test]
+    async fn an_empty_postgres_database_has_the_schema_of_the_table() {
+        let database = test_database().await.unwrap();
+        let client = connect(database.url()).await.unwrap();
+        let psql = Psql::new(database.url()).unwrap();
+        let books = "CREATE SCHEMA books; CREATE TABLE books.loads (n int)";
+        client.batch_execute(books).await.unwrap();
+        let before = TableBefore::empty_database();
+        let made = before.make(&client, &psql, "analytics.orders").await;
+        made.unwrap();
+        let query = "SELECT string_agg(nspname, ' ' ORDER BY nspname) FROM pg_namespace \
+                     WHERE nspname !~ '^(pg_.*|information_schema)$'";
+        let schemas: String = client.query_one(query, &[]).await.unwrap().get(0);
+        assert_eq!(schemas, "analytics public");
+    }
 
     #[tokio::test]
     async fn postgres_has_the_table_of_a_cell() {

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use tokio_postgres::Client;
 
+use crate::recording::Column;
 use crate::run_record::Verification;
 use testkit::postgres::quoted;
 use testkit::workload::{Expectation, Workload, checksum_sql, quote_table};
@@ -15,7 +16,7 @@ pub(crate) enum Check {
     /// It holds the answer of a query, in these columns.
     Columns(Vec<String>),
     /// It holds in these columns what a recorded load left there.
-    Recorded(Vec<String>),
+    Recorded(Vec<Column>),
 }
 
 impl Check {
@@ -31,7 +32,7 @@ impl Check {
             }
             Self::Columns(columns) => of_columns(client, columns, table).await,
             Self::Recorded(columns) => {
-                let cells: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
+                let cells: Vec<String> = columns.iter().map(Column::cell).collect();
                 asked(client, &checksum_sql(&cells, &quote_table(table)), table).await
             }
         }

@@ -1,11 +1,10 @@
 //! What a load left in its table, by column, so that two loads can be compared.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use apitap_core::write::{Sink, ask};
 
 use crate::measure::worker::engine_error;
-use crate::recording::Content;
-use testkit::postgres::quoted;
+use crate::recording::{Column, Content};
 use testkit::workload::{checksum_expression, checksum_sql};
 
 /// What a table holds.
@@ -15,7 +14,7 @@ pub(super) struct Landed {
     /// Of whole rows.
     checksum: String,
     /// Each with the checksum of its cells.
-    columns: Vec<(String, String)>,
+    columns: Vec<(Column, String)>,
 }
 
 impl Landed {
@@ -25,13 +24,18 @@ impl Landed {
     /// When it cannot be asked.
     pub(super) async fn read(sink: &Sink) -> Result<Self> {
         let table = sink.table.to_string();
-        let names = format!(
-            "SELECT attname FROM pg_attribute WHERE attrelid = '{}'::regclass AND attnum > 0 \
-             AND NOT attisdropped ORDER BY attnum",
+        let columns = format!(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute \
+             WHERE attrelid = '{}'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
             table.replace('\'', "''")
         );
-        let names: Vec<String> = rows(sink, &names).await?.into_iter().flatten().collect();
-        let cells: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+        let columns = rows(sink, &columns).await?.into_iter().map(|row| {
+            let row: Result<[String; 2], _> = row.try_into();
+            let [name, kind] = row.map_err(|_| anyhow!("a column of the table has no type"))?;
+            Ok(Column { name, kind })
+        });
+        let columns: Vec<Column> = columns.collect::<Result<_>>()?;
+        let cells: Vec<String> = columns.iter().map(Column::cell).collect();
         let by_column = cells
             .iter()
             .map(|cell| checksum_expression(std::slice::from_ref(cell)));
@@ -46,9 +50,9 @@ impl Landed {
                 .parse()
                 .context("the table's rows are no number")?,
             checksum: figure()?,
-            columns: names
+            columns: columns
                 .into_iter()
-                .map(|name| Ok((name, figure()?)))
+                .map(|column| Ok((column, figure()?)))
                 .collect::<Result<_>>()?,
         })
     }
@@ -70,10 +74,11 @@ impl Landed {
             .columns
             .iter()
             .partition(|column| before.columns.contains(column));
-        let names = |columns: Vec<&(String, String)>| -> Vec<String> {
-            columns.into_iter().map(|(name, _)| name.clone()).collect()
-        };
-        let (columns, changing) = (names(same), names(other));
+        let columns: Vec<Column> = same.into_iter().map(|(column, _)| column.clone()).collect();
+        let changing: Vec<String> = other
+            .into_iter()
+            .map(|(column, _)| column.name.clone())
+            .collect();
         ensure!(
             !columns.is_empty(),
             "two loads of the same pages differ in every column, so a replay cannot be verified"
@@ -84,7 +89,7 @@ impl Landed {
                 "two loads of the same pages put cells into other rows, so a replay cannot be verified"
             );
         }
-        let cells: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
+        let cells: Vec<String> = columns.iter().map(Column::cell).collect();
         let statement = checksum_sql(&cells, &sink.table.to_string());
         let answer = rows(sink, &statement).await?;
         let checksum = answer.into_iter().flatten().nth(1);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use apitap_core::config::WriteMode;
 use apitap_core::source::SourceSpec;
-use apitap_core::write::Sink;
+use apitap_core::write::{Sink, TableName};
 use apitap_core::{Config, Job, RunReport};
 
 use self::content::Landed;
@@ -21,7 +21,7 @@ use crate::recording::proxy::{Proxy, origins};
 use crate::recording::replay::Replay;
 use crate::recording::secrets::Secrets;
 use crate::recording::{
-    Content, Exchange, Header, RecordedSource, Recording, SCHEMA_VERSION, Scrubber,
+    Content, Exchange, Header, PAGE_ROWS, RecordedSource, Recording, SCHEMA_VERSION, Scrubber,
 };
 use crate::samples::Timestamp;
 use crate::tune::kept;
@@ -248,13 +248,14 @@ impl<'a> Session<'a> {
             exchange.hide(&secrets, &sources);
             is_masked |= exchange.body != before;
         }
-        let page_rows = format!("source.page_rows={}", config.source.page_rows);
+        let page_rows = format!("{PAGE_ROWS}{}", config.source.page_rows);
         let header = Header {
             schema_version: SCHEMA_VERSION,
             recorded_at: Timestamp::now(),
             recorded_by: env!("CARGO_PKG_VERSION").to_owned(),
             module: self.job.name.clone(),
             sql: secrets.hide(&self.job.sql),
+            table: plain_name(&self.job.sink.table),
             sources,
             origins: numbers.iter().max().map_or(0, |most| most + 1),
             preset: self.order.preset.clone(),
@@ -269,6 +270,12 @@ impl<'a> Session<'a> {
         };
         (Recording { header, exchanges }, is_masked)
     }
+}
+
+/// The table as an arm finds it in its environment: without quotes.
+fn plain_name(table: &TableName) -> String {
+    let schema = table.schema().map(|schema| format!("{schema}."));
+    schema.unwrap_or_default() + table.name()
 }
 
 fn without_cache(mut settings: Vec<String>) -> Vec<String> {

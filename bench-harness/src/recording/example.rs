@@ -4,7 +4,7 @@ use apitap_core::source::SourceSpec;
 use apitap_core::source::pagination::Pagination;
 use url::Url;
 
-use super::file::{Content, Exchange, Header, Recording, SCHEMA_VERSION};
+use super::file::{Column, Content, Exchange, Header, Recording, SCHEMA_VERSION};
 use super::secrets::Secrets;
 use super::source::RecordedSource;
 use crate::samples::Timestamp;
@@ -69,6 +69,7 @@ pub(crate) fn recording() -> Recording {
             recorded_by: "0.1.0".to_owned(),
             module: "items".to_owned(),
             sql: "SELECT * FROM items".to_owned(),
+            table: "items".to_owned(),
             sources: vec![source(numbered())],
             origins: 1,
             preset: "tuned".to_owned(),
@@ -78,7 +79,12 @@ pub(crate) fn recording() -> Recording {
             wall_seconds: 1.25,
             content: Content {
                 rows: 3,
-                columns: vec!["id".to_owned(), "name".to_owned()],
+                columns: [("id", "bigint"), ("name", "text")]
+                    .map(|(name, kind)| Column {
+                        name: name.to_owned(),
+                        kind: kind.to_owned(),
+                    })
+                    .to_vec(),
                 changing: Vec::new(),
                 checksum: "7".to_owned(),
             },

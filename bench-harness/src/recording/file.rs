@@ -11,13 +11,17 @@ use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
+use testkit::postgres::quoted;
 
 use super::source::RecordedSource;
 use crate::samples::Timestamp;
 use crate::schema_version;
 
-/// The version of the file's layout.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+/// The version of the file's layout. 2 has the table and the types of its columns.
+pub(crate) const SCHEMA_VERSION: u32 = 2;
+
+/// The setting among the pinned ones that says how many rows a request asks for.
+pub(crate) const PAGE_ROWS: &str = "source.page_rows=";
 
 /// How the names of recordings end.
 const EXTENSION: &str = ".rec";
@@ -51,6 +55,8 @@ pub(crate) struct Header {
     pub(crate) module: String,
     /// Its query.
     pub(crate) sql: String,
+    /// Its table, with the schema if it names one.
+    pub(crate) table: String,
     /// The sources that it reads.
     pub(crate) sources: Vec<RecordedSource>,
     /// How many servers they have.
@@ -82,11 +88,22 @@ pub(crate) struct Content {
     /// Number of rows.
     pub(crate) rows: u64,
     /// The columns that are compared.
-    pub(crate) columns: Vec<String>,
+    pub(crate) columns: Vec<Column>,
     /// Columns that differ from load to load.
     pub(crate) changing: Vec<String>,
     /// Checksum of the compared columns, which no order of rows changes.
     pub(crate) checksum: String,
+}
+
+/// A column of that table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Column {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its type, as PostgreSQL spells it.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
 }
 
 /// A request and its answer.
@@ -121,7 +138,43 @@ pub(crate) struct Exchange {
     pub(crate) body: String,
 }
 
+impl Column {
+    /// Its cells as SQL, cast to the type, because another loader may choose one of its own.
+    pub(crate) fn cell(&self) -> String {
+        format!("{}::{}", quoted(&self.name), self.kind)
+    }
+
+    /// Whether the type is words, a size and brackets, as of every type of the engine. A file from elsewhere could hold
+    /// other SQL there.
+    fn is_plain(&self) -> bool {
+        let words = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b" _".contains(&byte))
+        };
+        let size = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b',')
+        };
+        let kind = self.kind.replace("[]", "");
+        let Some((before, rest)) = kind.split_once('(') else {
+            return words(&kind);
+        };
+        let parts = rest.split_once(')');
+        parts.is_some_and(|(within, after)| words(before) && size(within) && words(after))
+    }
+}
+
 impl Header {
+    /// The number of rows that its requests ask for.
+    ///
+    /// # Errors
+    /// When the file does not say.
+    pub(crate) fn page_rows(&self) -> Result<&str> {
+        let mut pinned = self.pinned.iter();
+        let page_rows = pinned.find_map(|setting| setting.strip_prefix(PAGE_ROWS));
+        page_rows.context("the recording does not say how large its pages are")
+    }
+
     /// Reads what a file is about.
     ///
     /// # Errors
@@ -212,7 +265,9 @@ impl Lines {
             "it has layout {found}, and this program reads {SCHEMA_VERSION}: use the version of apitap-bench that \
              recorded it, or record it again"
         );
-        serde_json::from_str(&line).context(not_one)
+        let header: Header = serde_json::from_str(&line).context(not_one)?;
+        ensure!(header.content.columns.iter().all(Column::is_plain), not_one);
+        Ok(header)
     }
 }
 
@@ -231,6 +286,32 @@ mod tests {
         assert_eq!(Header::read(&path).unwrap(), recording.header);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(is_recording("a/orders.rec") && !is_recording("orders"));
+    }
+
+    #[test]
+    fn types_are_words_sizes_and_brackets() {
+        let is_plain = |kind: &str| {
+            let (name, kind) = ("id".to_owned(), kind.to_owned());
+            Column { name, kind }.is_plain()
+        };
+        for kind in [
+            "bigint",
+            "numeric(10,2)",
+            "timestamp(3) with time zone",
+            "text[]",
+        ] {
+            assert!(is_plain(kind), "{kind}");
+        }
+        for other in [
+            "text, 1",
+            "text)",
+            "f(x)",
+            "text(1",
+            "text; SELECT 1",
+            "a'b",
+        ] {
+            assert!(!is_plain(other), "{other}");
+        }
     }
 
     #[test]
@@ -262,11 +343,19 @@ mod tests {
         recording.write(&path).unwrap();
         let newer = error(&path);
         assert!(
-            newer.contains("it has layout 2, and this program reads 1")
+            newer.contains("it has layout 3, and this program reads 2")
                 && newer.contains("orders.rec"),
             "{newer}"
         );
-        fs::write(&path, "{\"schema_version\":1}").unwrap();
+        recording = example::recording();
+        recording.header.content.columns[0].kind = "text, pg_read_file('x')".to_owned();
+        recording.write(&path).unwrap();
+        assert!(
+            error(&path).contains("it is no recording"),
+            "{}",
+            error(&path)
+        );
+        fs::write(&path, "{\"schema_version\":2}").unwrap();
         assert!(
             error(&path).contains("it is no recording"),
             "{}",

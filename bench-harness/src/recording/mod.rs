@@ -27,6 +27,8 @@ pub(crate) mod example;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use file::{Content, Exchange, Header, Recording, SCHEMA_VERSION, is_recording};
+pub(crate) use file::{
+    Column, Content, Exchange, Header, PAGE_ROWS, Recording, SCHEMA_VERSION, is_recording,
+};
 pub(crate) use scrub::Scrubber;
 pub(crate) use source::RecordedSource;

@@ -149,6 +149,11 @@ impl ReplayProcess {
         &self.ready.servers
     }
 
+    /// The URL of each source, by name.
+    pub(crate) fn sources(&self) -> &BTreeMap<String, String> {
+        &self.ready.sources
+    }
+
     /// Ends it and waits until it is gone.
     ///
     /// # Errors

@@ -419,6 +419,20 @@ impl Table {
         }
     }
 
+    /// The same without the columns in which every row has [`Cell::absent`].
+    pub(crate) fn without_absent_columns(mut self) -> Self {
+        let absent = Cell::absent();
+        let is_there = |column: usize| self.rows.iter().any(|row| row[column] != absent);
+        let kept: Vec<bool> = (0..self.columns.len()).map(is_there).collect();
+        let mut kept_columns = kept.iter();
+        self.columns.retain(|_| kept_columns.next() == Some(&true));
+        for row in &mut self.rows {
+            let mut kept_cells = kept.iter();
+            row.retain(|_| kept_cells.next() == Some(&true));
+        }
+        self
+    }
+
     /// The table of the same with each row as a card on a narrow page.
     pub(crate) fn into_cards(self) -> Self {
         Self {

@@ -46,9 +46,8 @@ mod simulation;
 
 pub(crate) use change_point::{MIN_SEGMENT, SIGNIFICANCE, change_points};
 pub(crate) use claim::{ClaimVerdict, Expected, claim_verdict};
-pub(crate) use compare::{
-    Comparison, Interval, Location, blocks_needed, compare, location, log_ratio,
-};
+pub use compare::Interval;
+pub(crate) use compare::{Comparison, Location, blocks_needed, compare, location, log_ratio};
 pub(crate) use discovery::{Limits, judge_sessions};
 pub(crate) use family::{Correction, Judged, judge_family};
 pub(crate) use noise::{learned_threshold, threshold};

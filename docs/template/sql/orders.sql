@@ -1,0 +1,2 @@
+{{ sink(name="warehouse", table="orders") }}
+SELECT * FROM {{ use_source("orders") }}
